@@ -18,13 +18,41 @@ interface ErrorEntry {
 }
 
 export const ERRORS = {
-  LSN_INVALID: { retry: 'never', summary: 'A text or number is not an LSN.', hint: 'Compare the value with pg_current_wal_lsn().' },
-  CONFIG_INVALID: { retry: 'never', summary: 'The file afterwrite.yaml has faults.', hint: 'Each fault names its path and line and says what would be right: `afterwrite config check`.' },
-  SETTING_INVALID: { retry: 'never', summary: 'An option or environment variable is missing or wrong.', hint: 'Run the program with --help.' },
-  KEY_PARAMETER_INVALID: { retry: 'never', summary: 'A key parameter has no canonical form.', hint: 'Pass a value of the type of the column that the parameter stands for.' },
-  RECORD_INVALID: { retry: 'operator', summary: 'A record of the log cannot be read.', hint: 'Nothing but the relay may write to the topic. Look at the record named by partition and offset.' },
-  RECORD_VERSION_UNKNOWN: { retry: 'operator', summary: 'A record is of a version that this agent does not know.', hint: 'Upgrade the agents first, then the relay.' },
-  PGOUTPUT_MALFORMED: { retry: 'reset', summary: 'A message of the replication stream does not follow the pgoutput protocol.', hint: 'Check that nothing between relay and Postgres changes the stream; report the message printed.' },
+  LSN_INVALID: {
+    retry: 'never',
+    summary: 'A text or number is not an LSN.',
+    hint: 'Compare the value with pg_current_wal_lsn().',
+  },
+  CONFIG_INVALID: {
+    retry: 'never',
+    summary: 'The file afterwrite.yaml has faults.',
+    hint: 'Each fault names its path and line and says what would be right: `afterwrite config check`.',
+  },
+  SETTING_INVALID: {
+    retry: 'never',
+    summary: 'An option or environment variable is missing or wrong.',
+    hint: 'Run the program with --help.',
+  },
+  KEY_PARAMETER_INVALID: {
+    retry: 'never',
+    summary: 'A key parameter has no canonical form.',
+    hint: 'Pass a value of the type of the column that the parameter stands for.',
+  },
+  RECORD_INVALID: {
+    retry: 'operator',
+    summary: 'A record of the log cannot be read.',
+    hint: 'Nothing but the relay may write to the topic. Look at the record named by partition and offset.',
+  },
+  RECORD_VERSION_UNKNOWN: {
+    retry: 'operator',
+    summary: 'A record is of a version that this agent does not know.',
+    hint: 'Upgrade the agents first, then the relay.',
+  },
+  PGOUTPUT_MALFORMED: {
+    retry: 'reset',
+    summary: 'A message of the replication stream does not follow the pgoutput protocol.',
+    hint: 'Check that nothing between relay and Postgres changes the stream; report the message printed.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

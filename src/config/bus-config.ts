@@ -1,0 +1,98 @@
+import type { Act } from '../protocol/invalidation.ts';
+import type { KeyTemplate } from '../protocol/key-template.ts';
+
+/** The user's file, parsed: nothing in it is a raw text any more. Held by every program; secrets are in the URLs only. */
+export interface BusConfig {
+  readonly bus: string;
+  /** Stands before every value key, so that two services on one Redis do not collide. Default `<bus>:`. */
+  readonly prefix: string;
+  readonly source: SourceConfig;
+  readonly log: KafkaLogConfig | RedisStreamsLogConfig;
+  readonly regions: ReadonlyMap<string, RegionConfig>;
+  readonly families: ReadonlyMap<string, Family>;
+  readonly tagRules: readonly TagRule[];
+  /** True: agents evict nothing and count what they would have. */
+  readonly observe: boolean;
+  /** Keys of one family in one transaction, beyond which the transaction invalidates the family. Default 10,000. */
+  readonly keysPerTransactionMax: number;
+}
+
+export interface SourceConfig {
+  readonly url: string;
+  /** Default `afterwrite_<bus>`. */
+  readonly publication: string;
+  /** The slot is `<slotPrefix>_<8 hex digits>`. Default `afterwrite_<bus>`. */
+  readonly slotPrefix: string;
+  /** Whether the application commits with synchronous_commit off: then a crash of Postgres begins a new source epoch. Default true, the safe one. */
+  readonly asynchronousCommits: boolean;
+  /** Whether `setup` installs the event trigger that reports DDL. Default false. */
+  readonly eventTrigger: boolean;
+}
+
+export interface KafkaLogConfig {
+  readonly kind: 'kafka';
+  readonly brokers: readonly string[];
+  /** Default `afterwrite.<bus>`. */
+  readonly topic: string;
+  /** Default 12. Fixed for the bus's life. */
+  readonly partitions: number;
+  /** Default 3, or the number of brokers if that is less. */
+  readonly replicationFactor: number;
+  /** Default 72 h. */
+  readonly retentionMs: number;
+  readonly ssl: boolean;
+  readonly sasl?: {
+    readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
+    readonly username: string;
+    readonly password: string;
+  };
+}
+
+export interface RedisStreamsLogConfig {
+  readonly kind: 'redis-streams';
+  readonly url: string;
+  /** Default 12. Fixed for the bus's life. */
+  readonly partitions: number;
+  /** Records a partition holds at most, whatever the regions have read. Default 1,000,000. */
+  readonly recordsMax: number;
+}
+
+export interface RegionConfig {
+  readonly name: string;
+  readonly redis: string;
+  /** Read replicas of the region, as Postgres URLs. */
+  readonly replicas: readonly string[];
+}
+
+export interface Family {
+  readonly name: string;
+  readonly key: KeyTemplate;
+  readonly ttlMs: number;
+  readonly rules: readonly Rule[];
+  /** Labels, printed from the loaded value's columns. */
+  readonly tags: readonly KeyTemplate[];
+  /** The loader: a query of the source, or undefined where the application brings its own. */
+  readonly source: string | undefined;
+  readonly reads: 'primary' | 'replica';
+  readonly whenChanged: Act;
+  /** Changes with anything that decides what is cached or what makes it old: 16 hex digits. */
+  readonly ruleHash: string;
+}
+
+/** What makes all entries with a tag old. */
+export interface TagRule {
+  readonly tag: KeyTemplate;
+  readonly rules: readonly Rule[];
+}
+
+/** A row change of `table` makes one key or tag old, printed from these columns of the old and of the new row. */
+export interface Rule {
+  readonly table: TableName;
+  /** The column of each template parameter, in the order of `template.parameters`. */
+  readonly columns: readonly string[];
+}
+
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
