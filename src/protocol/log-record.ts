@@ -30,7 +30,7 @@ export interface TransactionItems {
   readonly commitLsn: Lsn;
   /** The commit's time by the clock of Postgres, Unix time in milliseconds (microseconds are kept as a fraction). */
   readonly committedAtMs: number;
-  /** The ordinal of the first item within the transaction; the others follow in order. With the source epoch and the commit LSN, the event's identity. */
+  /** The place of the first item among the transaction's items in this partition, from 0. With source epoch and commit LSN, the event's identity. */
   readonly ordinal: number;
   readonly items: readonly Invalidation[];
 }

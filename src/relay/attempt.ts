@@ -1,0 +1,130 @@
+import type { BusConfig } from '../config/bus-config.ts';
+import { decodeRecord, encodeRecord } from '../protocol/record-codec.ts';
+import type { RulesNotice } from '../protocol/log-record.ts';
+import type { SourceEpoch } from '../protocol/source-epoch.ts';
+import { AckTracker } from './ack-tracker.ts';
+import { type ParameterTypes, readApplicationMessage } from './application-message.ts';
+import { Batcher } from './batch.ts';
+import { TransactionCollector } from './collect.ts';
+import { DecodeSink } from './decode-sink.ts';
+import type { Source, SourceStream } from './from-postgres.ts';
+import type { RelayObserver } from './observe.ts';
+import { Pump } from './pump.ts';
+import { RelationDirectory } from './relation-directory.ts';
+import { Router, tableText } from './route.ts';
+import { SettleTracker } from './settle.ts';
+import { type Continuity, type EpochDecision, decideSourceEpoch } from './source-gap.ts';
+import type { LogWriter } from './to-log.ts';
+
+export interface AttemptPorts {
+  readonly source: Source;
+  readonly openLog: (signal: AbortSignal) => Promise<LogWriter>;
+  readonly monotonicMs: () => number;
+  readonly observer: RelayObserver;
+}
+
+export interface AttemptFacts {
+  readonly config: BusConfig;
+  readonly rules: RulesNotice;
+  readonly parameterTypes: ParameterTypes;
+  readonly continuity: (highest: SourceEpoch | undefined) => Continuity;
+}
+
+export interface AttemptEnd {
+  readonly outcome: 'clean' | 'drained';
+  readonly epoch: SourceEpoch;
+}
+
+/**
+ * One life of the pipeline, from taking the slot to losing it. Whatever fails ends it; the next attempt starts from what the slot has
+ * confirmed. Nothing is carried over but what is durable.
+ */
+export async function runAttempt(ports: AttemptPorts, facts: AttemptFacts, drain: AbortSignal, stop: AbortSignal): Promise<AttemptEnd> {
+  const { source, observer } = ports;
+  const directory = new RelationDirectory(ruleTables(facts.config));
+  directory.learn(await source.directory());
+  const log = await ports.openLog(stop);
+  try {
+    // The slot comes before the look at the log: while another relay holds it, the log may still grow a higher epoch.
+    const stream = await source.open(stop);
+    try {
+      const highest = highestEpoch(await log.lastRecords(stop));
+      const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest));
+      observer.epoch(decision);
+      const barrier = decision.change === 'none' ? undefined : await source.allocateXid();
+      const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
+      observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
+      const outcome = await pump.run(drain, stop);
+      return { outcome, epoch: decision.epoch };
+    } finally {
+      await stream.stop();
+    }
+  } finally {
+    await log.close();
+  }
+}
+
+interface Opened {
+  readonly directory: RelationDirectory;
+  readonly log: LogWriter;
+  readonly stream: SourceStream;
+  readonly decision: EpochDecision;
+  readonly barrier: bigint | undefined;
+}
+
+function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pump {
+  const { config, rules, parameterTypes } = facts;
+  const { observer, source } = ports;
+  const { stream, log, decision, directory } = opened;
+  const start = stream.confirmedLsn;
+  const batcher = new Batcher(log.partitions, start);
+  const settle = new SettleTracker(start, opened.barrier);
+  const collector = new TransactionCollector(config.keysPerTransactionMax, (item) => {
+    observer.invalidation(item.scope, item.scope === 'tag' ? '' : item.family);
+    batcher.add(item);
+  });
+  const router = new Router(config, {
+    invalidate: (item) => collector.add(item),
+    widened: (reason, table, family) => observer.widened(reason, table, family),
+  });
+  const readMessage = (content: string): ReturnType<typeof readApplicationMessage> => readApplicationMessage(content, config, parameterTypes);
+  const pump = new Pump({ source, stream, log, batcher, settle, acks: new AckTracker(log.partitions, start), observer, monotonicMs: ports.monotonicMs }, {
+    bus: config.bus,
+    sourceEpoch: decision.epoch,
+    rules,
+  });
+  const sink = new DecodeSink(
+    { router, collector, batcher, settle, directory, readMessage },
+    {
+      progress: () => pump.wake(),
+      transaction: () => observer.transaction(),
+      change: (op) => observer.change(op),
+      messageFault: (fault) => observer.messageFault(fault),
+      unknownRelation: () => {
+        observer.unrouted(sink.unrouted);
+        pump.relearn(async () => {
+          directory.learn(await source.directory());
+          sink.relearn();
+          observer.unrouted(sink.unrouted);
+        });
+      },
+    },
+  );
+  pump.start(sink);
+  return pump;
+}
+
+function* ruleTables(config: BusConfig): Generator<string> {
+  for (const { rules } of [...config.families.values(), ...config.tagRules]) for (const rule of rules) yield tableText(rule.table);
+}
+
+/** The highest source epoch that any partition's last record names. */
+function highestEpoch(texts: readonly (string | null)[]): SourceEpoch | undefined {
+  let highest: SourceEpoch | undefined;
+  texts.forEach((text, partition) => {
+    if (text === null) return;
+    const { sourceEpoch } = decodeRecord(text, `the last record of partition ${partition}`);
+    if (highest === undefined || sourceEpoch.number > highest.number) highest = sourceEpoch;
+  });
+  return highest;
+}
