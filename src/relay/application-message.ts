@@ -73,7 +73,8 @@ class Reading implements MessageMeaning {
       case 'families':
         return (raw) => this.#withFamily(raw, (family) => this.#family(family));
       case 'tags':
-        return (raw) => (typeof raw === 'string' ? this.items.push({ scope: 'tag', tag: raw }) : this.giveUp('a tag is no text'));
+        return (raw) =>
+          typeof raw === 'string' ? this.items.push({ scope: 'tag', tag: raw }) : this.giveUp('a tag is no text');
       case 'tables':
         return (raw) => (typeof raw === 'string' ? this.tables.push(raw) : this.giveUp('a table is no text'));
       default:

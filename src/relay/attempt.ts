@@ -1,5 +1,5 @@
 import type { BusConfig } from '../config/bus-config.ts';
-import { decodeRecord, encodeRecord } from '../protocol/record-codec.ts';
+import { decodeRecord } from '../protocol/record-codec.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
 import { AckTracker } from './ack-tracker.ts';
@@ -25,7 +25,7 @@ export interface AttemptPorts {
 
 export interface AttemptFacts {
   readonly config: BusConfig;
-  readonly rules: RulesNotice;
+  readonly rules: (partitions: number) => RulesNotice;
   readonly parameterTypes: ParameterTypes;
   readonly continuity: (highest: SourceEpoch | undefined) => Continuity;
 }
@@ -39,7 +39,12 @@ export interface AttemptEnd {
  * One life of the pipeline, from taking the slot to losing it. Whatever fails ends it; the next attempt starts from what the slot has
  * confirmed. Nothing is carried over but what is durable.
  */
-export async function runAttempt(ports: AttemptPorts, facts: AttemptFacts, drain: AbortSignal, stop: AbortSignal): Promise<AttemptEnd> {
+export async function runAttempt(
+  ports: AttemptPorts,
+  facts: AttemptFacts,
+  drain: AbortSignal,
+  stop: AbortSignal,
+): Promise<AttemptEnd> {
   const { source, observer } = ports;
   const directory = new RelationDirectory(ruleTables(facts.config));
   directory.learn(await source.directory());
@@ -87,12 +92,25 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
     invalidate: (item) => collector.add(item),
     widened: (reason, table, family) => observer.widened(reason, table, family),
   });
-  const readMessage = (content: string): ReturnType<typeof readApplicationMessage> => readApplicationMessage(content, config, parameterTypes);
-  const pump = new Pump({ source, stream, log, batcher, settle, acks: new AckTracker(log.partitions, start), observer, monotonicMs: ports.monotonicMs }, {
-    bus: config.bus,
-    sourceEpoch: decision.epoch,
-    rules,
-  });
+  const readMessage = (content: string): ReturnType<typeof readApplicationMessage> =>
+    readApplicationMessage(content, config, parameterTypes);
+  const pump = new Pump(
+    {
+      source,
+      stream,
+      log,
+      batcher,
+      settle,
+      acks: new AckTracker(log.partitions, start),
+      observer,
+      monotonicMs: ports.monotonicMs,
+    },
+    {
+      bus: config.bus,
+      sourceEpoch: decision.epoch,
+      rules: rules(log.partitions),
+    },
+  );
   const sink = new DecodeSink(
     { router, collector, batcher, settle, directory, readMessage },
     {
@@ -115,7 +133,8 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
 }
 
 function* ruleTables(config: BusConfig): Generator<string> {
-  for (const { rules } of [...config.families.values(), ...config.tagRules]) for (const rule of rules) yield tableText(rule.table);
+  for (const { rules } of [...config.families.values(), ...config.tagRules])
+    for (const rule of rules) yield tableText(rule.table);
 }
 
 /** The highest source epoch that any partition's last record names. */

@@ -117,7 +117,10 @@ export class Batcher {
     const recordsPerLane = Math.max(1, Math.floor(SEND_RECORDS_MAX / this.#lanes.length));
     const carriesData = this.#pending > 0;
     this.#lanes.forEach((lane, partition) => {
-      const isOwed = due.idle || facts.rules !== undefined || ((due.settled || carriesData) && lacksSettled(lane, facts.settledPrimary));
+      const isOwed =
+        due.idle ||
+        facts.rules !== undefined ||
+        ((due.settled || carriesData) && lacksSettled(lane, facts.settledPrimary));
       if (lane.runs.length === 0 && !isOwed) return;
       let left = recordsPerLane;
       do {
@@ -160,7 +163,12 @@ export class Batcher {
       const run = lane.runs[lane.head];
       if (run === undefined) break;
       const items = run.items.slice(run.taken, run.taken + room);
-      transactions.push({ commitLsn: run.commitLsn, committedAtMs: run.committedAtMs, ordinal: run.ordinal + run.taken, items });
+      transactions.push({
+        commitLsn: run.commitLsn,
+        committedAtMs: run.committedAtMs,
+        ordinal: run.ordinal + run.taken,
+        items,
+      });
       run.taken += items.length;
       room -= items.length;
       lane.sentThrough = lsnMax(lane.sentThrough, run.commitLsn);
@@ -183,7 +191,15 @@ export class Batcher {
 }
 
 function emptyLane(start: Lsn): Lane {
-  return { runs: [], head: 0, lastCommitLsn: LSN_ZERO, nextOrdinal: 0, through: start, sentThrough: LSN_ZERO, settledSent: LSN_ZERO };
+  return {
+    runs: [],
+    head: 0,
+    lastCommitLsn: LSN_ZERO,
+    nextOrdinal: 0,
+    through: start,
+    sentThrough: LSN_ZERO,
+    settledSent: LSN_ZERO,
+  };
 }
 
 function lacksSettled(lane: Lane, settled: Lsn): boolean {

@@ -56,7 +56,9 @@ export class DecodeSink implements StreamSink {
 
   /** Relations of the stream that no rule can name. */
   get unrouted(): readonly string[] {
-    return [...this.#relations.values()].filter((r) => r.lookup.kind === 'unrouted').map((r) => `${r.relation.schema}.${r.relation.name}`);
+    return [...this.#relations.values()]
+      .filter((r) => r.lookup.kind === 'unrouted')
+      .map((r) => `${r.relation.schema}.${r.relation.name}`);
   }
 
   /** Looks every relation up again, after the directory has learned more. */

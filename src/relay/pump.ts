@@ -130,13 +130,18 @@ export class Pump {
     const outgoing = records.map(({ partition, record }) => ({ partition, value: encodeRecord(record) }));
     await log.send(outgoing);
     for (const { partition, record } of records) acks.acknowledge(partition, record.to);
-    const bytes = outgoing.reduce((sum, { value }) => sum + value.length, 0);
+    const bytes = outgoing.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0);
     observer.sent(records.length, bytes, (this.#parts.monotonicMs() - startedAtMs) / 1000);
     this.#confirm();
     return 0;
   }
 
-  #due(nowMs: number): { readonly idle: boolean; readonly rules: boolean; readonly settled: boolean; readonly nextMs: number } {
+  #due(nowMs: number): {
+    readonly idle: boolean;
+    readonly rules: boolean;
+    readonly settled: boolean;
+    readonly nextMs: number;
+  } {
     const idleInMs = this.#idleAtMs + IDLE_EVERY_MS - nowMs;
     const settledInMs = this.#settledAtMs + SETTLED_EVERY_MS - nowMs;
     const owesSettled = this.#parts.batcher.owesSettled(this.#parts.settle.settled);
@@ -160,7 +165,8 @@ export class Pump {
       acks.settle(settle.settled);
       this.#confirm();
       this.#sendWake.notify();
-      if (settle.isWaiting) await this.#settleWake.wait(SNAPSHOT_EVERY_MS, signal);
+      // Not cut short by what is decoded meanwhile: at thousands of commits a second that would be a look for each.
+      if (settle.isWaiting) await new Wake().wait(SNAPSHOT_EVERY_MS, signal);
     }
   }
 
@@ -191,7 +197,8 @@ export class Pump {
     const untilMs = monotonicMs() + DRAIN_SETTLE_MS;
     const poll = new Wake();
     while (!signal.aborted) {
-      const isDone = batcher.pendingItems === 0 && (acks.confirmable >= batcher.decodedThrough || monotonicMs() >= untilMs);
+      const isDone =
+        batcher.pendingItems === 0 && (acks.confirmable >= batcher.decodedThrough || monotonicMs() >= untilMs);
       if (isDone) return;
       this.#sendWake.notify();
       if (settle.isWaiting) this.#settleWake.notify();

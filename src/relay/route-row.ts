@@ -12,10 +12,11 @@ interface Parameter {
 }
 
 /** One key template or tag template that a relation feeds. `parameters` is undefined where a column is missing or of no printable type. */
-export type Target = { readonly template: KeyTemplate; readonly parameters: readonly Parameter[] | undefined; readonly bytesMax: number } & (
-  | { readonly kind: 'family'; readonly family: Family }
-  | { readonly kind: 'tag'; readonly rule: TagRule }
-);
+export type Target = {
+  readonly template: KeyTemplate;
+  readonly parameters: readonly Parameter[] | undefined;
+  readonly bytesMax: number;
+} & ({ readonly kind: 'family'; readonly family: Family } | { readonly kind: 'tag'; readonly rule: TagRule });
 
 /** A column's text, null, or undefined where the image does not tell. */
 export type ColumnReader = (column: number, partOfIdentity: boolean) => string | null | undefined;

@@ -46,7 +46,12 @@ export class Router {
 
   insert(relation: StreamRelation, row: RowImage): void {
     const plan = this.#planOf(relation);
-    for (const target of plan.targets) this.#emit(plan, target, printTarget(target, (column) => readNew(row, column)));
+    for (const target of plan.targets)
+      this.#emit(
+        plan,
+        target,
+        printTarget(target, (column) => readNew(row, column)),
+      );
   }
 
   update(relation: StreamRelation, old: RowImage | null, oldImage: OldImage, row: RowImage): void {
@@ -63,14 +68,19 @@ export class Router {
         return readOld(old, oldImage, column, partOfIdentity);
       });
       this.#emit(plan, target, before);
-      if (!(now.kind === 'printed' && before.kind === 'printed' && now.text === before.text)) this.#emit(plan, target, now);
+      if (!(now.kind === 'printed' && before.kind === 'printed' && now.text === before.text))
+        this.#emit(plan, target, now);
     }
   }
 
   delete(relation: StreamRelation, old: RowImage, oldImage: OldImage): void {
     const plan = this.#planOf(relation);
     for (const target of plan.targets) {
-      this.#emit(plan, target, printTarget(target, (column, partOfIdentity) => readOld(old, oldImage, column, partOfIdentity)));
+      this.#emit(
+        plan,
+        target,
+        printTarget(target, (column, partOfIdentity) => readOld(old, oldImage, column, partOfIdentity)),
+      );
     }
   }
 
@@ -89,7 +99,8 @@ export class Router {
 
   #planOf(relation: StreamRelation): RelationPlan {
     const plan = this.#plans.get(relation.id);
-    if (plan === undefined) throw new Error(`Relation ${relation.schema}.${relation.name} was routed before it was defined.`);
+    if (plan === undefined)
+      throw new Error(`Relation ${relation.schema}.${relation.name} was routed before it was defined.`);
     return plan;
   }
 
@@ -99,7 +110,12 @@ export class Router {
         return;
       case 'printed':
         if (target.kind === 'tag') return this.#sink.invalidate({ scope: 'tag', tag: printed.text });
-        return this.#sink.invalidate({ scope: 'key', family: target.family.name, act: target.family.whenChanged, key: printed.text });
+        return this.#sink.invalidate({
+          scope: 'key',
+          family: target.family.name,
+          act: target.family.whenChanged,
+          key: printed.text,
+        });
       case 'unknown':
         if (target.kind === 'tag') {
           this.#sink.widened(printed.reason, plan.table, target.rule.tag.text);
@@ -127,7 +143,12 @@ function readNew(row: RowImage, column: number): string | null | undefined {
 }
 
 /** In a key image every column outside the identity is printed as null: unknown, not null. */
-function readOld(old: RowImage, oldImage: OldImage, column: number, partOfIdentity: boolean): string | null | undefined {
+function readOld(
+  old: RowImage,
+  oldImage: OldImage,
+  column: number,
+  partOfIdentity: boolean,
+): string | null | undefined {
   return oldImage === 'full' || partOfIdentity ? readNew(old, column) : undefined;
 }
 

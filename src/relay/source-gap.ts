@@ -1,6 +1,9 @@
 import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 
-export type EpochDecision = { readonly epoch: SourceEpoch; readonly change: 'none' | 'first' | 'system' | 'timeline' | 'slot' | 'crash' };
+export type EpochDecision = {
+  readonly epoch: SourceEpoch;
+  readonly change: 'none' | 'first' | 'system' | 'timeline' | 'slot' | 'crash';
+};
 
 export interface Continuity {
   /** Whether this relay saw the server end the replication stream in order since the epoch's postmaster started. */
@@ -14,7 +17,11 @@ export interface Continuity {
  * new number is drawn, and every cell begins a new epoch. A crash counts, because acknowledged asynchronous commits may be gone,
  * and what caches saw of them must go too.
  */
-export function decideSourceEpoch(highest: SourceEpoch | undefined, life: SourceLife, continuity: Continuity): EpochDecision {
+export function decideSourceEpoch(
+  highest: SourceEpoch | undefined,
+  life: SourceLife,
+  continuity: Continuity,
+): EpochDecision {
   if (highest === undefined) return { epoch: { number: 1, ...life }, change: 'first' };
   const change = changeOf(highest, life, continuity);
   return { epoch: { number: change === 'none' ? highest.number : highest.number + 1, ...life }, change };

@@ -1,0 +1,119 @@
+import type { BusConfig } from '../config/bus-config.ts';
+import { BusError, isBusError } from '../protocol/errors.ts';
+import { FENCE_BUCKETS } from '../protocol/invalidation.ts';
+import type { RulesNotice } from '../protocol/log-record.ts';
+import type { SourceEpoch } from '../protocol/source-epoch.ts';
+import { Wake } from '../runtime/wake.ts';
+import type { ParameterTypes } from './application-message.ts';
+import { type AttemptEnd, type AttemptPorts, runAttempt } from './attempt.ts';
+import type { Continuity } from './source-gap.ts';
+
+/** Between two tries to take a slot that another relay holds. */
+const STANDBY_RETRY_MS = 1000;
+/** Back-off between attempts that fail: full jitter up to a doubling limit (Brooker, "Exponential Backoff and Jitter", AWS, 2015). */
+const BACKOFF_FIRST_MS = 200;
+const BACKOFF_MAX_MS = 10_000;
+/** An attempt that lasted this long was no failure to start: the back-off begins anew. */
+const STEADY_MS = 30_000;
+
+export interface RelayFacts {
+  readonly config: BusConfig;
+  readonly parameterTypes: ParameterTypes;
+}
+
+/**
+ * Stage 1: from Postgres's log into the log of the bus. Any number may run on one source; the replication slot lets one of them work,
+ * the others stand by and take over. Ends by drain or abort, or with an error that only an operator can answer.
+ */
+export class Relay {
+  readonly name = 'relay';
+  readonly #ports: AttemptPorts;
+  readonly #facts: RelayFacts;
+  readonly #random: () => number;
+  readonly #drain = new AbortController();
+  readonly #ended = Promise.withResolvers<void>();
+  #failures = 0;
+  /** The start time of the postmaster whose stream ended in order, while nothing else was seen since. */
+  #cleanEndOfMs: number | undefined;
+
+  /** `random` gives numbers in [0, 1). */
+  constructor(ports: AttemptPorts, facts: RelayFacts, random: () => number) {
+    this.#ports = ports;
+    this.#facts = facts;
+    this.#random = random;
+  }
+
+  async run(stop: AbortSignal): Promise<void> {
+    const pausing = AbortSignal.any([stop, this.#drain.signal]);
+    try {
+      while (!pausing.aborted) {
+        const waitMs = await this.#attempt(stop);
+        if (waitMs > 0) await new Wake().wait(waitMs, pausing);
+      }
+    } finally {
+      this.#ports.observer.state('stopped', 'ended');
+      this.#ended.resolve();
+    }
+  }
+
+  /** Sends and confirms what was read, gives the slot back, and ends `run`. */
+  async drain(): Promise<void> {
+    this.#ports.observer.state('draining', 'asked to end');
+    this.#drain.abort();
+    await this.#ended.promise;
+  }
+
+  /** One attempt. Returns how long to wait before the next; throws what no attempt can mend. */
+  async #attempt(stop: AbortSignal): Promise<number> {
+    const { observer, monotonicMs } = this.#ports;
+    const startedAtMs = monotonicMs();
+    try {
+      const end = await runAttempt(this.#ports, this.#attemptFacts(), this.#drain.signal, stop);
+      observer.attemptEnded(end.outcome);
+      return this.#afterEnd(end);
+    } catch (error) {
+      if (stop.aborted) return 0;
+      observer.attemptEnded('failed', error);
+      if (!isBusError(error) || error.retry === 'operator' || error.retry === 'never') throw error;
+      return this.#afterFailure(error, monotonicMs() - startedAtMs);
+    }
+  }
+
+  #afterEnd(end: AttemptEnd): number {
+    this.#failures = 0;
+    if (end.outcome === 'clean') this.#cleanEndOfMs = end.epoch.postmasterStartedAtMs;
+    return BACKOFF_FIRST_MS;
+  }
+
+  #afterFailure(error: BusError, lastedMs: number): number {
+    if (isBusError(error, 'POSTGRES_SLOT_ACTIVE')) {
+      this.#ports.observer.state('standby', 'another relay holds the slot');
+      return STANDBY_RETRY_MS;
+    }
+    this.#ports.observer.state('starting', `${error.code}: ${error.message}`);
+    this.#failures = lastedMs >= STEADY_MS ? 1 : this.#failures + 1;
+    const limitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(this.#failures, 16));
+    return Math.max(1, this.#random() * limitMs);
+  }
+
+  #attemptFacts(): Parameters<typeof runAttempt>[1] {
+    return {
+      ...this.#facts,
+      rules: (partitions) => rulesNotice(this.#facts.config, partitions),
+      continuity: (highest) => this.#continuity(highest),
+    };
+  }
+
+  #continuity(highest: SourceEpoch | undefined): Continuity {
+    const endedCleanly = highest !== undefined && highest.postmasterStartedAtMs === this.#cleanEndOfMs;
+    return { endedCleanly, asynchronousCommits: this.#facts.config.source.asynchronousCommits };
+  }
+}
+
+function rulesNotice(config: BusConfig, partitions: number): RulesNotice {
+  return {
+    partitions,
+    bucketsPerCell: Math.floor(FENCE_BUCKETS / partitions),
+    families: Object.fromEntries([...config.families.values()].map((family) => [family.name, family.ruleHash])),
+  };
+}
