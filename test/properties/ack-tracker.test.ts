@@ -28,7 +28,9 @@ function checkAgainstDefinition(create: (start: Lsn) => Tracker): void {
         else if (step !== undefined) tracker.acknowledge(step.partition, lsn(step.to));
         const past = list.slice(0, done);
         const settled = Math.max(0, ...past.map((s) => ('settled' in s ? s.settled : 0)));
-        const acknowledged = [0, 1, 2].map((p) => Math.max(start, ...past.map((s) => ('to' in s && s.partition === p ? s.to : 0))));
+        const acknowledged = [0, 1, 2].map((p) =>
+          Math.max(start, ...past.map((s) => ('to' in s && s.partition === p ? s.to : 0))),
+        );
         assert.equal(tracker.confirmable, lsn(Math.max(start, Math.min(settled, ...acknowledged))));
       }
     }),

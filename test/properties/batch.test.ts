@@ -17,7 +17,10 @@ type Step =
   | { readonly kind: 'take'; readonly idle: boolean; readonly settled: boolean };
 
 const item: fc.Arbitrary<Invalidation> = fc.oneof(
-  { weight: 6, arbitrary: fc.nat(400).map((n): Invalidation => ({ scope: 'key', family: 'user', act: 'evict', key: `user:${n}` })) },
+  {
+    weight: 6,
+    arbitrary: fc.nat(400).map((n): Invalidation => ({ scope: 'key', family: 'user', act: 'evict', key: `user:${n}` })),
+  },
   { weight: 1, arbitrary: fc.constant<Invalidation>({ scope: 'family', family: 'user', act: 'evict' }) },
   { weight: 1, arbitrary: fc.nat(5).map((n): Invalidation => ({ scope: 'tag', tag: `org:${n}` })) },
 );
@@ -42,7 +45,10 @@ interface Sent {
 }
 
 /** Method: decode random transactions, take sends anywhere, also within them, and hold what comes out against what went in. */
-function run(list: readonly Step[], tamper: (record: PartitionRecord, batcher: Batcher) => PartitionRecord): { expected: Sent[]; records: PartitionRecord[]; ends: Set<Lsn> } {
+function run(
+  list: readonly Step[],
+  tamper: (record: PartitionRecord, batcher: Batcher) => PartitionRecord,
+): { expected: Sent[]; records: PartitionRecord[]; ends: Set<Lsn> } {
   const batcher = new Batcher(PARTITIONS, START);
   const expected: Sent[] = [];
   const records: PartitionRecord[] = [];
@@ -66,7 +72,11 @@ function run(list: readonly Step[], tamper: (record: PartitionRecord, batcher: B
         const partitions = one.scope === 'key' ? [cellOf(hashKey(one.key), PARTITIONS)] : [0, 1, 2];
         for (const partition of partitions) expected.push({ partition, commitLsn, item: one });
         if (step.takeAt.includes(index)) {
-          assert.equal(batcher.idleThrough(lsn(clock + 1_000_000)), false, 'a keepalive within a transaction says nothing');
+          assert.equal(
+            batcher.idleThrough(lsn(clock + 1_000_000)),
+            false,
+            'a keepalive within a transaction says nothing',
+          );
           take(index % 2 === 0, false);
         }
       });
@@ -92,7 +102,9 @@ function checkIntervals(tamper: (record: PartitionRecord, batcher: Batcher) => P
         for (const record of mine) {
           assert.equal(record.from, through, 'an interval begins where the one before it ended');
           assert.ok(record.to >= record.from && ends.has(record.to), 'a bound is an end LSN');
-          const items = record.transactions.flatMap((t) => t.items.map((one) => ({ partition, commitLsn: t.commitLsn, item: one })));
+          const items = record.transactions.flatMap((t) =>
+            t.items.map((one) => ({ partition, commitLsn: t.commitLsn, item: one })),
+          );
           assert.ok(items.length <= RECORD_ITEMS_MAX);
           seen.push(...items);
           const below = owed.filter((e) => e.commitLsn < record.to).length;
@@ -114,7 +126,10 @@ test('every item below the end of a record’s interval is in that record or an 
 
 test('the property sees an interval that claims a transaction of which items still wait', () => {
   assert.throws(() =>
-    checkIntervals(({ partition, record }, batcher) => ({ partition, record: { ...record, to: batcher.decodedThrough } })),
+    checkIntervals(({ partition, record }, batcher) => ({
+      partition,
+      record: { ...record, to: batcher.decodedThrough },
+    })),
   );
 });
 

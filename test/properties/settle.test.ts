@@ -15,7 +15,9 @@ test('settled is the end of the longest run of decoded transactions that a snaps
       for (const [index, n] of order.entries()) {
         visible.add(n);
         if (index % 8 > looks) continue;
-        const inProgress = new Set([1, 2, 3, 4, 5, 6, 7, 8].filter((m) => !visible.has(m)).map((m) => BigInt(1000 + m)));
+        const inProgress = new Set(
+          [1, 2, 3, 4, 5, 6, 7, 8].filter((m) => !visible.has(m)).map((m) => BigInt(1000 + m)),
+        );
         tracker.observe({ xmin: 1001n, xmax: 1009n, inProgress });
         let run = 0;
         while (visible.has(run + 1)) run += 1;
@@ -55,10 +57,14 @@ test('in a new source epoch nothing is settled before every transaction older th
 
 test('a transaction id of 32 bits is widened to the nearest of 64', () => {
   fc.assert(
-    fc.property(fc.bigInt({ min: 1n << 31n, max: 1n << 50n }), fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), (near, distance) => {
-      const xid = near + BigInt(distance);
-      assert.equal(widenXid(Number(BigInt.asUintN(32, xid)), near), xid);
-    }),
+    fc.property(
+      fc.bigInt({ min: 1n << 31n, max: 1n << 50n }),
+      fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+      (near, distance) => {
+        const xid = near + BigInt(distance);
+        assert.equal(widenXid(Number(BigInt.asUintN(32, xid)), near), xid);
+      },
+    ),
   );
 });
 
