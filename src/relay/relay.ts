@@ -86,7 +86,7 @@ export class Relay {
   }
 
   #afterFailure(error: BusError, lastedMs: number): number {
-    if (isBusError(error, 'POSTGRES_SLOT_ACTIVE')) {
+    if (error.code === 'POSTGRES_SLOT_ACTIVE') {
       this.#ports.observer.state('standby', 'another relay holds the slot');
       return STANDBY_RETRY_MS;
     }

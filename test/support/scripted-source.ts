@@ -1,0 +1,90 @@
+import { LSN_ZERO, type Lsn, lsn } from '../../src/protocol/lsn.ts';
+import type { Snapshot } from '../../src/protocol/snapshot.ts';
+import type { RowImage, Source, SourceStream, StreamRelation, StreamSink } from '../../src/relay/from-postgres.ts';
+import type { DirectoryEntry } from '../../src/relay/relation-directory.ts';
+
+export const USERS_RELATION: StreamRelation = {
+  id: 7,
+  schema: 'public',
+  name: 'users',
+  replicaIdentity: 'full',
+  columns: [
+    { name: 'id', typeOid: 20, partOfIdentity: true },
+    { name: 'org_id', typeOid: 20, partOfIdentity: true },
+  ],
+};
+
+export function rowImage(...values: (string | null)[]): RowImage {
+  return { kind: (column) => (values[column] === null ? 'null' : 'text'), text: (column) => values[column] ?? '' };
+}
+
+/** A source whose every word is the test's: what it streams, what is visible, and how the stream ends. */
+export class ScriptedSource implements Source {
+  confirmedLsn: Lsn = lsn(100);
+  confirms: Lsn[] = [];
+  opens = 0;
+  isPaused = false;
+  /** Transactions below are visible to snapshots. */
+  visibleBelow = 1_000_000n;
+  slotIsHeld = false;
+  entries: DirectoryEntry[] = [{ oid: 7, name: 'public.users', ruleTable: 'public.users', isPartitioned: false }];
+  sink: StreamSink | undefined;
+  life = { systemId: '7312', timeline: 1, slotIdentity: '9f3a01bc', postmasterStartedAtMs: 1000 };
+  #ending = Promise.withResolvers<'clean' | 'closed'>();
+  #slotActiveError: () => Error;
+
+  constructor(slotActiveError: () => Error = () => new Error('slot active')) {
+    this.#slotActiveError = slotActiveError;
+  }
+
+  async open(): Promise<SourceStream> {
+    this.opens += 1;
+    if (this.slotIsHeld) throw this.#slotActiveError();
+    this.#ending = Promise.withResolvers();
+    this.sink = undefined;
+    return {
+      life: this.life,
+      confirmedLsn: this.confirmedLsn,
+      start: (sink) => (this.sink = sink),
+      pause: () => (this.isPaused = true),
+      resume: () => (this.isPaused = false),
+      confirm: (_received, flush) => {
+        if (flush !== this.confirms.at(-1)) this.confirms.push(flush);
+        this.confirmedLsn = flush;
+      },
+      requestKeepalive: () => undefined,
+      ended: this.#ending.promise,
+      stop: async () => this.#ending.resolve('closed'),
+    };
+  }
+
+  /** Streams a transaction that changes these users, its xid the commit LSN. */
+  commit(commitLsn: number, endLsn: number, ...userIds: number[]): void {
+    this.sink?.begin(lsn(commitLsn), commitLsn, commitLsn);
+    this.sink?.relation(USERS_RELATION);
+    for (const id of userIds) this.sink?.insert(USERS_RELATION, rowImage(String(id), null));
+    this.sink?.commit(lsn(commitLsn), lsn(endLsn), commitLsn);
+  }
+
+  endCleanly(): void {
+    this.#ending.resolve('clean');
+  }
+
+  fail(error: Error): void {
+    this.#ending.reject(error);
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    return { xmin: this.visibleBelow, xmax: this.visibleBelow, inProgress: new Set() };
+  }
+
+  async allocateXid(): Promise<bigint> {
+    return BigInt(LSN_ZERO);
+  }
+
+  async directory(): Promise<readonly DirectoryEntry[]> {
+    return this.entries;
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,63 @@
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net';
+
+/** A relay of bytes to a real server, of which either direction can be swallowed: "done, but you were never told". */
+export interface TcpProxy {
+  readonly port: number;
+  /** From now on, bytes from the client do not reach the server, on every connection. */
+  swallowRequests(): void;
+  /** From now on, bytes from the server do not reach the client, on every connection. */
+  swallowReplies(): void;
+  /** Lets both directions pass again (what was swallowed is gone: connections that lost bytes are cut). */
+  heal(): void;
+  /** Bytes swallowed so far, of both directions. */
+  readonly swallowed: number;
+  close(): Promise<void>;
+}
+
+export async function startTcpProxy(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
+  const sockets = new Set<Socket>();
+  let swallow: 'nothing' | 'requests' | 'replies' = 'nothing';
+  let swallowed = 0;
+  const server = createServer((client) => {
+    const upstream = connect(target);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.setNoDelay(true);
+      socket.on('error', () => undefined);
+    }
+    client.on('data', (bytes) => {
+      if (swallow === 'requests') swallowed += bytes.length;
+      else upstream.write(bytes);
+    });
+    upstream.on('data', (bytes) => {
+      if (swallow === 'replies') swallowed += bytes.length;
+      else client.write(bytes);
+    });
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => {
+      client.destroy();
+      sockets.delete(client);
+      sockets.delete(upstream);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    swallowRequests: () => (swallow = 'requests'),
+    swallowReplies: () => (swallow = 'replies'),
+    heal: () => {
+      swallow = 'nothing';
+      cut();
+    },
+    get swallowed() {
+      return swallowed;
+    },
+    close: async () => {
+      cut();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}

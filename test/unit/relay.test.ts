@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import type { LogRecord } from '../../src/protocol/log-record.ts';
+import { BusError } from '../../src/protocol/errors.ts';
+import { lsn } from '../../src/protocol/lsn.ts';
+import { decodeRecord } from '../../src/protocol/record-codec.ts';
+import type { RelayObserver } from '../../src/relay/observe.ts';
+import { Relay } from '../../src/relay/relay.ts';
+import type { LogWriter, OutgoingRecord } from '../../src/relay/to-log.ts';
+import { busConfig, ORG_MEMBERS, USER } from '../support/bus-config.ts';
+import { eventually } from '../support/eventually.ts';
+import { rowImage, ScriptedSource } from '../support/scripted-source.ts';
+
+const PARTITIONS = 2;
+
+/** A log that acknowledges when the test says so. It fails the test when a second send overlaps the first. */
+class HeldLog {
+  readonly records: { partition: number; record: LogRecord }[] = [];
+  opens = 0;
+  isHeld = false;
+  #release: ((error?: Error) => void) | undefined;
+  overlapped = false;
+
+  open(): LogWriter {
+    this.opens += 1;
+    let isSending = false;
+    return {
+      partitions: PARTITIONS,
+      lastRecords: async () => {
+        const last = (partition: number): string | null => this.texts.get(partition) ?? null;
+        return Array.from({ length: PARTITIONS }, (_, partition) => last(partition));
+      },
+      send: async (records) => {
+        this.overlapped ||= isSending;
+        isSending = true;
+        if (this.isHeld) {
+          const failure = await new Promise<Error | undefined>((resolve) => (this.#release = resolve));
+          if (failure !== undefined) throw failure;
+        } else await new Promise((resolve) => setImmediate(resolve));
+        this.#append(records);
+        isSending = false;
+      },
+      close: async () => undefined,
+    };
+  }
+
+  readonly texts = new Map<number, string>();
+
+  get isWaiting(): boolean {
+    return this.#release !== undefined;
+  }
+
+  release(error?: Error): void {
+    this.#release?.(error);
+    this.#release = undefined;
+  }
+
+  keys(): string[] {
+    const items = this.records.flatMap(({ record }) => record.transactions.flatMap((t) => t.items));
+    return items.flatMap((item) =>
+      item.scope === 'key' ? [item.key] : item.scope === 'family' ? [`${item.family}*`] : [],
+    );
+  }
+
+  #append(records: readonly OutgoingRecord[]): void {
+    for (const { partition, value } of records) {
+      this.texts.set(partition, value);
+      this.records.push({ partition, record: decodeRecord(value, 'test') });
+    }
+  }
+}
+
+const running: { relay: Relay; stop: AbortController; done: Promise<void>; log: HeldLog }[] = [];
+
+function startRelay(
+  source: ScriptedSource,
+  log = new HeldLog(),
+  observe: Partial<RelayObserver> = {},
+): { log: HeldLog; relay: Relay; done: Promise<void>; states: string[] } {
+  const states: string[] = [];
+  const nothing = (): void => undefined;
+  const observer: RelayObserver = {
+    state: (state) => states.push(state),
+    epoch: nothing,
+    attemptEnded: nothing,
+    transaction: nothing,
+    change: nothing,
+    invalidation: nothing,
+    widened: nothing,
+    unrouted: nothing,
+    messageFault: nothing,
+    sent: nothing,
+    progress: nothing,
+    ...observe,
+  };
+  const ports = { source, openLog: async () => log.open(), monotonicMs: () => performance.now(), observer };
+  const relay = new Relay(ports, { config: busConfig([USER, ORG_MEMBERS]), parameterTypes: new Map() }, () => 0.01);
+  const stop = new AbortController();
+  const done = relay.run(stop.signal);
+  done.catch(() => undefined);
+  running.push({ relay, stop, done, log });
+  return { log, relay, done, states };
+}
+
+afterEach(async () => {
+  for (const { stop, done, log } of running.splice(0)) {
+    stop.abort();
+    log.isHeld = false;
+    log.release();
+    await done.catch(() => undefined);
+    assert.equal(log.overlapped, false, 'one send at a time');
+  }
+});
+
+test('does not confirm an LSN before the log has acknowledged it in every partition', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined && source.confirms.length > 0);
+  log.isHeld = true;
+  source.commit(200, 210, 1, 2, 3);
+  await eventually('a send is out', () => log.isWaiting);
+  assert.ok(!source.confirms.includes(lsn(210)));
+  log.isHeld = false;
+  log.release();
+  await eventually('confirmed', () => source.confirms.includes(lsn(210)));
+  assert.deepEqual(new Set(log.keys()), new Set(['user:1', 'user:2', 'user:3']));
+});
+
+test('does not confirm an LSN that no new snapshot can see yet, though the log has it', async () => {
+  const source = new ScriptedSource();
+  source.visibleBelow = 200n;
+  const { log } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined);
+  source.commit(200, 210, 1);
+  await eventually(
+    'sent, and empty records since',
+    () => log.keys().length === 1 && log.records.filter((r) => r.record.to === lsn(210)).length >= 2 * PARTITIONS,
+  );
+  assert.ok(!source.confirms.includes(lsn(210)));
+  assert.ok(log.records.every((r) => r.record.settledPrimary < lsn(210)));
+  source.visibleBelow = 201n;
+  await eventually('confirmed', () => source.confirms.includes(lsn(210)));
+  await eventually('settled is published', () => log.records.some((r) => r.record.settledPrimary === lsn(210)));
+});
+
+test('a failed send ends the attempt, and the next begins at what the slot has confirmed', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined && source.confirms.length > 0);
+  const opens = source.opens;
+  log.isHeld = true;
+  source.commit(200, 210, 1);
+  await eventually('a send is out', () => log.isWaiting);
+  log.isHeld = false;
+  log.release(new BusError('PGOUTPUT_MALFORMED', 'any coded error that resets'));
+  await eventually('a new attempt', () => source.opens === opens + 1 && source.sink !== undefined);
+  source.commit(200, 210, 1);
+  await eventually('confirmed', () => source.confirms.includes(lsn(210)));
+  assert.deepEqual(log.keys(), ['user:1']);
+});
+
+test('rows of an open transaction are sent before its COMMIT, in an interval that ends before it', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined);
+  const sink = source.sink;
+  sink?.begin(lsn(300), 0, 300);
+  const users = {
+    id: 7,
+    schema: 'public',
+    name: 'users',
+    replicaIdentity: 'full' as const,
+    columns: [{ name: 'id', typeOid: 20, partOfIdentity: true }],
+  };
+  sink?.relation(users);
+  sink?.insert(users, rowImage('1'));
+  sink?.keepalive(lsn(900), 0);
+  await eventually('the row is sent', () => log.keys().includes('user:1'));
+  assert.ok(log.records.every((r) => r.record.to <= lsn(300)));
+  sink?.commit(lsn(300), lsn(310), 0);
+  await eventually('confirmed', () => source.confirms.includes(lsn(310)));
+});
+
+test('an idle source is confirmed to the end of its WAL', async () => {
+  const source = new ScriptedSource();
+  startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined);
+  source.sink?.keepalive(lsn(5000), 0);
+  await eventually('confirmed', () => source.confirms.includes(lsn(5000)));
+});
+
+test('a relay that finds the slot held stands by, and takes over when it is free', async () => {
+  const source = new ScriptedSource(() => new BusError('POSTGRES_SLOT_ACTIVE', 'held'));
+  source.slotIsHeld = true;
+  const { states } = startRelay(source);
+  await eventually('standby', () => states.includes('standby'));
+  source.slotIsHeld = false;
+  await eventually('streaming', () => states.includes('streaming'));
+});
+
+test('a drain sends and confirms what was read, and ends', async () => {
+  const source = new ScriptedSource();
+  const { log, relay, done } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined);
+  source.commit(200, 210, 1, 2);
+  await relay.drain();
+  await done;
+  assert.deepEqual(new Set(log.keys()), new Set(['user:1', 'user:2']));
+  assert.equal(source.confirms.at(-1), lsn(210));
+  assert.equal(source.isPaused, true);
+});
+
+test('a new life of the source draws the next epoch, and the same life keeps it', async () => {
+  const log = new HeldLog();
+  const first = new ScriptedSource();
+  const one = startRelay(first, log);
+  await eventually('records', () => log.texts.size === PARTITIONS);
+  await one.relay.drain();
+  const second = new ScriptedSource();
+  second.life = { ...second.life, slotIdentity: 'other' };
+  startRelay(second, log);
+  await eventually('the next epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+  assert.ok(log.records.every((r) => r.record.sourceEpoch.number <= 2));
+});
+
+test('an error for the operator ends the relay', async () => {
+  const source = new ScriptedSource();
+  const { done } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined);
+  source.fail(new BusError('RECORD_INVALID', 'an operator has to act'));
+  await assert.rejects(done, { code: 'RECORD_INVALID' });
+});
