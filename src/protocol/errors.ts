@@ -53,6 +53,71 @@ export const ERRORS = {
     summary: 'A message of the replication stream does not follow the pgoutput protocol.',
     hint: 'Check that nothing between relay and Postgres changes the stream; report the message printed.',
   },
+  POSTGRES_UNREACHABLE: {
+    retry: 'retry',
+    summary: 'There is no connection to Postgres, or it broke.',
+    hint: 'Check host, port and network, that the server is up, and that it has connections to spare (max_connections, max_wal_senders).',
+  },
+  POSTGRES_AUTHENTICATION: {
+    retry: 'operator',
+    summary: 'Postgres refuses the log-in.',
+    hint: 'Check user, password and database of the URL, and pg_hba.conf; the relay also needs the attribute REPLICATION.',
+  },
+  POSTGRES_PERMISSION: {
+    retry: 'operator',
+    summary: 'The Postgres user lacks a privilege.',
+    hint: 'Grant what the message names: `afterwrite doctor` lists the commands.',
+  },
+  POSTGRES_SHUTDOWN: {
+    retry: 'reset',
+    summary: 'Postgres shuts down, or an administrator ended the connection.',
+    hint: 'Nothing is lost: the relay goes on when the server is back.',
+  },
+  POSTGRES_CRASHED: {
+    retry: 'reset',
+    summary: 'A Postgres process crashed and the server restarts.',
+    hint: 'Look at the log of Postgres. Acknowledged asynchronous commits may be gone, so a new source epoch begins.',
+  },
+  POSTGRES_TIMEOUT: {
+    retry: 'retry',
+    summary: 'A statement was cancelled: it, or the lock that it waited for, took too long.',
+    hint: 'Look for long transactions and locks in pg_stat_activity and pg_locks, then repeat.',
+  },
+  POSTGRES_QUERY_FAILED: {
+    retry: 'reset',
+    summary: 'Postgres answered a statement with an error.',
+    hint: 'The message and its SQLSTATE say why.',
+  },
+  POSTGRES_SLOT_ACTIVE: {
+    retry: 'retry',
+    summary: 'Another process holds the replication slot.',
+    hint: 'Only one relay works on a source: this one takes over when the other goes.',
+  },
+  POSTGRES_SLOT_MISSING: {
+    retry: 'operator',
+    summary: 'The replication slot does not exist.',
+    hint: 'Run `afterwrite setup`. If the slot was dropped, changes since may be lost: a new slot begins a new source epoch.',
+  },
+  POSTGRES_SLOT_INVALIDATED: {
+    retry: 'operator',
+    summary: 'The replication slot can no longer be read: Postgres has removed WAL that it needed, or the server cannot decode.',
+    hint: 'Look at pg_replication_slots.wal_status, max_slot_wal_keep_size and wal_level, then run `afterwrite setup` for a new slot.',
+  },
+  POSTGRES_PUBLICATION_MISSING: {
+    retry: 'operator',
+    summary: 'The publication does not exist, or did not when a change was made.',
+    hint: 'Run `afterwrite setup`. Changes made without a publication are not in the stream.',
+  },
+  STACK_UNAVAILABLE: {
+    retry: 'operator',
+    summary: 'A server that the demo or a test needs can neither be found nor started.',
+    hint: 'The message names what is missing and the command that brings it. A URL of a server that runs already is taken first.',
+  },
+  STACK_START_FAILED: {
+    retry: 'operator',
+    summary: 'A server was started for the demo or a test and ended, or was not ready in time.',
+    hint: 'The message ends with the last lines that the server printed.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

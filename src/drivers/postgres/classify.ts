@@ -1,0 +1,67 @@
+import { BusError, type ErrorCode } from '../../protocol/errors.ts';
+
+/** What was asked when an error came. The same SQLSTATE says other things of a slot than of a stream. */
+export type Doing = 'connect' | 'query' | 'slot' | 'stream';
+
+const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
+  '42501': 'POSTGRES_PERMISSION',
+  '53300': 'POSTGRES_UNREACHABLE', // too many connections, or walsenders
+  '55006': 'POSTGRES_SLOT_ACTIVE',
+  '55P03': 'POSTGRES_TIMEOUT', // lock_timeout
+  '57014': 'POSTGRES_TIMEOUT', // statement_timeout
+  '57P01': 'POSTGRES_SHUTDOWN',
+  '57P02': 'POSTGRES_CRASHED',
+  '57P03': 'POSTGRES_UNREACHABLE', // starts up, recovers or shuts down
+  '3D000': 'POSTGRES_AUTHENTICATION', // no such database
+};
+
+const BY_CLASS: Readonly<Record<string, ErrorCode>> = {
+  '08': 'POSTGRES_UNREACHABLE',
+  '28': 'POSTGRES_AUTHENTICATION',
+};
+
+const BY_DOING: Readonly<Record<Doing, Readonly<Record<string, ErrorCode>>>> = {
+  connect: {},
+  query: {},
+  slot: { '42704': 'POSTGRES_SLOT_MISSING', '55000': 'POSTGRES_SLOT_INVALIDATED' },
+  stream: { '42704': 'POSTGRES_PUBLICATION_MISSING', '55000': 'POSTGRES_SLOT_INVALIDATED' },
+};
+
+/** Every SQLSTATE of Postgres has a digit; node's EPIPE, of five letters too, has none. */
+const SQLSTATE = /^(?=.*[0-9])[0-9A-Z]{5}$/;
+
+/**
+ * Names an error of Postgres, of pg or of the socket by its code; the text is only passed on. An error without SQLSTATE is one of the
+ * connection: pg has none of its own for a query that the server answered.
+ */
+export function classify(error: unknown, doing: Doing, at?: string): BusError {
+  if (error instanceof BusError) return error;
+  const code = codeOf(error);
+  const place = at === undefined ? {} : { at };
+  if (code === 'ERR_INVALID_URL') {
+    return new BusError(
+      'SETTING_INVALID',
+      'The URL of Postgres is none, such as postgres://user@host:5432/name.',
+      place,
+    );
+  }
+  const text = error instanceof Error ? error.message || error.name : String(error);
+  if (code === undefined || !SQLSTATE.test(code)) {
+    return new BusError('POSTGRES_UNREACHABLE', code === undefined ? text : `${text} (${code})`, {
+      cause: error,
+      ...place,
+    });
+  }
+  return new BusError(codeForSqlState(code, doing), `${text} (SQLSTATE ${code})`, { cause: error, ...place });
+}
+
+export function codeForSqlState(sqlState: string, doing: Doing): ErrorCode {
+  return (
+    BY_DOING[doing][sqlState] ?? BY_SQLSTATE[sqlState] ?? BY_CLASS[sqlState.slice(0, 2)] ?? 'POSTGRES_QUERY_FAILED'
+  );
+}
+
+function codeOf(error: unknown): string | undefined {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && code !== '' ? code : undefined;
+}
