@@ -1,0 +1,129 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { BusError } from '../protocol/errors.ts';
+
+/**
+ * A server process that cannot outlive this one. A shell stands between: it holds the read end of a pipe from us, and when that closes,
+ * by our exit or by kill -9, it ends the server. The group of its own keeps Ctrl-C in a terminal away from the server, so that it is
+ * stopped in our order.
+ */
+export interface GuardedProcess {
+  readonly pid: number;
+  /** The last lines that the server printed. */
+  readonly lastLines: () => string;
+  readonly hasEnded: () => boolean;
+  readonly ended: Promise<void>;
+  kill(signal: NodeJS.Signals): void;
+  /** Signals, waits for the end, and kills after `timeoutMs`. */
+  stop(signal: NodeJS.Signals, timeoutMs?: number): Promise<void>;
+}
+
+export interface GuardedOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** The user to run as, where we are root and the server refuses to be. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+}
+
+// The server's pid is the first line. `3<&0` keeps the pipe, since a shell gives background jobs /dev/null as their input.
+const GUARD = `exec 3<&0
+"$@" </dev/null 3<&- &
+server=$!
+echo "$server"
+(cat <&3 >/dev/null 2>&1; kill -KILL "$server" 2>/dev/null) >/dev/null 2>&1 &
+exec 3<&-
+wait "$server"`;
+
+const LINES_KEPT = 40;
+const STOP_TIMEOUT_MS = 15_000;
+
+export async function startGuarded(
+  command: string,
+  args: readonly string[],
+  options: GuardedOptions = {},
+): Promise<GuardedProcess> {
+  const child = spawn('/bin/sh', ['-c', GUARD, 'guard', command, ...args], {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+    ...options.user,
+  });
+  const lines: string[] = [];
+  keepLines(child, lines);
+  let isOver = false;
+  const ended = new Promise<void>((resolve) => {
+    child.once('close', () => {
+      isOver = true;
+      child.stdin.destroy();
+      resolve();
+    });
+  });
+  child.stdin.on('error', () => undefined);
+  const pid = await firstNumber(child, lines);
+  const kill = (signal: NodeJS.Signals): void => {
+    try {
+      if (!isOver) process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  };
+  return {
+    pid,
+    lastLines: () => lines.slice(1).join('\n'),
+    hasEnded: () => isOver,
+    ended,
+    kill,
+    stop: async (signal, timeoutMs = STOP_TIMEOUT_MS) => {
+      kill(signal);
+      // A stopped process does not hear anything but KILL.
+      const timer = setTimeout(() => kill('SIGKILL'), timeoutMs);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function keepLines(child: ChildProcess, lines: string[]): void {
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
+      lines.push(...text.split('\n').filter((line) => line !== ''));
+      if (lines.length > LINES_KEPT) lines.splice(1, lines.length - LINES_KEPT);
+    });
+  }
+}
+
+function firstNumber(child: ChildProcess, lines: readonly string[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.stdout?.once('data', () => {
+      const pid = Number(lines[0]);
+      if (Number.isSafeInteger(pid)) resolve(pid);
+      else
+        reject(
+          new BusError('STACK_START_FAILED', `The guard of a server printed "${lines[0]}" in place of a process id.`),
+        );
+    });
+  });
+}
+
+/** Waits until `isReady` says so. Throws with the server's last lines if it ends first or is not ready in time. */
+export async function untilReady(
+  name: string,
+  server: GuardedProcess,
+  isReady: () => Promise<boolean>,
+  timeoutMs = 60_000,
+): Promise<void> {
+  const untilMs = performance.now() + timeoutMs;
+  while (!(await isReady())) {
+    if (server.hasEnded())
+      throw new BusError('STACK_START_FAILED', `${name} ended at its start. It printed:\n${server.lastLines()}`);
+    if (performance.now() > untilMs) {
+      await server.stop('SIGKILL');
+      throw new BusError(
+        'STACK_START_FAILED',
+        `${name} was not ready after ${timeoutMs} ms. It printed:\n${server.lastLines()}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
