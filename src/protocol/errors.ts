@@ -100,7 +100,8 @@ export const ERRORS = {
   },
   POSTGRES_SLOT_INVALIDATED: {
     retry: 'operator',
-    summary: 'The replication slot can no longer be read: Postgres has removed WAL that it needed, or the server cannot decode.',
+    summary:
+      'The replication slot can no longer be read: Postgres has removed WAL that it needed, or the server cannot decode.',
     hint: 'Look at pg_replication_slots.wal_status, max_slot_wal_keep_size and wal_level, then run `afterwrite setup` for a new slot.',
   },
   POSTGRES_PUBLICATION_MISSING: {
@@ -117,6 +118,11 @@ export const ERRORS = {
     retry: 'operator',
     summary: 'A server was started for the demo or a test and ended, or was not ready in time.',
     hint: 'The message ends with the last lines that the server printed.',
+  },
+  HTTP_PORT_IN_USE: {
+    retry: 'operator',
+    summary: 'The port for health and metrics cannot be taken.',
+    hint: 'Set AFTERWRITE_HTTP_PORT to a free port, or to 0 for any.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

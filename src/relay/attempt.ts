@@ -2,6 +2,7 @@ import type { BusConfig } from '../config/bus-config.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { AckTracker } from './ack-tracker.ts';
 import { type ParameterTypes, readApplicationMessage } from './application-message.ts';
 import { Batcher } from './batch.ts';
@@ -19,7 +20,7 @@ import type { LogWriter } from './to-log.ts';
 export interface AttemptPorts {
   readonly source: Source;
   readonly openLog: (signal: AbortSignal) => Promise<LogWriter>;
-  readonly monotonicMs: () => number;
+  readonly clock: Clock;
   readonly observer: RelayObserver;
 }
 
@@ -103,7 +104,7 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       settle,
       acks: new AckTracker(log.partitions, start),
       observer,
-      monotonicMs: ports.monotonicMs,
+      clock: ports.clock,
     },
     {
       bus: config.bus,

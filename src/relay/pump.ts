@@ -1,6 +1,7 @@
 import { encodeRecord } from '../protocol/record-codec.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { Wake } from '../runtime/wake.ts';
 import type { AckTracker } from './ack-tracker.ts';
 import type { Batcher } from './batch.ts';
@@ -29,7 +30,7 @@ export interface PumpParts {
   readonly settle: SettleTracker;
   readonly acks: AckTracker;
   readonly observer: RelayObserver;
-  readonly monotonicMs: () => number;
+  readonly clock: Clock;
 }
 
 export interface PumpFacts {
@@ -108,7 +109,7 @@ export class Pump {
   /** Sends what is due and returns how long there will be nothing, if nothing is decoded meanwhile. */
   async #sendOnce(): Promise<number> {
     const { batcher, settle, observer, log, acks } = this.#parts;
-    const startedAtMs = this.#parts.monotonicMs();
+    const startedAtMs = this.#parts.clock.monotonicMs();
     const due = this.#due(startedAtMs);
     const records = batcher.take(
       {
@@ -131,7 +132,7 @@ export class Pump {
     await log.send(outgoing);
     for (const { partition, record } of records) acks.acknowledge(partition, record.to);
     const bytes = outgoing.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0);
-    observer.sent(records.length, bytes, (this.#parts.monotonicMs() - startedAtMs) / 1000);
+    observer.sent(records.length, bytes, (this.#parts.clock.monotonicMs() - startedAtMs) / 1000);
     this.#confirm();
     return 0;
   }
@@ -154,7 +155,7 @@ export class Pump {
   }
 
   async #settleLoop(signal: AbortSignal): Promise<undefined> {
-    const { settle, source, acks } = this.#parts;
+    const { settle, source, acks, clock } = this.#parts;
     while (!signal.aborted) {
       if (!settle.isWaiting) await this.#settleWake.wait(IDLE_EVERY_MS, signal);
       if (!settle.isWaiting) {
@@ -166,7 +167,7 @@ export class Pump {
       this.#confirm();
       this.#sendWake.notify();
       // Not cut short by what is decoded meanwhile: at thousands of commits a second that would be a look for each.
-      if (settle.isWaiting) await new Wake().wait(SNAPSHOT_EVERY_MS, signal);
+      if (settle.isWaiting) await clock.sleep(SNAPSHOT_EVERY_MS, signal);
     }
   }
 
@@ -191,18 +192,17 @@ export class Pump {
 
   /** Reads no more, sends what was decoded, and waits a little for it to settle, so that a restart repeats little or nothing. */
   async #drained(signal: AbortSignal): Promise<undefined> {
-    const { stream, batcher, settle, acks, monotonicMs } = this.#parts;
+    const { stream, batcher, settle, acks, clock } = this.#parts;
     this.#isPaused = false;
     stream.pause();
-    const untilMs = monotonicMs() + DRAIN_SETTLE_MS;
-    const poll = new Wake();
+    const untilMs = clock.monotonicMs() + DRAIN_SETTLE_MS;
     while (!signal.aborted) {
       const isDone =
-        batcher.pendingItems === 0 && (acks.confirmable >= batcher.decodedThrough || monotonicMs() >= untilMs);
+        batcher.pendingItems === 0 && (acks.confirmable >= batcher.decodedThrough || clock.monotonicMs() >= untilMs);
       if (isDone) return;
       this.#sendWake.notify();
       if (settle.isWaiting) this.#settleWake.notify();
-      await poll.wait(SETTLED_EVERY_MS, signal);
+      await clock.sleep(SETTLED_EVERY_MS, signal);
     }
   }
 }

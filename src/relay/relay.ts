@@ -3,16 +3,15 @@ import { BusError, isBusError } from '../protocol/errors.ts';
 import { FENCE_BUCKETS } from '../protocol/invalidation.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
-import { Wake } from '../runtime/wake.ts';
+import { backoffMs } from '../runtime/backoff.ts';
 import type { ParameterTypes } from './application-message.ts';
 import { type AttemptEnd, type AttemptPorts, runAttempt } from './attempt.ts';
 import type { Continuity } from './source-gap.ts';
 
 /** Between two tries to take a slot that another relay holds. */
 const STANDBY_RETRY_MS = 1000;
-/** Back-off between attempts that fail: full jitter up to a doubling limit (Brooker, "Exponential Backoff and Jitter", AWS, 2015). */
-const BACKOFF_FIRST_MS = 200;
-const BACKOFF_MAX_MS = 10_000;
+/** Between attempts that fail. */
+const BACKOFF = { firstMs: 200, maxMs: 10_000 };
 /** An attempt that lasted this long was no failure to start: the back-off begins anew. */
 const STEADY_MS = 30_000;
 
@@ -48,7 +47,7 @@ export class Relay {
     try {
       while (!pausing.aborted) {
         const waitMs = await this.#attempt(stop);
-        if (waitMs > 0) await new Wake().wait(waitMs, pausing);
+        if (waitMs > 0) await this.#ports.clock.sleep(waitMs, pausing);
       }
     } finally {
       this.#ports.observer.state('stopped', 'ended');
@@ -65,8 +64,8 @@ export class Relay {
 
   /** One attempt. Returns how long to wait before the next; throws what no attempt can mend. */
   async #attempt(stop: AbortSignal): Promise<number> {
-    const { observer, monotonicMs } = this.#ports;
-    const startedAtMs = monotonicMs();
+    const { observer, clock } = this.#ports;
+    const startedAtMs = clock.monotonicMs();
     try {
       const end = await runAttempt(this.#ports, this.#attemptFacts(), this.#drain.signal, stop);
       observer.attemptEnded(end.outcome);
@@ -75,14 +74,14 @@ export class Relay {
       if (stop.aborted) return 0;
       observer.attemptEnded('failed', error);
       if (!isBusError(error) || error.retry === 'operator' || error.retry === 'never') throw error;
-      return this.#afterFailure(error, monotonicMs() - startedAtMs);
+      return this.#afterFailure(error, clock.monotonicMs() - startedAtMs);
     }
   }
 
   #afterEnd(end: AttemptEnd): number {
     this.#failures = 0;
     if (end.outcome === 'clean') this.#cleanEndOfMs = end.epoch.postmasterStartedAtMs;
-    return BACKOFF_FIRST_MS;
+    return BACKOFF.firstMs;
   }
 
   #afterFailure(error: BusError, lastedMs: number): number {
@@ -92,8 +91,7 @@ export class Relay {
     }
     this.#ports.observer.state('starting', `${error.code}: ${error.message}`);
     this.#failures = lastedMs >= STEADY_MS ? 1 : this.#failures + 1;
-    const limitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(this.#failures, 16));
-    return Math.max(1, this.#random() * limitMs);
+    return backoffMs(this.#failures, BACKOFF, this.#random);
   }
 
   #attemptFacts(): Parameters<typeof runAttempt>[1] {

@@ -7,6 +7,7 @@ import { decodeRecord } from '../../src/protocol/record-codec.ts';
 import type { RelayObserver } from '../../src/relay/observe.ts';
 import { Relay } from '../../src/relay/relay.ts';
 import type { LogWriter, OutgoingRecord } from '../../src/relay/to-log.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { busConfig, ORG_MEMBERS, USER } from '../support/bus-config.ts';
 import { eventually } from '../support/eventually.ts';
 import { rowImage, ScriptedSource } from '../support/scripted-source.ts';
@@ -93,7 +94,7 @@ function startRelay(
     progress: nothing,
     ...observe,
   };
-  const ports = { source, openLog: async () => log.open(), monotonicMs: () => performance.now(), observer };
+  const ports = { source, openLog: async () => log.open(), clock: systemClock, observer };
   const relay = new Relay(ports, { config: busConfig([USER, ORG_MEMBERS]), parameterTypes: new Map() }, () => 0.01);
   const stop = new AbortController();
   const done = relay.run(stop.signal);

@@ -1,0 +1,117 @@
+/** Every metric: seconds and bytes, labels from closed sets, never a key. The manual's table is tested against this one. */
+export interface MetricEntry {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels?: readonly string[];
+  /** Upper bounds of a histogram. */
+  readonly buckets?: readonly number[];
+}
+
+/** Half a millisecond to a minute. */
+const LATENCY_SECONDS = [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 5, 15, 60];
+
+export const METRICS = {
+  afterwrite_relay_streaming: { kind: 'gauge', help: '1 while this relay holds the slot and streams, else 0.' },
+  afterwrite_relay_attempts_total: { kind: 'counter', help: 'Attempts of the relay that ended.', labels: ['outcome'] },
+  afterwrite_relay_transactions_total: { kind: 'counter', help: 'Transactions decoded.' },
+  afterwrite_relay_changes_total: {
+    kind: 'counter',
+    help: 'Row changes, truncates and messages decoded.',
+    labels: ['op'],
+  },
+  afterwrite_relay_invalidations_total: { kind: 'counter', help: 'Invalidations made.', labels: ['scope', 'family'] },
+  afterwrite_relay_widened_total: {
+    kind: 'counter',
+    help: 'Changes that became larger than a key.',
+    labels: ['reason', 'family'],
+  },
+  afterwrite_relay_message_faults_total: {
+    kind: 'counter',
+    help: 'Parts of application messages that could not be understood.',
+  },
+  afterwrite_relay_unrouted_relations: { kind: 'gauge', help: 'Relations in the stream that no rule names.' },
+  afterwrite_relay_records_sent_total: { kind: 'counter', help: 'Records that the log has acknowledged.' },
+  afterwrite_relay_sent_bytes_total: { kind: 'counter', help: 'Bytes of record values that the log has acknowledged.' },
+  afterwrite_relay_send_seconds: {
+    kind: 'histogram',
+    help: 'One send, from encoding to acknowledgement.',
+    buckets: LATENCY_SECONDS,
+  },
+  afterwrite_relay_received_lsn_bytes: { kind: 'gauge', help: 'The highest LSN that the stream has shown.' },
+  afterwrite_relay_settled_lsn_bytes: { kind: 'gauge', help: 'The settled mark of the primary.' },
+  afterwrite_relay_confirmed_lsn_bytes: { kind: 'gauge', help: 'The LSN up to which Postgres may forget.' },
+  afterwrite_relay_unsettled_transactions: {
+    kind: 'gauge',
+    help: 'Transactions decoded and not yet seen to be visible.',
+  },
+  afterwrite_relay_pending_items: { kind: 'gauge', help: 'Invalidations that wait to be sent.' },
+  afterwrite_agent_cells_owned: { kind: 'gauge', help: 'Cells that this agent owns.', labels: ['region'] },
+  afterwrite_agent_cells_stopped: {
+    kind: 'gauge',
+    help: 'Cells that stand still and need an operator.',
+    labels: ['region'],
+  },
+  afterwrite_agent_applied_records_total: { kind: 'counter', help: 'Records applied.', labels: ['region'] },
+  afterwrite_agent_invalidations_total: {
+    kind: 'counter',
+    help: 'Invalidations applied.',
+    labels: ['region', 'scope', 'family'],
+  },
+  afterwrite_agent_evicted_keys_total: {
+    kind: 'counter',
+    help: 'Keys that were there and are gone.',
+    labels: ['region'],
+  },
+  afterwrite_agent_apply_seconds: {
+    kind: 'histogram',
+    help: 'One apply script, from sending to its answer.',
+    labels: ['region'],
+    buckets: LATENCY_SECONDS,
+  },
+  afterwrite_agent_commit_to_evicted_seconds: {
+    kind: 'histogram',
+    help: "From a commit by Postgres's clock to the answer of the script that applied it.",
+    labels: ['region'],
+    buckets: LATENCY_SECONDS,
+  },
+  afterwrite_agent_refused_batches_total: {
+    kind: 'counter',
+    help: 'Batches that the script refused.',
+    labels: ['region', 'reason'],
+  },
+  afterwrite_agent_new_epochs_total: { kind: 'counter', help: 'Cell epochs begun.', labels: ['region', 'reason'] },
+  afterwrite_agent_dead_letters_total: {
+    kind: 'counter',
+    help: 'Records that could not be read, and made their cell old.',
+    labels: ['region'],
+  },
+  afterwrite_agent_swept_keys_total: { kind: 'counter', help: 'Keys that a sweep has unlinked.', labels: ['region'] },
+  afterwrite_agent_sweeps_owed: { kind: 'gauge', help: 'Sweeps owed by the cells of this agent.', labels: ['region'] },
+  afterwrite_agent_redis_away_seconds_total: {
+    kind: 'counter',
+    help: 'Time without the region’s Redis.',
+    labels: ['region'],
+  },
+  afterwrite_agent_lag_records: {
+    kind: 'gauge',
+    help: 'Records of the log that the cells of this agent have not applied.',
+    labels: ['region'],
+  },
+  afterwrite_agent_staleness_seconds: {
+    kind: 'gauge',
+    help: 'Age of what the slowest cell of this agent has applied.',
+    labels: ['region'],
+  },
+  afterwrite_agent_watermark_lsn_bytes: {
+    kind: 'gauge',
+    help: 'The LSN below which every cell of this agent has applied everything.',
+    labels: ['region'],
+  },
+  afterwrite_agent_settled_replica_lsn_bytes: {
+    kind: 'gauge',
+    help: 'The settled mark of the region’s read replicas.',
+    labels: ['region'],
+  },
+} as const satisfies Record<string, MetricEntry>;
+
+export type MetricName = keyof typeof METRICS;

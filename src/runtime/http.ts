@@ -1,0 +1,41 @@
+import { fastify } from 'fastify';
+import { BusError } from '../protocol/errors.ts';
+import type { Health } from './health.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface HttpServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves `/livez` (200 while the event loop turns), `/readyz` (200 when every check is ready, else 503, with the checks as JSON) and
+ * `/metrics` (Prometheus text). Port 0 takes a free one. Throws `HTTP_PORT_IN_USE`.
+ */
+export async function serveHealth(
+  options: { readonly host: string; readonly port: number },
+  health: Health,
+  metrics: Metrics,
+): Promise<HttpServer> {
+  const app = fastify({ logger: false, forceCloseConnections: true });
+  app.get('/livez', () => ({ live: true }));
+  app.get('/readyz', async (_request, reply) => {
+    const report = health.report();
+    return reply.code(report.ready ? 200 : 503).send(report);
+  });
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  try {
+    await app.listen({ host: options.host, port: options.port });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE' && (cause as NodeJS.ErrnoException).code !== 'EACCES')
+      throw cause;
+    throw new BusError('HTTP_PORT_IN_USE', `The health port ${options.host}:${options.port} cannot be taken.`, {
+      cause,
+    });
+  }
+  const address = app.server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : options.port,
+    close: () => app.close(),
+  };
+}
