@@ -27,6 +27,7 @@ export async function live(services: readonly Service[], parts: LifeParts): Prom
   const stop = new AbortController();
   const asked = Promise.withResolvers<'signal'>();
   const hurried = new AbortController();
+  const over = new AbortController();
   const unlisten = parts.onSignal((signal) => {
     log.info('asked to end', { signal });
     asked.resolve('signal');
@@ -55,9 +56,10 @@ export async function live(services: readonly Service[], parts: LifeParts): Prom
       fail('not drained in time', { drainTimeoutMs: parts.drainTimeoutMs });
     stop.abort();
     hurried.abort();
-    await Promise.race([Promise.all(runs), clock.sleep(parts.drainTimeoutMs, new AbortController().signal)]);
+    await Promise.race([Promise.all(runs), clock.sleep(parts.drainTimeoutMs, over.signal)]);
     return code;
   } finally {
+    over.abort();
     stop.abort();
     unlisten();
   }
