@@ -9,6 +9,9 @@ const REST_MS = 1;
  * Reads lazily under load. The walsender calls `send` once a message; a reader who waits on the socket is woken by each, takes a few
  * hundred bytes, and the two do little but switch. Left alone for a moment, the socket fills and is read in large blocks. A lone commit is
  * read at once: only what follows a burst waits, for a timer's tick.
+ *
+ * Measured on two cores with PostgreSQL 18, against reading eagerly: 200,000 rows in one transaction 340,000 rows/s for 175,000; 200,000
+ * transactions of one row 148,000/s for 51,000, at a fifteenth of our CPU. Rests of 2 ms and more, and no rest after a full block, lost.
  */
 export class BurstReader {
   readonly #stream: Duplex;

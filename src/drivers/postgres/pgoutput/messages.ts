@@ -19,7 +19,10 @@ export interface Relation {
   readonly columns: readonly Column[];
 }
 
-/** What the old image of an update holds: the identity's columns alone, the whole row, or nothing because the identity kept its value. */
+/**
+ * What the old image of an update holds: the identity's columns alone, the whole row, or nothing because the identity kept its value.
+ * In a `key` image every other column says null, and means nothing.
+ */
 export type OldKind = 'key' | 'full' | 'none';
 
 /**
