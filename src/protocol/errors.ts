@@ -124,6 +124,26 @@ export const ERRORS = {
     summary: 'The port for health and metrics cannot be taken.',
     hint: 'Set AFTERWRITE_HTTP_PORT to a free port, or to 0 for any.',
   },
+  REDIS_UNREACHABLE: {
+    retry: 'retry',
+    summary: 'A Redis server does not answer.',
+    hint: 'Check the address, and `redis-cli -u URL ping`. Agents wait and go on from the stored position.',
+  },
+  REDIS_DENIED: {
+    retry: 'operator',
+    summary: 'A Redis server refuses the user, the password or a command.',
+    hint: 'The agent needs the commands of docs/OPERATING.md on its own keys: check `ACL WHOAMI` and the user’s rules.',
+  },
+  REDIS_COMMAND_FAILED: {
+    retry: 'reset',
+    summary: 'A Redis server answered a command with an error.',
+    hint: 'The message is the server’s own. Redis 7 or newer is needed; a key of ours that another program wrote may be of the wrong type.',
+  },
+  LOG_READER_ENDED: {
+    retry: 'operator',
+    summary: 'The agent can no longer read the log.',
+    hint: 'The process ends so that it is started anew; if it ends again at once, check the brokers and the topic with `afterwrite doctor`.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -1,0 +1,131 @@
+import type { BusConfig } from '../config/bus-config.ts';
+import { FENCE_BUCKETS, TAG_MARKS } from '../protocol/invalidation.ts';
+import { bucketOf, hashKey } from '../protocol/key-hash.ts';
+import { STATE_FIELD } from '../protocol/keyspace.ts';
+import type { LogRecord, Offset, TransactionItems } from '../protocol/log-record.ts';
+import { type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
+import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
+import { advance, type Position } from './plan.ts';
+import type { ApplyBatch, NewMark, NewRule } from './region-store.ts';
+
+/** Keys in one script, at most: some milliseconds of Redis, in which nobody else is served. */
+export const BATCH_KEYS_MAX = 1000;
+
+const ENTRY_BYTES = 12;
+
+export interface BatchFacts {
+  readonly config: BusConfig;
+  readonly cells: number;
+  readonly hasReplicas: boolean;
+}
+
+/** Gathers records that follow each other into what one script does to a cell. */
+export class BatchPlan {
+  readonly #facts: BatchFacts;
+  readonly #after: Position;
+  #position: Position;
+  readonly #keys = new Map<string, Lsn>();
+  readonly #marks = new Map<string, NewMark>();
+  readonly #sweeps = new Map<string, string>();
+  readonly #rules = new Map<string, NewRule>();
+  #settled: SettledMark = NOTHING_SETTLED;
+  #asOfMs = 0;
+  #records = 0;
+  readonly #transactions: TransactionItems[] = [];
+
+  constructor(facts: BatchFacts, after: Position) {
+    this.#facts = facts;
+    this.#after = after;
+    this.#position = after;
+  }
+
+  get position(): Position {
+    return this.#position;
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  get isFull(): boolean {
+    return this.#keys.size >= BATCH_KEYS_MAX;
+  }
+
+  get transactions(): readonly TransactionItems[] {
+    return this.#transactions;
+  }
+
+  get owesSweeps(): boolean {
+    return this.#sweeps.size > 0;
+  }
+
+  /** Adds the record at `offset`, which `judge` let apply. */
+  add(offset: Offset, record: LogRecord, interval: boolean): void {
+    this.#position = advance(this.#position, offset, record, interval);
+    this.#records += 1;
+    for (const transaction of record.transactions) this.#addItems(offset, transaction);
+    if (!interval) return;
+    this.#settled = { timeline: record.sourceEpoch.timeline, lsn: record.settledPrimary };
+    this.#asOfMs = Math.max(this.#asOfMs, record.asOfMs);
+    for (const [family, hash] of Object.entries(record.rules?.families ?? {})) {
+      this.#rules.set(family, { family, hash, offset, lsn: lsnBefore(record.to) });
+    }
+  }
+
+  batch(): ApplyBatch {
+    return {
+      after: this.#after.offset,
+      ...this.#position,
+      asOfMs: this.#asOfMs,
+      settledPrimary: this.#settled,
+      keys: this.#facts.config.observe ? [] : [...this.#keys.keys()],
+      fences: this.#fences(),
+      marks: [...this.#marks.values()],
+      sweeps: this.#sweeps,
+      rules: [...this.#rules.values()],
+      hasReplicas: this.#facts.hasReplicas,
+    };
+  }
+
+  #addItems(offset: Offset, transaction: TransactionItems): void {
+    const { commitLsn } = transaction;
+    this.#transactions.push(transaction);
+    for (const item of transaction.items) {
+      if (item.scope === 'key') this.#keys.set(item.key, lsnMax(commitLsn, this.#keys.get(item.key) ?? commitLsn));
+      else if (item.scope === 'family')
+        this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, item.family, offset, commitLsn, 'f');
+      else
+        this.#raise(`${STATE_FIELD.tagMarkPrefix}${hashKey(item.tag) % TAG_MARKS}`, item.tag, offset, commitLsn, 't');
+    }
+  }
+
+  #raise(field: string, name: string, offset: Offset, lsn: Lsn, sweep: 'f' | 't'): void {
+    this.#marks.set(field, { field, offset, lsn: lsnMax(lsn, this.#marks.get(field)?.lsn ?? lsn) });
+    this.#sweeps.set(`${sweep}:${name}`, String(offset));
+  }
+
+  #fences(): Map<number, Uint8Array> {
+    const { cells } = this.#facts;
+    const bucketsPerCell = Math.floor(FENCE_BUCKETS / cells);
+    const byBucket = new Map<number, { hash: number; lsn: Lsn }[]>();
+    for (const [key, lsn] of this.#keys) {
+      const hash = hashKey(key);
+      const bucket = bucketOf(hash, cells, bucketsPerCell);
+      const entries = byBucket.get(bucket);
+      if (entries === undefined) byBucket.set(bucket, [{ hash, lsn }]);
+      else entries.push({ hash, lsn });
+    }
+    return new Map([...byBucket].map(([bucket, entries]) => [bucket, encodeEntries(entries)]));
+  }
+}
+
+/** Commit LSN and key hash, big-endian, so that the order of bytes is the order of LSNs. */
+function encodeEntries(entries: readonly { readonly hash: number; readonly lsn: Lsn }[]): Uint8Array {
+  const bytes = new Uint8Array(entries.length * ENTRY_BYTES);
+  const view = new DataView(bytes.buffer);
+  entries.forEach(({ hash, lsn }, i) => {
+    view.setBigUint64(i * ENTRY_BYTES, lsn);
+    view.setUint32(i * ENTRY_BYTES + 8, hash);
+  });
+  return bytes;
+}

@@ -1,0 +1,298 @@
+import { BusError } from '../protocol/errors.ts';
+import type { LogRecord, Offset } from '../protocol/log-record.ts';
+import { decodeRecord } from '../protocol/record-codec.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { Wake } from '../runtime/wake.ts';
+import { BatchPlan, type BatchFacts } from './batch-plan.ts';
+import type { IncomingRecord, LogReader } from './from-log.ts';
+import type { AgentObserver } from './observe.ts';
+import { type EpochReason, judge, placeInLog, type Position, startEpoch } from './plan.ts';
+import type { ApplyAnswer, RegionStore, StoredCell } from './region-store.ts';
+
+/** Records that wait for a cell; beyond, its partition is paused until half of them are applied. */
+const QUEUE_RECORDS_MAX = 2000;
+const QUIET_MS = 1000;
+
+export interface CellParts {
+  readonly store: RegionStore;
+  readonly reader: LogReader;
+  readonly clock: Clock;
+  readonly observer: AgentObserver;
+  readonly facts: BatchFacts;
+  readonly token: string;
+  /** A random name for an epoch. */
+  readonly epochName: () => string;
+}
+
+export type CellEnd = 'stopped' | 'another owner' | 'incomprehensible';
+
+/**
+ * One cell that this agent owns: reads its partition and applies it, one script at a time. The position is known from the script that
+ * took the cell and moves with each answer; whenever an answer does not fit, it is read anew, and the partition with it.
+ */
+export class Cell {
+  readonly cell: number;
+  readonly #parts: CellParts;
+  readonly #wake = new Wake();
+  #queue: IncomingRecord[] = [];
+  #isPaused = false;
+  /** Undefined while an epoch is to begin with the next record that comes. */
+  #position: Position | undefined;
+  #storedOffset: Offset | null = null;
+  #epochReason: EpochReason = 'cold';
+  /** The offset at which a gap was seen once. */
+  #gapSeenAt: Offset | undefined;
+  #asOfMs = 0;
+  #isBusy = false;
+  #requested: 'read anew' | 'distrust' | undefined;
+  #heardAtMs = 0;
+  sweepsMayBeOwed = true;
+
+  constructor(cell: number, parts: CellParts) {
+    this.cell = cell;
+    this.#parts = parts;
+  }
+
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  /** Postgres's clock as of what is applied, Unix time in milliseconds; 0 if nothing is. */
+  get asOfMs(): number {
+    return this.#asOfMs;
+  }
+
+  /** Takes delivered records. Never waits. */
+  deliver(records: readonly IncomingRecord[]): void {
+    this.#queue.push(...records);
+    if (!this.#isPaused && this.#queue.length >= QUEUE_RECORDS_MAX) {
+      this.#isPaused = true;
+      this.#parts.reader.pause(this.cell);
+    }
+    this.#wake.notify();
+  }
+
+  /** Works until the signal, or until the cell is another's or cannot go on. */
+  async run(stored: StoredCell, signal: AbortSignal): Promise<CellEnd> {
+    await this.#resume(stored);
+    while (!signal.aborted) {
+      await this.#answerRequest();
+      if (this.#queue.length === 0) {
+        await this.#wake.wait(QUIET_MS, signal);
+        if (this.#queue.length === 0 && this.#requested === undefined && !signal.aborted) await this.#lookAtQuietLog();
+        continue;
+      }
+      this.#isBusy = true;
+      const end = await this.#step();
+      this.#isBusy = false;
+      if (end !== undefined) return end;
+      this.#resumeReading();
+    }
+    return 'stopped';
+  }
+
+  /** What a beat of the owner read from Redis. Another offset than ours, while no script is under way, is another Redis. */
+  beaten(offset: Offset | null): void {
+    if (this.#isBusy || this.#position === undefined || offset === this.#position.offset) return;
+    this.#request('read anew');
+  }
+
+  /** Whatever Redis holds for the cell is worth nothing: its server is not the one that was written. */
+  distrust(): void {
+    this.#request('distrust');
+  }
+
+  #request(what: 'read anew' | 'distrust'): void {
+    if (this.#requested !== 'distrust') this.#requested = what;
+    this.#wake.notify();
+  }
+
+  async #answerRequest(): Promise<void> {
+    const what = this.#requested;
+    this.#requested = undefined;
+    if (what === 'distrust') await this.#await('unrelated server');
+    else if (what === 'read anew') await this.#readAnew();
+  }
+
+  /** Sets out from what is stored: behind the stored offset, or, where that is no place in the log, from its last record. */
+  async #resume(stored: StoredCell): Promise<void> {
+    if (stored === null) return this.#await('cold');
+    const bounds = await this.#bounds();
+    const place = placeInLog(stored.offset, bounds);
+    this.#storedOffset = stored.offset;
+    if (place !== 'within') return this.#await(place);
+    this.#position = stored;
+    await this.#read(stored.offset + 1);
+  }
+
+  async #readAnew(): Promise<void> {
+    const stored = await this.#parts.store.read(this.cell);
+    if (stored === null) return this.#await('lost');
+    await this.#resume(stored);
+  }
+
+  /** Waits for a record to begin an epoch with: the last that the log holds, or the first that comes. */
+  async #await(reason: EpochReason): Promise<void> {
+    this.#position = undefined;
+    this.#epochReason = reason;
+    if (reason === 'cold' || reason === 'lost') this.#storedOffset = null;
+    const { first, next } = await this.#bounds();
+    await this.#read(Math.max(first, next - 1));
+  }
+
+  async #read(from: Offset): Promise<void> {
+    this.#queue = [];
+    await this.#parts.reader.take(this.cell, from);
+    this.#queue = [];
+    this.#isPaused = false;
+    this.#heardAtMs = this.#parts.clock.monotonicMs();
+  }
+
+  async #bounds(): Promise<{ readonly first: Offset; readonly next: Offset }> {
+    const bounds = (await this.#parts.reader.bounds())[this.cell];
+    if (bounds === undefined) throw new RangeError(`The log has no partition ${this.cell}.`);
+    return bounds;
+  }
+
+  /** A log that says nothing may have lost its end: a position beyond it would wait for ever. */
+  async #lookAtQuietLog(): Promise<void> {
+    if (this.#position === undefined || this.#parts.clock.monotonicMs() - this.#heardAtMs < QUIET_MS) return;
+    this.#heardAtMs = this.#parts.clock.monotonicMs();
+    if (placeInLog(this.#position.offset, await this.#bounds()) === 'beyond the log')
+      await this.#await('beyond the log');
+  }
+
+  #resumeReading(): void {
+    if (!this.#isPaused || this.#queue.length > QUEUE_RECORDS_MAX / 2) return;
+    this.#isPaused = false;
+    this.#parts.reader.resume(this.cell);
+  }
+
+  /** Applies what one script can hold, or does the one other thing that the next record asks for. */
+  async #step(): Promise<CellEnd | undefined> {
+    this.#heardAtMs = this.#parts.clock.monotonicMs();
+    if (this.#position === undefined) return this.#beginEpoch();
+    const plan = new BatchPlan(this.#parts.facts, this.#position);
+    let taken = 0;
+    let then: (() => Promise<void>) | undefined;
+    let end: CellEnd | undefined;
+    while (then === undefined && end === undefined && !plan.isFull) {
+      const next = this.#queue[taken];
+      if (next === undefined) break;
+      const record = this.#decode(next);
+      if (record === 'incomprehensible') end = 'incomprehensible';
+      else if (record === 'unreadable') then = () => this.#skipUnreadable(next.offset);
+      else {
+        const verdict = judge(plan.position, next.offset, record);
+        if (verdict.kind === 'apply') plan.add(next.offset, record, verdict.interval);
+        else if (verdict.kind === 'gap') then = () => this.#gap(next.offset, verdict.reason);
+        else if (verdict.kind === 'epoch') then = () => this.#epochWithNext(verdict.reason);
+      }
+      if (then === undefined && end === undefined) taken += 1;
+    }
+    this.#queue.splice(0, taken);
+    if (plan.records > 0) return (await this.#apply(plan)) ?? (await this.#finish(then, end));
+    return this.#finish(then, end);
+  }
+
+  async #finish(then: (() => Promise<void>) | undefined, end: CellEnd | undefined): Promise<CellEnd | undefined> {
+    await then?.();
+    return end;
+  }
+
+  async #apply(plan: BatchPlan): Promise<CellEnd | undefined> {
+    const { store, clock, observer, token } = this.#parts;
+    const startedAtMs = clock.monotonicMs();
+    const batch = plan.batch();
+    const answer = await store.apply(this.cell, token, batch);
+    if (answer.kind !== 'applied') return this.#refused(answer);
+    this.#position = plan.position;
+    this.#storedOffset = plan.position.offset;
+    this.#gapSeenAt = undefined;
+    this.#asOfMs = Math.max(this.#asOfMs, batch.asOfMs);
+    this.sweepsMayBeOwed ||= plan.owesSweeps;
+    const nowMs = clock.nowMs();
+    observer.applied({
+      records: plan.records,
+      items: plan.transactions.flatMap((transaction) => transaction.items),
+      commitToEvictedSeconds: plan.transactions.map(
+        (transaction) => Math.max(0, nowMs - transaction.committedAtMs) / 1000,
+      ),
+      unlinked: answer.unlinked,
+      seconds: (clock.monotonicMs() - startedAtMs) / 1000,
+    });
+    return undefined;
+  }
+
+  async #refused(answer: Exclude<ApplyAnswer, { kind: 'applied' }>): Promise<CellEnd | undefined> {
+    this.#parts.observer.refused(this.cell, answer.kind);
+    if (answer.kind === 'owner') return 'another owner';
+    if (answer.kind === 'lost') await this.#await('lost');
+    else await this.#readAnew();
+    return undefined;
+  }
+
+  async #beginEpoch(): Promise<CellEnd | undefined> {
+    const next = this.#queue[0];
+    if (next === undefined) return undefined;
+    const record = this.#decode(next);
+    if (record === 'incomprehensible') return 'incomprehensible';
+    if (record === 'unreadable') {
+      this.#queue.shift();
+      return undefined;
+    }
+    const { position, floor } = startEpoch(next.offset, record);
+    const { store, token, epochName, observer } = this.#parts;
+    const answer = await store.beginEpoch(this.cell, token, {
+      name: epochName(),
+      after: this.#storedOffset,
+      ...position,
+      floor,
+      asOfMs: record.asOfMs,
+    });
+    if (answer.kind !== 'applied') return this.#refused(answer);
+    observer.epoch(this.cell, this.#epochReason, floor);
+    this.#position = position;
+    this.#storedOffset = position.offset;
+    this.#asOfMs = record.asOfMs;
+    this.#gapSeenAt = undefined;
+    this.sweepsMayBeOwed = true;
+    return undefined;
+  }
+
+  /** The first sight of a gap may be the reader's fault: it is asked again. The second is the log's. */
+  async #gap(offset: Offset, reason: EpochReason): Promise<void> {
+    if (this.#gapSeenAt === offset) return this.#epochWithNext(reason);
+    this.#gapSeenAt = offset;
+    await this.#read((this.#storedOffset ?? -1) + 1);
+  }
+
+  /** The next record, which stays in the queue, begins an epoch. */
+  async #epochWithNext(reason: EpochReason): Promise<void> {
+    this.#position = undefined;
+    this.#epochReason = reason;
+  }
+
+  /** What an unreadable record said is lost, so everything is old. The epoch begins with the next record, which fences what this one held. */
+  async #skipUnreadable(offset: Offset): Promise<void> {
+    this.#queue = this.#queue.filter((record) => record.offset > offset);
+    await this.#epochWithNext('unreadable');
+  }
+
+  #decode(incoming: IncomingRecord): LogRecord | 'unreadable' | 'incomprehensible' {
+    const at = `partition ${this.cell}, offset ${incoming.offset}`;
+    try {
+      const record = decodeRecord(incoming.value, at);
+      if (record.bus === this.#parts.facts.config.bus) return record;
+      throw new BusError('RECORD_INVALID', `The record is of the bus "${record.bus}".`, { at });
+    } catch (error) {
+      if (!(error instanceof BusError)) throw error;
+      if (error.code === 'RECORD_VERSION_UNKNOWN') {
+        this.#parts.observer.stopped(this.cell, error);
+        return 'incomprehensible';
+      }
+      this.#parts.observer.deadLetter(this.cell, error);
+      return 'unreadable';
+    }
+  }
+}

@@ -1,0 +1,121 @@
+import type { Offset } from '../protocol/log-record.ts';
+import type { Lsn } from '../protocol/lsn.ts';
+import type { SettledMark } from '../protocol/settled-mark.ts';
+import type { SourceEpoch } from '../protocol/source-epoch.ts';
+
+/**
+ * A region's Redis as its agents need it. Each call on a cell is one script, so it happens whole or not at all. It compares the owner,
+ * and where it writes what a record caused, the position too:
+ *
+ *     owner differs      somebody else works on the cell: stop
+ *     position differs   this Redis is another than the agent thinks (a replica was promoted): read the position and go on from there
+ *     lost               the region record or the cell state is gone: a new epoch
+ *
+ * A call that fails may or may not have happened. Nothing is sent again by itself; the agent reads the position anew.
+ * Throws `REDIS_UNREACHABLE` while the server is away.
+ */
+export interface RegionStore {
+  /** Enters or renews this agent among the living of the region. Returns how many live, itself included. */
+  enlist(agent: string): Promise<number>;
+  dismiss(agent: string): Promise<void>;
+  /** The owner of each cell, `<token>:<count>`; empty where it is free or has no record. */
+  owners(): Promise<readonly string[]>;
+  /** Takes a cell whose owner is still what was seen, and reads its position in the same step. */
+  take(cell: number, seen: string, token: string): Promise<TakeAnswer>;
+  read(cell: number): Promise<StoredCell>;
+  /** Shows that the owner lives. Returns the stored offset, so that an idle owner notices another Redis. */
+  beat(cells: readonly number[], token: string): Promise<readonly BeatAnswer[]>;
+  release(cell: number, token: string): Promise<void>;
+  apply(cell: number, token: string, batch: ApplyBatch): Promise<ApplyAnswer>;
+  beginEpoch(cell: number, token: string, epoch: NewEpoch): Promise<ApplyAnswer>;
+  /** Raises the settled mark of the replicas, in the cells that the token owns. It never goes back. */
+  settleReplica(cells: readonly number[], token: string, mark: SettledMark): Promise<void>;
+  owedSweeps(cells: readonly number[]): Promise<readonly ReadonlyMap<string, string>[]>;
+  /** One step over the values that may match: a page of cache keys, and where to go on, or null at the end. */
+  scan(cursor: string, glob: string): Promise<{ readonly next: string | null; readonly keys: readonly string[] }>;
+  /** Unlinks keys of one cell for a sweep. Returns how many were there; 0 where the token owns it no more. */
+  sweep(cell: number, token: string, keys: readonly string[]): Promise<number>;
+  /** Removes an owed sweep, unless it was raised again since it was read. */
+  clearSweep(cell: number, token: string, field: string, value: string): Promise<void>;
+  /** What kind of life this server leads, to notice another. */
+  identity(): Promise<RedisIdentity>;
+  close(): Promise<void>;
+}
+
+export interface StoredPosition {
+  /** The offset of the last applied record. */
+  readonly offset: Offset;
+  readonly sourceEpoch: SourceEpoch;
+  readonly watermark: Lsn;
+  readonly settledPrimary: SettledMark;
+  readonly settledReplica: SettledMark;
+}
+
+/** Null where the region record or the cell state is missing. */
+export type StoredCell = StoredPosition | null;
+
+export type TakeAnswer = { readonly kind: 'taken'; readonly stored: StoredCell } | { readonly kind: 'refused' };
+
+export type BeatAnswer = { readonly kind: 'kept'; readonly offset: Offset | null } | { readonly kind: 'owner' };
+
+export type ApplyAnswer =
+  | { readonly kind: 'applied'; readonly unlinked: number }
+  | { readonly kind: 'owner' }
+  | { readonly kind: 'position' }
+  | { readonly kind: 'lost' };
+
+/** What a run of records does to a cell. */
+export interface ApplyBatch {
+  /** The stored offset that this follows. */
+  readonly after: Offset;
+  readonly offset: Offset;
+  readonly sourceEpoch: SourceEpoch;
+  readonly watermark: Lsn;
+  readonly asOfMs: number;
+  readonly settledPrimary: SettledMark;
+  /** Cache keys to unlink. */
+  readonly keys: readonly string[];
+  /** Bucket -> new entries: commit LSN (8 bytes) and key hash (4 bytes), big-endian, one after another. */
+  readonly fences: ReadonlyMap<number, Uint8Array>;
+  readonly marks: readonly NewMark[];
+  /** Owed sweeps: field -> value. */
+  readonly sweeps: ReadonlyMap<string, string>;
+  readonly rules: readonly NewRule[];
+  /** Whether the region has read replicas, whose settled mark fence entries must wait for. */
+  readonly hasReplicas: boolean;
+}
+
+/** A mark of a family or tag; each part is raised by its own maximum. */
+export interface NewMark {
+  readonly field: string;
+  readonly offset: Offset;
+  readonly lsn: Lsn;
+}
+
+/** A family's rule hash. A new or changed one gets the mark. */
+export interface NewRule {
+  readonly family: string;
+  readonly hash: string;
+  readonly offset: Offset;
+  readonly lsn: Lsn;
+}
+
+/** A stretch in which the cell's chain is unbroken. It begins after `offset`, with the record that is in hand. */
+export interface NewEpoch {
+  /** A random name, never used twice. */
+  readonly name: string;
+  /** The offset that is stored now; null where there is none. Compared, unless something is lost. */
+  readonly after: Offset | null;
+  readonly offset: Offset;
+  readonly sourceEpoch: SourceEpoch;
+  readonly watermark: Lsn;
+  readonly floor: Lsn;
+  readonly asOfMs: number;
+}
+
+export interface RedisIdentity {
+  readonly runId: string;
+  readonly replicationId: string;
+  /** The id of the master that this one followed before it was promoted. */
+  readonly formerReplicationId: string;
+}

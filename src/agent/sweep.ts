@@ -1,0 +1,87 @@
+import type { BusConfig, Family } from '../config/bus-config.ts';
+import { cellOf, hashKey } from '../protocol/key-hash.ts';
+import { globOf, matcherOf } from '../protocol/key-template.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { RegionStore } from './region-store.ts';
+
+/** Between two pages of a scan, so that a sweep takes a small part of the server's time. */
+const PAGE_PAUSE_MS = 5;
+/** Keys in one script of a sweep, at most. */
+const SWEEP_KEYS_MAX = 500;
+
+export interface SweepParts {
+  readonly store: RegionStore;
+  readonly clock: Clock;
+  readonly config: BusConfig;
+  readonly cells: number;
+  readonly token: string;
+  readonly onSwept: (keys: number) => void;
+}
+
+/** What the sweeps owed by some cells ask for: which families, and which fields are done when they are swept. */
+export interface OwedSweep {
+  readonly cell: number;
+  readonly field: string;
+  readonly value: string;
+}
+
+/**
+ * The families whose values an owed sweep may concern: its own for a family, all for a new epoch, and for a tag those that carry
+ * labels, since a plain value does not say which it has.
+ */
+export function familiesOf(field: string, config: BusConfig): readonly Family[] {
+  const all = [...config.families.values()];
+  if (field === '*') return all;
+  if (field.startsWith('f:')) return all.filter((family) => family.name === field.slice(2));
+  return all.filter((family) => family.tags.length > 0);
+}
+
+/**
+ * Unlinks what a plain reader could still see after a family, a tag or a whole cell has become old: one paced scan serves every cell
+ * that owes a sweep. A sweep stays owed until a scan that began after it was raised is done.
+ */
+export async function sweep(parts: SweepParts, owed: readonly OwedSweep[], signal: AbortSignal): Promise<void> {
+  const families = new Set(owed.flatMap(({ field }) => familiesOf(field, parts.config)));
+  const swept = new Map<Family, ReadonlySet<number>>();
+  for (const family of families) {
+    const cells = owed.filter(({ field }) => familiesOf(field, parts.config).includes(family)).map(({ cell }) => cell);
+    swept.set(family, new Set(cells));
+  }
+  for (const [family, cells] of swept) {
+    await sweepFamily(parts, family, cells, signal);
+    if (signal.aborted) return;
+  }
+  await Promise.all(owed.map(({ cell, field, value }) => parts.store.clearSweep(cell, parts.token, field, value)));
+}
+
+async function sweepFamily(
+  parts: SweepParts,
+  family: Family,
+  cells: ReadonlySet<number>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, clock, config } = parts;
+  const isOfFamily = matcherOf(family.key);
+  let cursor: string | null = '0';
+  while (cursor !== null && !signal.aborted) {
+    const page: Awaited<ReturnType<RegionStore['scan']>> = await store.scan(cursor, globOf(family.key));
+    const byCell = new Map<number, string[]>();
+    for (const key of page.keys) {
+      const cell = cellOf(hashKey(key), parts.cells);
+      if (!cells.has(cell) || !isOfFamily(key)) continue;
+      const keys = byCell.get(cell);
+      if (keys === undefined) byCell.set(cell, [key]);
+      else keys.push(key);
+    }
+    for (const [cell, keys] of byCell) await unlink(parts, cell, keys, config.observe);
+    cursor = page.next;
+    if (cursor !== null) await clock.sleep(PAGE_PAUSE_MS, signal);
+  }
+}
+
+async function unlink(parts: SweepParts, cell: number, keys: readonly string[], isObserving: boolean): Promise<void> {
+  for (let first = 0; first < keys.length; first += SWEEP_KEYS_MAX) {
+    const some = keys.slice(first, first + SWEEP_KEYS_MAX);
+    parts.onSwept(isObserving ? some.length : await parts.store.sweep(cell, parts.token, some));
+  }
+}

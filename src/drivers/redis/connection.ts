@@ -1,0 +1,71 @@
+import { Redis } from 'ioredis';
+import { BusError } from '../../protocol/errors.ts';
+import { redactUrls } from '../../protocol/redact.ts';
+
+export type RedisConnection = Redis;
+
+export interface ConnectOptions {
+  /** Shown by CLIENT LIST. */
+  readonly name: string;
+  /** A command without an answer for so long fails, and ends the connection: its answer may still come, and must not be taken for another's. */
+  readonly commandTimeoutMs?: number;
+  readonly connectTimeoutMs?: number;
+}
+
+const COMMAND_TIMEOUT_MS = 5000;
+const CONNECT_TIMEOUT_MS = 2000;
+
+/**
+ * Connects once. Nothing is queued while the server is away, nothing is sent again on another connection, and it does not reconnect by
+ * itself: whoever holds it decides what a new connection means. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`.
+ */
+export async function connectRedis(url: string, options: ConnectOptions): Promise<RedisConnection> {
+  const redis = new Redis(url, {
+    connectionName: options.name,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+    connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    commandTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
+  });
+  // The commands' own failures tell; an unheard 'error' event would end the process.
+  redis.on('error', () => undefined);
+  try {
+    await redis.connect();
+    return redis;
+  } catch (error) {
+    redis.disconnect();
+    throw redisError(error, redactUrls(url));
+  }
+}
+
+/** Runs a command and turns its failure into a coded one. */
+export async function ask<T>(redis: RedisConnection, at: string, command: Promise<T>): Promise<T> {
+  try {
+    return await command;
+  } catch (error) {
+    const coded = redisError(error, at);
+    if (coded.code === 'REDIS_UNREACHABLE') redis.disconnect();
+    throw coded;
+  }
+}
+
+/** A reply error begins with a word that is its code ("Redis serialization protocol specification", Simple errors). */
+const REPLY_CODE = /^([A-Z]+)(?: |$)/;
+const DENIED = new Set(['NOAUTH', 'WRONGPASS', 'NOPERM']);
+/** The server is there, but is no master that can take writes now. */
+const NOT_NOW = new Set(['LOADING', 'READONLY', 'MASTERDOWN', 'BUSY', 'CLUSTERDOWN', 'TRYAGAIN']);
+
+export function redisError(error: unknown, at: string): BusError {
+  if (error instanceof BusError) return error;
+  const name = error instanceof Error ? error.name : '';
+  const message = error instanceof Error ? error.message : String(error);
+  const word = name === 'ReplyError' ? REPLY_CODE.exec(message)?.[1] : undefined;
+  if (word === undefined)
+    return new BusError('REDIS_UNREACHABLE', `Redis does not answer: ${redactUrls(message)}`, { at, cause: error });
+  if (DENIED.has(word)) return new BusError('REDIS_DENIED', message, { at, cause: error });
+  if (NOT_NOW.has(word)) return new BusError('REDIS_UNREACHABLE', message, { at, cause: error });
+  return new BusError('REDIS_COMMAND_FAILED', message, { at, cause: error });
+}

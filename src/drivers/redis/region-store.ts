@@ -1,0 +1,217 @@
+import type {
+  ApplyAnswer,
+  ApplyBatch,
+  BeatAnswer,
+  NewEpoch,
+  RedisIdentity,
+  RegionStore,
+  StoredCell,
+  TakeAnswer,
+} from '../../agent/region-store.ts';
+import { BusError } from '../../protocol/errors.ts';
+import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
+import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
+import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
+import type { SourceEpoch } from '../../protocol/source-epoch.ts';
+import { ask, connectRedis, type RedisConnection } from './connection.ts';
+import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
+
+/** An agent that has not renewed itself for so long, by the server's clock, counts no more. */
+const LIVING_MS = 3000;
+const SCAN_COUNT = 500;
+
+/** The region's Redis by one connection. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
+export async function connectRegionStore(url: string, name: string, keyspace: Keyspace): Promise<RegionStore> {
+  const redis = await connectRedis(url, { name });
+  return new RedisRegionStore(redis, keyspace);
+}
+
+class RedisRegionStore implements RegionStore {
+  readonly #redis: RedisConnection;
+  readonly #keyspace: Keyspace;
+  readonly #run: RunScript;
+
+  constructor(redis: RedisConnection, keyspace: Keyspace) {
+    this.#redis = redis;
+    this.#keyspace = keyspace;
+    this.#run = scriptsOf(redis);
+  }
+
+  async enlist(agent: string): Promise<number> {
+    const key = this.#keyspace.agents;
+    const [seconds, micros] = await this.#ask(this.#redis.time());
+    const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+    await this.#ask(this.#redis.zadd(key, nowMs, agent));
+    await this.#ask(this.#redis.zremrangebyscore(key, '-inf', nowMs - LIVING_MS));
+    return this.#ask(this.#redis.zcard(key));
+  }
+
+  async dismiss(agent: string): Promise<void> {
+    await this.#ask(this.#redis.zrem(this.#keyspace.agents, agent));
+  }
+
+  async owners(): Promise<readonly string[]> {
+    const cells = Array.from({ length: this.#keyspace.cells }, (_, cell) => cell);
+    const owners = await Promise.all(
+      cells.map((cell) => this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner))),
+    );
+    return owners.map((owner) => owner ?? '');
+  }
+
+  async take(cell: number, seen: string, token: string): Promise<TakeAnswer> {
+    // One after the other on one connection: nothing of ours comes between, and only the owner writes a position.
+    const [taken, stored] = await Promise.all([this.#run('take', this.#two(cell), [seen, token]), this.read(cell)]);
+    return taken === 1 ? { kind: 'taken', stored } : { kind: 'refused' };
+  }
+
+  async read(cell: number): Promise<StoredCell> {
+    const { record, state } = this.#keyspace;
+    const fields = [
+      RECORD_FIELD.offset,
+      RECORD_FIELD.sourceEpoch,
+      RECORD_FIELD.watermark,
+      RECORD_FIELD.settledPrimary,
+      RECORD_FIELD.settledReplica,
+    ];
+    const [values, epoch] = await Promise.all([
+      this.#ask(this.#redis.hmget(record(cell), ...fields)),
+      this.#ask(this.#redis.hget(state(cell), STATE_FIELD.epoch)),
+    ]);
+    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica] = values;
+    if (
+      offset == null ||
+      sourceEpoch == null ||
+      watermark == null ||
+      settledPrimary == null ||
+      settledReplica == null ||
+      epoch === null
+    )
+      return null;
+    return {
+      offset: Number(offset),
+      sourceEpoch: JSON.parse(sourceEpoch) as SourceEpoch,
+      watermark: lsnFromHex(watermark),
+      settledPrimary: parseSettledMark(settledPrimary),
+      settledReplica: parseSettledMark(settledReplica),
+    };
+  }
+
+  async beat(cells: readonly number[], token: string): Promise<readonly BeatAnswer[]> {
+    const answers = await Promise.all(cells.map((cell) => this.#run('beat', this.#two(cell), [token])));
+    return answers.map((answer) => {
+      const [kept, offset] = answer as [number, string | undefined];
+      return kept === 1
+        ? { kind: 'kept', offset: offset === '' || offset === undefined ? null : Number(offset) }
+        : { kind: 'owner' };
+    });
+  }
+
+  async release(cell: number, token: string): Promise<void> {
+    await this.#run('release', [this.#keyspace.record(cell)], [token]);
+  }
+
+  async apply(cell: number, token: string, batch: ApplyBatch): Promise<ApplyAnswer> {
+    const header = {
+      offset: String(batch.offset),
+      sourceEpoch: JSON.stringify(batch.sourceEpoch),
+      watermark: lsnToHex(batch.watermark),
+      asOf: String(batch.asOfMs),
+      settledPrimary: printSettledMark(batch.settledPrimary),
+      hasReplicas: batch.hasReplicas,
+      marks: batch.marks.map((mark) => [mark.field, String(mark.offset), lsnToHex(mark.lsn)]),
+      rules: batch.rules.map((rule) => [rule.family, rule.hash, String(rule.offset), lsnToHex(rule.lsn)]),
+      sweeps: [...batch.sweeps],
+    };
+    const args: ScriptArgument[] = [token, String(batch.after), JSON.stringify(header)];
+    for (const [bucket, entries] of batch.fences) args.push(`${RECORD_FIELD.bucketPrefix}${bucket}`, entries);
+    return this.#applied(
+      await this.#run('apply', [...this.#three(cell), ...this.#values(cell, batch.keys)], args),
+      cell,
+    );
+  }
+
+  async beginEpoch(cell: number, token: string, epoch: NewEpoch): Promise<ApplyAnswer> {
+    const header = {
+      epoch: epoch.name,
+      offset: String(epoch.offset),
+      sourceEpoch: JSON.stringify(epoch.sourceEpoch),
+      watermark: lsnToHex(epoch.watermark),
+      floor: lsnToHex(epoch.floor),
+      asOf: String(epoch.asOfMs),
+    };
+    const after = epoch.after === null ? '' : String(epoch.after);
+    return this.#applied(
+      await this.#run('begin-epoch', this.#three(cell), [token, after, JSON.stringify(header)]),
+      cell,
+    );
+  }
+
+  async settleReplica(cells: readonly number[], token: string, mark: SettledMark): Promise<void> {
+    await Promise.all(
+      cells.map((cell) => this.#run('settle-replica', [this.#keyspace.record(cell)], [token, printSettledMark(mark)])),
+    );
+  }
+
+  async owedSweeps(cells: readonly number[]): Promise<readonly ReadonlyMap<string, string>[]> {
+    const owed = await Promise.all(cells.map((cell) => this.#ask(this.#redis.hgetall(this.#keyspace.sweeps(cell)))));
+    return owed.map((fields) => new Map(Object.entries(fields)));
+  }
+
+  async scan(
+    cursor: string,
+    glob: string,
+  ): Promise<{ readonly next: string | null; readonly keys: readonly string[] }> {
+    const [next, found] = await this.#ask(
+      this.#redis.scan(cursor, 'MATCH', this.#keyspace.valueGlob(glob), 'COUNT', SCAN_COUNT),
+    );
+    const keys = found.flatMap((key) => this.#keyspace.cacheKey(key) ?? []);
+    return { next: next === '0' ? null : next, keys };
+  }
+
+  async sweep(cell: number, token: string, keys: readonly string[]): Promise<number> {
+    return Number(await this.#run('sweep', [this.#keyspace.record(cell), ...this.#values(cell, keys)], [token]));
+  }
+
+  async clearSweep(cell: number, token: string, field: string, value: string): Promise<void> {
+    await this.#run('clear-sweep', [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)], [token, field, value]);
+  }
+
+  async identity(): Promise<RedisIdentity> {
+    const text = `${await this.#ask(this.#redis.info('server'))}\n${await this.#ask(this.#redis.info('replication'))}`;
+    const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '';
+    return {
+      runId: field('run_id'),
+      replicationId: field('master_replid'),
+      formerReplicationId: field('master_replid2'),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#redis.disconnect();
+  }
+
+  #ask<T>(command: Promise<T>): Promise<T> {
+    return ask(this.#redis, 'the region’s Redis', command);
+  }
+
+  #two(cell: number): string[] {
+    return [this.#keyspace.record(cell), this.#keyspace.state(cell)];
+  }
+
+  #three(cell: number): string[] {
+    return [...this.#two(cell), this.#keyspace.sweeps(cell)];
+  }
+
+  #values(cell: number, keys: readonly string[]): string[] {
+    return keys.map((key) => this.#keyspace.valueKey(key, cell));
+  }
+
+  #applied(answer: unknown, cell: number): ApplyAnswer {
+    const [kind, unlinked] = answer as [string, number | undefined];
+    if (kind === 'applied') return { kind, unlinked: unlinked ?? 0 };
+    if (kind === 'owner' || kind === 'position' || kind === 'lost') return { kind };
+    throw new BusError('REDIS_COMMAND_FAILED', `A script answered ${JSON.stringify(answer)}.`, {
+      at: this.#keyspace.record(cell),
+    });
+  }
+}

@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { type RedisConnection, ask } from './connection.ts';
+
+const NAMES = ['apply', 'begin-epoch', 'take', 'beat', 'release', 'settle-replica', 'sweep', 'clear-sweep'] as const;
+
+export type ScriptName = (typeof NAMES)[number];
+export type ScriptArgument = string | number | Uint8Array;
+export type RunScript = (
+  name: ScriptName,
+  keys: readonly string[],
+  args: readonly ScriptArgument[],
+) => Promise<unknown>;
+
+type Command = (keyCount: number, ...rest: readonly (string | number | Buffer)[]) => Promise<unknown>;
+
+/** The scripts of a connection. ioredis sends the hash, and the text where the server does not know it. */
+export function scriptsOf(redis: RedisConnection): RunScript {
+  const commands = redis as unknown as Record<string, Command>;
+  for (const name of NAMES) {
+    redis.defineCommand(commandOf(name), {
+      lua: readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8'),
+    });
+  }
+  return (name, keys, args) => {
+    const command = commands[commandOf(name)];
+    if (command === undefined) throw new Error(`The script ${name} is not defined.`);
+    const plain = args.map((arg) =>
+      arg instanceof Uint8Array ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg,
+    );
+    return ask(redis, `${name}.lua on ${keys[0]}`, command.call(redis, keys.length, ...keys, ...plain));
+  };
+}
+
+function commandOf(name: ScriptName): string {
+  return `afterwrite:${name}`;
+}

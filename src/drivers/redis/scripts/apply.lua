@@ -1,0 +1,100 @@
+#!lua flags=allow-oom
+-- Applies a run of records to a cell: keys, fences, marks, rules, owed sweeps and the position, all or nothing.
+-- Evictions must work when memory is full, hence allow-oom.
+--
+-- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink
+-- ARGV  1 owner token   2 the offset that must be stored   3 header (JSON)   4.. pairs: bucket field, new entries
+-- Returns {"applied", keys that were there} | {"owner"} | {"position"} | {"lost"}
+-- Invariant: with the offset that the caller names as stored, every record up to it has had its effect here.
+local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
+local owner = redis.call('HGET', record, 'owner') or ''
+local token, count = string.match(owner, '^(%w+):(%d+)$')
+if token ~= ARGV[1] then return {'owner'} end
+local stored = redis.call('HMGET', record, 'offset', 'watermark', 'settledPrimary', 'settledReplica', 'droppedLsn')
+if not stored[1] or redis.call('HEXISTS', state, 'epoch') == 0 then return {'lost'} end
+if stored[1] ~= ARGV[2] then return {'position'} end
+local header = cjson.decode(ARGV[3])
+
+-- Redis limits what unpack may put on Lua's stack.
+local CHUNK = 1000
+local unlinked = 0
+for first = 4, #KEYS, CHUNK do
+  unlinked = unlinked + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, #KEYS)))
+end
+
+local function larger(a, b) if a and a > b then return a end return b end
+local settledPrimary = larger(stored[3], header.settledPrimary)
+
+-- A fence bucket is a string: the fold (8 bytes), then entries of 12 bytes: commit LSN, key hash; big-endian, so that the order of
+-- strings is the order of LSNs.
+local FOLD, ENTRY, ENTRIES_MAX = 8, 12, 8
+local NO_FOLD = string.rep('\0', FOLD)
+local function binary(hex) return (string.gsub(hex, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)) end
+local function hex(bytes) return (string.gsub(bytes, '.', function(c) return string.format('%02x', string.byte(c)) end)) end
+local dropped = binary(stored[5])
+local settledEverywhere
+local function bound()
+  if not settledEverywhere then
+    local mark = settledPrimary
+    -- A mark of another timeline settles nothing here.
+    if header.hasReplicas and string.sub(stored[4], 1, 8) ~= string.sub(mark, 1, 8) then settledEverywhere = NO_FOLD
+    else
+      if header.hasReplicas and stored[4] < mark then mark = stored[4] end
+      settledEverywhere = binary(string.sub(mark, 10))
+    end
+  end
+  return settledEverywhere
+end
+-- Over capacity: one entry a key, then what is settled everywhere is dropped, then the oldest fold into one LSN for every key.
+local function compact(bucket)
+  local fold = string.sub(bucket, 1, FOLD)
+  local byHash, entries = {}, {}
+  for at = FOLD + 1, #bucket, ENTRY do
+    local lsn, hash = string.sub(bucket, at, at + 7), string.sub(bucket, at + 8, at + 11)
+    byHash[hash] = larger(byHash[hash], lsn)
+  end
+  for hash, lsn in pairs(byHash) do
+    if lsn < bound() then dropped = larger(dropped, lsn) else entries[#entries + 1] = lsn .. hash end
+  end
+  if fold < bound() then
+    dropped = larger(dropped, fold)
+    fold = NO_FOLD
+  end
+  table.sort(entries)
+  local first = math.max(1, #entries - ENTRIES_MAX + 1)
+  if first > 1 then fold = larger(fold, string.sub(entries[first - 1], 1, 8)) end
+  return fold .. table.concat(entries, '', first)
+end
+local buckets = (#ARGV - 3) / 2
+for first = 1, buckets, CHUNK do
+  local last = math.min(first + CHUNK - 1, buckets)
+  local fields = {}
+  for i = first, last do fields[#fields + 1] = ARGV[2 + 2 * i] end
+  local old = redis.call('HMGET', record, unpack(fields))
+  local writes = {}
+  for i = first, last do
+    local bucket = (old[i - first + 1] or NO_FOLD) .. ARGV[3 + 2 * i]
+    if #bucket > FOLD + ENTRY * ENTRIES_MAX then bucket = compact(bucket) end
+    writes[#writes + 1] = fields[i - first + 1]
+    writes[#writes + 1] = bucket
+  end
+  redis.call('HSET', record, unpack(writes))
+end
+
+local function raise(field, offset, lsn)
+  local oldOffset, oldLsn = string.match(redis.call('HGET', state, field) or '', '^(%d+):(%x+)$')
+  if oldOffset and tonumber(oldOffset) > tonumber(offset) then offset = oldOffset end
+  redis.call('HSET', state, field, offset .. ':' .. larger(oldLsn, lsn))
+end
+for _, mark in ipairs(header.marks) do raise(mark[1], mark[2], mark[3]) end
+for _, rule in ipairs(header.rules) do
+  if redis.call('HGET', state, 'r:' .. rule[1]) ~= rule[2] then
+    redis.call('HSET', state, 'r:' .. rule[1], rule[2])
+    raise('f:' .. rule[1], rule[3], rule[4])
+  end
+end
+for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sweep[2]) end
+
+redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
+  'watermark', larger(stored[2], header.watermark), 'asOf', header.asOf, 'settledPrimary', settledPrimary, 'droppedLsn', hex(dropped))
+return {'applied', unlinked}
