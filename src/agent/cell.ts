@@ -1,6 +1,7 @@
-import { BusError } from '../protocol/errors.ts';
+import { BusError, isBusError } from '../protocol/errors.ts';
 import type { LogRecord, Offset } from '../protocol/log-record.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
+import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Wake } from '../runtime/wake.ts';
 import { BatchPlan, type BatchFacts } from './batch-plan.ts';
@@ -44,9 +45,11 @@ export class Cell {
   #gapSeenAt: Offset | undefined;
   #asOfMs = 0;
   #isBusy = false;
-  #requested: 'read anew' | 'distrust' | undefined;
+  #isSuspect = false;
   #heardAtMs = 0;
   sweepsMayBeOwed = true;
+  /** The settled mark of the replicas that was last written to the cell. */
+  settledReplica: SettledMark = NOTHING_SETTLED;
 
   constructor(cell: number, parts: CellParts) {
     this.cell = cell;
@@ -62,6 +65,13 @@ export class Cell {
     return this.#asOfMs;
   }
 
+  /** Whether the replicas have not settled everything that is applied. A mark of another timeline settles nothing. */
+  get isBehindReplicas(): boolean {
+    if (this.#position === undefined) return false;
+    const { timeline, lsn } = this.settledReplica;
+    return timeline !== this.#position.sourceEpoch.timeline || lsn < this.#position.watermark;
+  }
+
   /** Takes delivered records. Never waits. */
   deliver(records: readonly IncomingRecord[]): void {
     this.#queue.push(...records);
@@ -72,14 +82,14 @@ export class Cell {
     this.#wake.notify();
   }
 
-  /** Works until the signal, or until the cell is another's or cannot go on. */
-  async run(stored: StoredCell, signal: AbortSignal): Promise<CellEnd> {
-    await this.#resume(stored);
+  /** Works until the signal, or until the cell is another's or cannot go on. `distrust`: what is stored is somebody else's. */
+  async run(stored: StoredCell, distrust: boolean, signal: AbortSignal): Promise<CellEnd> {
+    await this.#resume(stored, distrust);
     while (!signal.aborted) {
-      await this.#answerRequest();
+      if (this.#isSuspect) await this.#readAnew();
       if (this.#queue.length === 0) {
         await this.#wake.wait(QUIET_MS, signal);
-        if (this.#queue.length === 0 && this.#requested === undefined && !signal.aborted) await this.#lookAtQuietLog();
+        if (this.#queue.length === 0 && !this.#isSuspect && !signal.aborted) await this.#lookAtQuietLog();
         continue;
       }
       this.#isBusy = true;
@@ -94,38 +104,24 @@ export class Cell {
   /** What a beat of the owner read from Redis. Another offset than ours, while no script is under way, is another Redis. */
   beaten(offset: Offset | null): void {
     if (this.#isBusy || this.#position === undefined || offset === this.#position.offset) return;
-    this.#request('read anew');
-  }
-
-  /** Whatever Redis holds for the cell is worth nothing: its server is not the one that was written. */
-  distrust(): void {
-    this.#request('distrust');
-  }
-
-  #request(what: 'read anew' | 'distrust'): void {
-    if (this.#requested !== 'distrust') this.#requested = what;
+    this.#isSuspect = true;
     this.#wake.notify();
   }
 
-  async #answerRequest(): Promise<void> {
-    const what = this.#requested;
-    this.#requested = undefined;
-    if (what === 'distrust') await this.#await('unrelated server');
-    else if (what === 'read anew') await this.#readAnew();
-  }
-
   /** Sets out from what is stored: behind the stored offset, or, where that is no place in the log, from its last record. */
-  async #resume(stored: StoredCell): Promise<void> {
+  async #resume(stored: StoredCell, distrust = false): Promise<void> {
     if (stored === null) return this.#await('cold');
-    const bounds = await this.#bounds();
-    const place = placeInLog(stored.offset, bounds);
     this.#storedOffset = stored.offset;
+    if (distrust) return this.#await('unrelated server');
+    const place = placeInLog(stored.offset, await this.#bounds());
     if (place !== 'within') return this.#await(place);
     this.#position = stored;
+    this.settledReplica = stored.settledReplica;
     await this.#read(stored.offset + 1);
   }
 
   async #readAnew(): Promise<void> {
+    this.#isSuspect = false;
     const stored = await this.#parts.store.read(this.cell);
     if (stored === null) return this.#await('lost');
     await this.#resume(stored);
@@ -252,6 +248,7 @@ export class Cell {
     });
     if (answer.kind !== 'applied') return this.#refused(answer);
     observer.epoch(this.cell, this.#epochReason, floor);
+    this.settledReplica = NOTHING_SETTLED;
     this.#position = position;
     this.#storedOffset = position.offset;
     this.#asOfMs = record.asOfMs;

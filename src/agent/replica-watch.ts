@@ -1,5 +1,12 @@
 import type { Lsn } from '../protocol/lsn.ts';
 import type { SettledMark } from '../protocol/settled-mark.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Holdings } from './holdings.ts';
+import type { RegionStore } from './region-store.ts';
+
+/** Between two looks at the replicas while something is not settled on them, and while everything is. */
+const BUSY_EVERY_MS = 10;
+const IDLE_EVERY_MS = 1000;
 
 /** What a read replica says of itself. */
 export interface ReplicaState {
@@ -31,4 +38,36 @@ export function settledOnReplicas(
     if (lowest === undefined || state.replayLsn < lowest) lowest = state.replayLsn;
   }
   return lowest === undefined ? undefined : { timeline, lsn: lowest };
+}
+
+export interface ReplicaWatchParts {
+  readonly replicas: readonly ReplicaProbe[];
+  readonly clock: Clock;
+  readonly store: RegionStore;
+  readonly holdings: Holdings;
+  readonly token: string;
+  readonly onSettled: (mark: SettledMark) => void;
+}
+
+/** Publishes the settled mark of the replicas into the cells that are held, often while any is behind and seldom otherwise. */
+export async function watchReplicas(parts: ReplicaWatchParts, signal: AbortSignal): Promise<void> {
+  const { replicas, clock, store, holdings, token } = parts;
+  while (!signal.aborted && replicas.length > 0) {
+    const behind = holdings.cells.filter((cell) => cell.isBehindReplicas);
+    const timeline = behind[0]?.position?.sourceEpoch.timeline;
+    if (timeline !== undefined) {
+      const states = await Promise.all(replicas.map((replica) => replica.read().catch(() => undefined)));
+      const mark = settledOnReplicas(states, timeline);
+      if (mark !== undefined) {
+        await store.settleReplica(
+          behind.map((cell) => cell.cell),
+          token,
+          mark,
+        );
+        for (const cell of behind) cell.settledReplica = mark;
+        parts.onSettled(mark);
+      }
+    }
+    await clock.sleep(behind.length > 0 ? BUSY_EVERY_MS : IDLE_EVERY_MS, signal);
+  }
 }

@@ -2,8 +2,11 @@ import type { BusConfig, Family } from '../config/bus-config.ts';
 import { cellOf, hashKey } from '../protocol/key-hash.ts';
 import { globOf, matcherOf } from '../protocol/key-template.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Cell } from './cell.ts';
 import type { RegionStore } from './region-store.ts';
 
+/** Between two looks for sweeps that are owed. */
+const LOOK_EVERY_MS = 1000;
 /** Between two pages of a scan, so that a sweep takes a small part of the server's time. */
 const PAGE_PAUSE_MS = 5;
 /** Keys in one script of a sweep, at most. */
@@ -83,5 +86,29 @@ async function unlink(parts: SweepParts, cell: number, keys: readonly string[], 
   for (let first = 0; first < keys.length; first += SWEEP_KEYS_MAX) {
     const some = keys.slice(first, first + SWEEP_KEYS_MAX);
     parts.onSwept(isObserving ? some.length : await parts.store.sweep(cell, parts.token, some));
+  }
+}
+
+export interface SweepLoopParts extends SweepParts {
+  readonly holdings: { readonly cells: readonly Cell[] };
+  readonly onOwed: (sweeps: number) => void;
+}
+
+/** Sweeps what the held cells owe, for as long as the signal lets it. Redis is asked only after something may have been raised. */
+export async function sweepLoop(parts: SweepLoopParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const asked = parts.holdings.cells.filter((cell) => cell.sweepsMayBeOwed && cell.position !== undefined);
+    for (const cell of asked) cell.sweepsMayBeOwed = false;
+    const fields = await parts.store.owedSweeps(asked.map((cell) => cell.cell));
+    const owed = asked.flatMap((cell, i) =>
+      [...(fields[i] ?? [])].map(([field, value]) => ({ cell: cell.cell, field, value })),
+    );
+    parts.onOwed(owed.length);
+    if (owed.length > 0) {
+      await sweep(parts, owed, signal);
+      // Raised again meanwhile, or cut short: looked at once more.
+      for (const cell of asked) cell.sweepsMayBeOwed = true;
+    }
+    await parts.clock.sleep(LOOK_EVERY_MS, signal);
   }
 }

@@ -1,0 +1,128 @@
+import type { BatchFacts } from './batch-plan.ts';
+import { Cell, type CellEnd } from './cell.ts';
+import type { LogReader } from './from-log.ts';
+import type { AgentPorts } from './agent.ts';
+import type { RegionStore, StoredCell } from './region-store.ts';
+
+interface Running {
+  readonly cell: Cell;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+}
+
+export interface HoldingParts {
+  readonly ports: AgentPorts;
+  readonly store: RegionStore;
+  readonly reader: LogReader;
+  readonly facts: BatchFacts;
+  readonly token: string;
+  /** Cells that this agent cannot work on; kept over spells of connection. */
+  readonly barred: Set<number>;
+  /** Whether the server's records are somebody else's. */
+  readonly distrust: boolean;
+  /** A cell's failure ends the spell. */
+  readonly fail: (error: unknown) => void;
+}
+
+/** The cells that an agent holds in one spell of connection: it starts them, gives them up, and loses them. */
+export class Holdings {
+  readonly #parts: HoldingParts;
+  readonly #running = new Map<number, Running>();
+
+  constructor(parts: HoldingParts) {
+    this.#parts = parts;
+  }
+
+  get numbers(): number[] {
+    return [...this.#running.keys()];
+  }
+
+  get cells(): Cell[] {
+    return [...this.#running.values()].map(({ cell }) => cell);
+  }
+
+  cell(number: number): Cell | undefined {
+    return this.#running.get(number)?.cell;
+  }
+
+  /** Takes a cell whose owner is still what was seen, and sets to work on it. */
+  async take(number: number, seen: string): Promise<void> {
+    const { store, token } = this.#parts;
+    const answer = await store.take(number, seen, token);
+    if (answer.kind === 'taken') this.#start(number, answer.stored);
+  }
+
+  /** Shows that this agent lives, in every cell that it holds. */
+  async beat(): Promise<void> {
+    const numbers = this.numbers;
+    const answers = await this.#parts.store.beat(numbers, this.#parts.token);
+    answers.forEach((answer, i) => {
+      const number = numbers[i] ?? -1;
+      if (answer.kind === 'kept') this.cell(number)?.beaten(answer.offset);
+      else this.#lose(number);
+    });
+  }
+
+  /** Lets a cell finish what is under way and gives it back. */
+  async giveUp(number: number): Promise<void> {
+    const running = this.#running.get(number);
+    if (running === undefined) return;
+    running.stop.abort();
+    await running.done;
+    this.#forget(number);
+    await this.#parts.store.release(number, this.#parts.token);
+    this.#parts.ports.observer.gaveUp(number, 'released');
+  }
+
+  /** First out of the living, so that the others' share grows, then the cells, one by one. */
+  async giveUpAll(): Promise<void> {
+    await this.#parts.store.dismiss(this.#parts.token);
+    for (const number of this.numbers) await this.giveUp(number);
+  }
+
+  /** Without Redis nothing that is in memory counts. */
+  async abandonAll(): Promise<void> {
+    const abandoned = [...this.#running];
+    for (const [number, running] of abandoned) {
+      running.stop.abort();
+      this.#forget(number);
+      this.#parts.ports.observer.gaveUp(number, 'away');
+    }
+    await Promise.all(abandoned.map(([, running]) => running.done));
+  }
+
+  #start(number: number, stored: StoredCell): void {
+    const { ports, store, reader, facts, token, distrust, fail } = this.#parts;
+    const { clock, observer } = ports;
+    const cell = new Cell(number, { store, reader, clock, observer, facts, token, epochName: ports.token });
+    const stop = new AbortController();
+    const done = cell
+      .run(stored, distrust, stop.signal)
+      .then((end) => this.#ended(number, end))
+      .catch(fail);
+    this.#running.set(number, { cell, stop, done });
+    observer.took(number);
+  }
+
+  async #ended(number: number, end: CellEnd): Promise<void> {
+    if (end === 'another owner') this.#lose(number);
+    if (end !== 'incomprehensible') return;
+    // Another agent may know the version; this one does not ask for the cell again.
+    this.#parts.barred.add(number);
+    this.#forget(number);
+    await this.#parts.store.release(number, this.#parts.token);
+  }
+
+  #lose(number: number): void {
+    const running = this.#running.get(number);
+    if (running === undefined) return;
+    running.stop.abort();
+    this.#forget(number);
+    this.#parts.ports.observer.gaveUp(number, 'another owner');
+  }
+
+  #forget(number: number): void {
+    this.#parts.reader.release(number);
+    this.#running.delete(number);
+  }
+}
