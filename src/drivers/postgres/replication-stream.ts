@@ -69,6 +69,7 @@ export class ReplicationStream {
   #handlers: StreamHandlers | undefined;
   #decoder: PgoutputDecoder | undefined;
   #heardAtMs = performance.now();
+  #isShutdownExpected = false;
   #isOver = false;
 
   constructor(session: OpenedSession) {
@@ -138,9 +139,16 @@ export class ReplicationStream {
     clearTimeout(giveUp);
   }
 
+  /** Another connection has learned that the server shuts down: a paused stream would not hear of it, and hold it up. */
+  expectShutdown(): void {
+    if (!this.#isOver) this.#shutdownTimer ??= setTimeout(() => this.#giveWay(), SHUTDOWN_GRACE_MS);
+    this.#isShutdownExpected = true;
+  }
+
   /** The connection broke: what pg or the socket says. After the end it is no news. */
   lost(error: unknown): void {
-    if (this.#shutdown.isShuttingDown) this.#fail(this.#shutdownError('The server closed the connection.'));
+    if (this.#shutdown.isShuttingDown || this.#isShutdownExpected)
+      this.#fail(this.#shutdownError('The server closed the connection.'));
     else this.#fail(classify(error, 'stream', this.#session.at));
   }
 
@@ -202,7 +210,7 @@ export class ReplicationStream {
 
   #giveWay(): void {
     this.#shutdownTimer = undefined;
-    if (!this.#shutdown.isShuttingDown) return;
+    if (!this.#shutdown.isShuttingDown && !this.#isShutdownExpected) return;
     this.#fail(this.#shutdownError('The server shuts down and waits for what cannot be confirmed yet.'));
   }
 

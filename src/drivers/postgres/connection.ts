@@ -1,0 +1,125 @@
+import { Client, type QueryResultRow } from 'pg';
+import { BusError } from '../../protocol/errors.ts';
+import { classify } from './classify.ts';
+import { clientConfig, placeOf } from './client-config.ts';
+
+/** Default for a statement of ours; none of them reads a user's table. */
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+export interface ConnectOptions {
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+  /** Default 10 s. 0 means no limit. */
+  readonly statementTimeoutMs?: number;
+  /** Default 0: a statement waits for locks up to its own limit. */
+  readonly lockTimeoutMs?: number;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
+}
+
+/** What reads and writes SQL: a connection, or a transaction on one. */
+export interface Sql {
+  /** Runs one statement. Rejects with a coded error. Integers of 64 bits come as text. */
+  query<Row extends QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+}
+
+/**
+ * One SQL session. A statement that fails leaves it usable; a lost connection does not, and is told once by `lost`.
+ */
+export class Connection implements Sql {
+  /** Host, port and database, for messages. */
+  readonly at: string;
+  readonly #client: Client;
+  readonly #lost = Promise.withResolvers<BusError>();
+  #farewell: string | undefined;
+  #lostBy: BusError | undefined;
+
+  constructor(client: Client, at: string) {
+    this.at = at;
+    this.#client = client;
+    // A crash, or an immediate shutdown, says its reason in a warning (57P02, 57P01) before the socket closes.
+    client.on('notice', ({ code }) => {
+      if (code === '57P01' || code === '57P02') this.#farewell = code;
+    });
+    client.on('error', (error) => this.#lose(error));
+  }
+
+  /** Resolves with the reason when the connection is lost; never if it is closed by `close`. */
+  get lost(): Promise<BusError> {
+    return this.#lost.promise;
+  }
+
+  get isLost(): boolean {
+    return this.#lostBy !== undefined;
+  }
+
+  async query<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+    if (this.#lostBy !== undefined) throw this.#lostBy;
+    try {
+      const { rows } = await this.#client.query<Row>(text, [...values]);
+      return rows;
+    } catch (error) {
+      throw this.#lostBy ?? this.#classify(error);
+    }
+  }
+
+  /** Runs the statements as one transaction: all of them, or none. */
+  async transaction<T>(body: (sql: Sql) => Promise<T>): Promise<T> {
+    await this.query('BEGIN');
+    try {
+      const result = await body(this);
+      await this.query('COMMIT');
+      return result;
+    } catch (error) {
+      if (!this.isLost) await this.query('ROLLBACK');
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#client.removeAllListeners('error');
+    this.#client.on('error', () => undefined);
+    await this.#client.end();
+  }
+
+  #lose(error: unknown): void {
+    this.#lostBy ??= this.#classify(error);
+    this.#lost.resolve(this.#lostBy);
+  }
+
+  #classify(error: unknown): BusError {
+    const found = classify(error, 'query', this.at);
+    if (this.#farewell === undefined || found.code !== 'POSTGRES_UNREACHABLE') return found;
+    const code = this.#farewell === '57P02' ? 'POSTGRES_CRASHED' : 'POSTGRES_SHUTDOWN';
+    return new BusError(code, `The server closed the connection (SQLSTATE ${this.#farewell}).`, {
+      cause: error,
+      at: this.at,
+    });
+  }
+}
+
+/** Opens a session. Throws POSTGRES_UNREACHABLE, POSTGRES_AUTHENTICATION, or SETTING_INVALID for what is no URL. */
+export async function connect(url: string, options: ConnectOptions): Promise<Connection> {
+  const at = placeOf(url);
+  const settings = {
+    statement_timeout: `${options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS}ms`,
+    lock_timeout: `${options.lockTimeoutMs ?? 0}ms`,
+    // Names are read from the catalog and quoted; nothing may be found by another's search_path.
+    search_path: 'pg_catalog',
+  };
+  const client = new Client(clientConfig(url, { applicationName: options.applicationName, settings }));
+  const connection = new Connection(client, at);
+  const abort = (): void => {
+    client.connection.stream.destroy(new Error('The attempt was stopped.'));
+  };
+  options.signal?.addEventListener('abort', abort, { once: true });
+  try {
+    if (options.signal?.aborted === true) throw new Error('The attempt was stopped.');
+    await client.connect();
+    return connection;
+  } catch (error) {
+    throw classify(error, 'connect', at);
+  } finally {
+    options.signal?.removeEventListener('abort', abort);
+  }
+}

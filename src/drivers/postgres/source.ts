@@ -1,0 +1,124 @@
+import type { Source, SourceStream, StreamSink } from '../../relay/from-postgres.ts';
+import type { DirectoryEntry } from '../../relay/relation-directory.ts';
+import { BusError, isBusError } from '../../protocol/errors.ts';
+import type { Lsn } from '../../protocol/lsn.ts';
+import type { Snapshot } from '../../protocol/snapshot.ts';
+import type { SourceLife } from '../../protocol/source-epoch.ts';
+import { readTables, type TableName } from './catalog.ts';
+import { LastingConnection } from './lasting-connection.ts';
+import { openReplicationStream } from './open-stream.ts';
+import type { ReplicationStream } from './replication-stream.ts';
+import { readRunStartedAtMs } from './server-life.ts';
+import { findSlots, onlySlot, type Slot } from './slot.ts';
+import { allocateXid, takeSnapshot } from './snapshot.ts';
+
+export interface PostgresSourceOptions {
+  readonly url: string;
+  readonly bus: string;
+  readonly publication: string;
+  readonly slotPrefix: string;
+  /** The tables that the rules name. */
+  readonly ruleTables: readonly TableName[];
+}
+
+/** The source database as the relay sees it: a stream on a connection of its own, and SQL on another that lasts. */
+export class PostgresSource implements Source {
+  readonly #options: PostgresSourceOptions;
+  readonly #sql: LastingConnection;
+  #stream: ReplicationStream | undefined;
+
+  constructor(options: PostgresSourceOptions) {
+    this.#options = options;
+    this.#sql = new LastingConnection({
+      url: options.url,
+      applicationName: `afterwrite-relay-${options.bus}-sql`,
+      onLost: (reason) => {
+        if (isBusError(reason, 'POSTGRES_SHUTDOWN')) this.#stream?.expectShutdown();
+      },
+    });
+  }
+
+  async open(signal: AbortSignal): Promise<SourceStream> {
+    const { url, bus, publication } = this.#options;
+    const { name } = await this.#slot();
+    const stream = await openReplicationStream({ url, bus, slotName: name, publications: [publication], signal });
+    try {
+      // Only now is it ours, and nobody else moves it.
+      const slot = await this.#slot();
+      const postmasterStartedAtMs = await readRunStartedAtMs(await this.#sql.get());
+      this.#stream = stream;
+      const { systemId, timeline } = stream;
+      return new SlotStream(stream, slot, { systemId, timeline, slotIdentity: slot.identity, postmasterStartedAtMs });
+    } catch (error) {
+      await stream.stop();
+      throw error;
+    }
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    return takeSnapshot(await this.#sql.get());
+  }
+
+  async allocateXid(): Promise<bigint> {
+    return allocateXid(await this.#sql.get());
+  }
+
+  async directory(): Promise<readonly DirectoryEntry[]> {
+    const tables = await readTables(await this.#sql.get(), this.#options.ruleTables);
+    return [...tables.entries()].flatMap(([ruleTable, table]) => {
+      const isPartitioned =
+        table.partitionRoot !== null || table.descendants.length > 0 || table.kind === 'partitioned';
+      const all = [table, ...table.descendants];
+      return all.map(({ oid, schema, name }) => ({ oid, name: `${schema}.${name}`, ruleTable, isPartitioned }));
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#sql.close();
+  }
+
+  async #slot(): Promise<Slot> {
+    const { slotPrefix, publication } = this.#options;
+    return onlySlot(await findSlots(await this.#sql.get(), slotPrefix, publication), slotPrefix);
+  }
+}
+
+class SlotStream implements SourceStream {
+  readonly life: SourceLife;
+  readonly confirmedLsn: Lsn;
+  readonly ended: Promise<'clean' | 'closed'>;
+  readonly #stream: ReplicationStream;
+
+  constructor(stream: ReplicationStream, slot: Slot, life: SourceLife) {
+    if (slot.confirmedLsn === null)
+      throw new BusError('POSTGRES_SLOT_INVALIDATED', `The slot ${slot.name} has no position.`);
+    this.#stream = stream;
+    this.life = life;
+    this.confirmedLsn = slot.confirmedLsn;
+    this.ended = stream.ended;
+  }
+
+  start(sink: StreamSink): void {
+    this.#stream.start(sink);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  confirm(received: Lsn, flush: Lsn): void {
+    this.#stream.confirm({ write: received, flush });
+  }
+
+  requestKeepalive(): void {
+    this.#stream.requestKeepalive();
+  }
+
+  async stop(): Promise<void> {
+    await this.#stream.stop();
+  }
+}
