@@ -144,6 +144,41 @@ export const ERRORS = {
     summary: 'The agent can no longer read the log.',
     hint: 'The process ends so that it is started anew; if it ends again at once, check the brokers and the topic with `afterwrite doctor`.',
   },
+  KAFKA_UNREACHABLE: {
+    retry: 'retry',
+    summary: 'The Kafka brokers do not answer.',
+    hint: 'Check the brokers in the file, and that their advertised listeners can be reached from here.',
+  },
+  KAFKA_DENIED: {
+    retry: 'operator',
+    summary: 'The Kafka brokers refuse the user or the topic.',
+    hint: 'Check the SASL settings and the ACLs: read, write, describe and create on the topic; read and delete on groups that begin with afterwrite-reader-.',
+  },
+  KAFKA_TOPIC_MISSING: {
+    retry: 'operator',
+    summary: 'The topic of the bus does not exist.',
+    hint: 'Run `afterwrite setup`.',
+  },
+  KAFKA_TOPIC_UNFIT: {
+    retry: 'operator',
+    summary: 'The topic of the bus is not as the file says.',
+    hint: 'The message names the difference. The number of partitions is fixed for a life of the bus: put the right one into the file, or choose another topic.',
+  },
+  KAFKA_SEND_FAILED: {
+    retry: 'reset',
+    summary: 'A send to Kafka failed; parts of it may have landed.',
+    hint: 'The relay begins again at what Postgres has confirmed. If it goes on, look at the brokers: min.insync.replicas, disk space.',
+  },
+  KAFKA_CONSUMER_CRASHED: {
+    retry: 'operator',
+    summary: 'The Kafka consumer of an agent has stopped.',
+    hint: 'The process ends so that it is started anew.',
+  },
+  LOG_NOT_DURABLE: {
+    retry: 'operator',
+    summary: 'The Redis of the log may forget what it has acknowledged.',
+    hint: 'Set `appendonly yes` and `appendfsync always` on the Redis of the log.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;
