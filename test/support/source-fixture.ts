@@ -9,17 +9,20 @@ import { eventually } from './eventually.ts';
 
 export type Keepalive = { readonly call: 'keepalive'; readonly walEnd: Lsn; readonly replyRequested: boolean };
 
+type OnKeepalive = (walEnd: Lsn, stream: ReplicationStream) => void;
+
 /** A stream whose calls are kept, from a slot and a publication of its own. */
 export class RecordedStream {
   readonly calls: (DecodedCall | Keepalive)[] = [];
   readonly stream: ReplicationStream;
 
-  constructor(stream: ReplicationStream) {
+  constructor(stream: ReplicationStream, onKeepalive: OnKeepalive) {
     this.stream = stream;
     stream.start({
       ...callSink((call) => this.calls.push(call)),
       keepalive: (walEnd, _serverTimeMs, replyRequested) => {
         this.calls.push({ call: 'keepalive', walEnd, replyRequested });
+        onKeepalive(walEnd, stream);
       },
     });
     // A test that ends the stream on purpose looks at `ended` itself.
@@ -66,10 +69,13 @@ export class SourceFixture {
     );
   }
 
-  async stream(): Promise<RecordedStream> {
+  async stream(onKeepalive: OnKeepalive = () => undefined): Promise<RecordedStream> {
     const { url, slotName, schema } = this;
     const publications = [`${schema}_pub`];
-    const recorded = new RecordedStream(await openReplicationStream({ url, bus: schema, slotName, publications }));
+    const recorded = new RecordedStream(
+      await openReplicationStream({ url, bus: schema, slotName, publications }),
+      onKeepalive,
+    );
     this.#streams.push(recorded);
     return recorded;
   }
