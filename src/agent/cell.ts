@@ -204,6 +204,7 @@ export class Cell {
     if (answer.kind !== 'applied') return this.#refused(answer);
     this.#position = plan.position;
     this.#storedOffset = plan.position.offset;
+    this.#parts.reader.applied(this.cell, plan.position.offset);
     this.#gapSeenAt = undefined;
     this.#asOfMs = Math.max(this.#asOfMs, batch.asOfMs);
     this.sweepsMayBeOwed ||= plan.owesSweeps;

@@ -5,7 +5,8 @@ import type { Offset } from '../protocol/log-record.ts';
  *
  * Promise: once `take(p, from)` has resolved, deliveries for `p` are whole, in the log's order, each offset once, and begin with the lowest
  * offset at or above `from` that still exists. Nothing that was fetched for an earlier `take` of `p` is delivered after it. Nothing
- * is delivered for a partition that is not taken. A `from` beyond the log's end delivers nothing (the caller asks `bounds`).
+ * is delivered for a partition that is not taken. While the log is away nothing is delivered; reading goes on without a gap when it
+ * returns. A `from` beyond the log's end delivers nothing (the caller asks `bounds`).
  */
 export interface LogReader {
   readonly partitions: number;
@@ -14,6 +15,8 @@ export interface LogReader {
   /** Back-pressure: nothing more is delivered for the partition (but what is already under way) until `resume`. */
   pause(partition: number): void;
   resume(partition: number): void;
+  /** Tells the log how far a partition has been applied, where the log trims by that. Kafka trims by time. */
+  applied(partition: number, offset: Offset): void;
   /** The offsets that each partition holds now: `[first, next)`. Asked at take-over and while nothing arrives. */
   bounds(): Promise<readonly LogBounds[]>;
   /** Resolves when the reader has ended by `close`; rejects when it can no longer read: the process then ends. */

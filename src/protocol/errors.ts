@@ -179,6 +179,16 @@ export const ERRORS = {
     summary: 'The Redis of the log may forget what it has acknowledged.',
     hint: 'Set `appendonly yes` and `appendfsync always` on the Redis of the log.',
   },
+  LOG_MISSING: {
+    retry: 'operator',
+    summary: 'The log of the bus has not been created.',
+    hint: 'Run `afterwrite setup`.',
+  },
+  LOG_UNFIT: {
+    retry: 'operator',
+    summary: 'The log of the bus is not as the file says.',
+    hint: 'The number of partitions is fixed for a life of the bus: put the right one into the file.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

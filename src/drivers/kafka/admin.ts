@@ -55,7 +55,10 @@ export async function createAdmin(config: KafkaLogConfig, clientId: string): Pro
 
   async function settings(): Promise<TopicSettings> {
     const { resources } = await ask(
-      admin.describeConfigs({ includeSynonyms: false, resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }] }),
+      admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
+      }),
     );
     const value = (name: string): string =>
       resources[0]?.configEntries.find((entry) => entry.configName === name)?.configValue ?? '';

@@ -121,6 +121,8 @@ class KafkaReader implements LogReader {
     this.#consumer.resume([{ topic: this.#topic, partitions: [partition] }]);
   }
 
+  applied(): void {}
+
   bounds(): Promise<readonly LogBounds[]> {
     return this.#admin.bounds();
   }
