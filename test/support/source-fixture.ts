@@ -16,7 +16,7 @@ export class RecordedStream {
   readonly calls: (DecodedCall | Keepalive)[] = [];
   readonly stream: ReplicationStream;
 
-  constructor(stream: ReplicationStream, onKeepalive: OnKeepalive) {
+  constructor(stream: ReplicationStream, onKeepalive: OnKeepalive = () => undefined) {
     this.stream = stream;
     stream.start({
       ...callSink((call) => this.calls.push(call)),
@@ -35,6 +35,13 @@ export class RecordedStream {
     return this.calls.filter((call): call is DecodedCall =>
       ['insert', 'update', 'delete', 'truncate', 'message'].includes(call.call),
     );
+  }
+
+  /** Waits until the contents of the logical messages are such, and returns them. */
+  async messages(areDone: (contents: readonly string[]) => boolean): Promise<string[]> {
+    const contents = (): string[] => this.calls.flatMap((call) => (call.call === 'message' ? [call.content] : []));
+    await eventually('the messages', () => areDone(contents()));
+    return contents();
   }
 
   count(call: (DecodedCall | Keepalive)['call']): number {
@@ -69,7 +76,7 @@ export class SourceFixture {
     );
   }
 
-  async stream(onKeepalive: OnKeepalive = () => undefined): Promise<RecordedStream> {
+  async stream(onKeepalive?: OnKeepalive): Promise<RecordedStream> {
     const { url, slotName, schema } = this;
     const publications = [`${schema}_pub`];
     const recorded = new RecordedStream(
@@ -84,7 +91,7 @@ export class SourceFixture {
   async close(): Promise<void> {
     await Promise.all(this.#streams.map(({ stream }) => stream.stop()));
     await this.run(
-      `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '${this.slotName}'`,
+      `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database() AND starts_with(slot_name, '${this.schema}')`,
     );
     await this.sql.close();
   }

@@ -46,6 +46,8 @@ export interface CatalogTable extends TableName {
   readonly isUnlogged: boolean;
   readonly columns: readonly CatalogColumn[];
   readonly identity: Identity;
+  /** What a new partition gets, and with it its identity. */
+  readonly hasPrimaryKey: boolean;
   /** The root of the partition tree that it is a part of; null if it is no partition. */
   readonly partitionRoot: TableName | null;
   /** Where its rows are: all leaves of a partitioned table; else itself, and first, and whatever inherits from it. */
@@ -62,6 +64,7 @@ interface RelationRow {
   readonly unlogged: boolean;
   readonly ident: string;
   readonly ident_columns: string[] | null;
+  readonly has_primary_key: boolean;
   readonly root_schema: string | null;
   readonly root_name: string | null;
   /** The named table in whose tree it was found. */
@@ -99,6 +102,7 @@ const TABLES = `
   )
   SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind, c.relpersistence = 'u' AS unlogged,
          c.relreplident AS ident, tree.of, rn.nspname AS root_schema, r.relname AS root_name,
+         EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisprimary AND x.indimmediate) AS has_primary_key,
          (SELECT json_agg(a.attname ORDER BY a.attnum)
             FROM pg_attribute a
            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -148,6 +152,7 @@ function tableOf(row: RelationRow, descendants: readonly RelationRow[]): Catalog
     isUnlogged: row.unlogged,
     columns: (row.columns ?? []).map(columnOf),
     identity: identityOf(row),
+    hasPrimaryKey: row.has_primary_key,
     partitionRoot: row.root_name === null ? null : { schema: row.root_schema ?? '', name: row.root_name },
     stored: [row, ...descendants].filter(({ relkind }) => relkind !== 'p').map(storedOf),
     descendants: descendants.map((each) => ({ oid: each.oid, schema: each.schema, name: each.name })),
