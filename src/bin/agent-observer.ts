@@ -1,0 +1,78 @@
+import type { AgentObserver, AgentProgress } from '../agent/observe.ts';
+import { lsnToPostgres } from '../protocol/lsn.ts';
+import { errorFields, type Logger } from '../runtime/logger.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+
+export interface AgentCondition {
+  readonly isConnected: boolean;
+  readonly stoppedCells: number;
+  readonly progress: AgentProgress | undefined;
+}
+
+/** Turns what an agent tells into metrics and log lines, and remembers its condition for readiness. */
+export function observeAgent(
+  region: string,
+  metrics: Metrics,
+  log: Logger,
+): AgentObserver & { readonly current: () => AgentCondition } {
+  let isConnected = false;
+  let stoppedCells = 0;
+  let progress: AgentProgress | undefined;
+  return {
+    current: () => ({ isConnected, stoppedCells, progress }),
+    connected: () => {
+      isConnected = true;
+      log.info('connected to the region’s Redis');
+    },
+    away: (error) => {
+      isConnected = false;
+      log.warn('the region’s Redis is away; waiting for it', errorFields(error));
+    },
+    redisAway: (seconds) => metrics.add('afterwrite_agent_redis_away_seconds_total', seconds, { region }),
+    took: (cell) => log.debug('took a cell', { cell }),
+    gaveUp: (cell, why) => log.debug('gave a cell up', { cell, why }),
+    stopped: (cell, error) => {
+      stoppedCells += 1;
+      log.error('a cell stands still until an operator acts', { cell, ...errorFields(error) });
+    },
+    applied: ({ records, items, commitToEvictedSeconds, unlinked, seconds }) => {
+      metrics.add('afterwrite_agent_applied_records_total', records, { region });
+      metrics.add('afterwrite_agent_evicted_keys_total', unlinked, { region });
+      metrics.observe('afterwrite_agent_apply_seconds', seconds, { region });
+      for (const item of items)
+        metrics.add('afterwrite_agent_invalidations_total', 1, {
+          region,
+          scope: item.scope,
+          family: item.scope === 'tag' ? '' : item.family,
+        });
+      for (const age of commitToEvictedSeconds)
+        metrics.observe('afterwrite_agent_commit_to_evicted_seconds', age, { region });
+    },
+    refused: (cell, why) => {
+      metrics.add('afterwrite_agent_refused_batches_total', 1, { region, reason: why });
+      log.info('a batch was refused', { cell, why });
+    },
+    epoch: (cell, reason, floor) => {
+      metrics.add('afterwrite_agent_new_epochs_total', 1, { region, reason });
+      log[reason === 'cold' ? 'info' : 'warn']('a new cell epoch', { cell, reason, floor: lsnToPostgres(floor) });
+    },
+    deadLetter: (cell, error) => {
+      metrics.add('afterwrite_agent_dead_letters_total', 1, { region });
+      log.error('a record could not be read; its cell becomes old', { cell, ...errorFields(error) });
+    },
+    swept: (keys) => metrics.add('afterwrite_agent_swept_keys_total', keys, { region }),
+    progress: (now) => {
+      progress = now;
+      metrics.set('afterwrite_agent_cells_owned', now.owned, { region });
+      metrics.set('afterwrite_agent_cells_stopped', now.stopped, { region });
+      metrics.set('afterwrite_agent_lag_records', now.lagRecords, { region });
+      metrics.set('afterwrite_agent_sweeps_owed', now.sweepsOwed, { region });
+      if (now.stalenessMs !== null)
+        metrics.set('afterwrite_agent_staleness_seconds', now.stalenessMs / 1000, { region });
+      if (now.watermark !== null)
+        metrics.set('afterwrite_agent_watermark_lsn_bytes', Number(now.watermark), { region });
+      if (now.settledReplica !== null)
+        metrics.set('afterwrite_agent_settled_replica_lsn_bytes', Number(now.settledReplica), { region });
+    },
+  };
+}

@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto';
+import { Agent } from '../agent/agent.ts';
+import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
+import { ReplicaServer } from '../drivers/postgres/replica.ts';
+import { connectRegionStore } from '../drivers/redis/region-store.ts';
+import { createKeyspace } from '../protocol/keyspace.ts';
+import { backoffMs } from '../runtime/backoff.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { isBusError } from '../protocol/errors.ts';
+import { notReady, READY, type Readiness } from '../runtime/health.ts';
+import { errorFields, type Logger } from '../runtime/logger.ts';
+import type { Service } from '../runtime/service.ts';
+import type { LogReader, RecordHandler } from '../agent/from-log.ts';
+import { type AgentCondition, observeAgent } from './agent-observer.ts';
+import { openReader } from './log.ts';
+import { runProcess } from './process.ts';
+
+const BACKOFF = { firstMs: 200, maxMs: 5000 };
+/** An agent whose slowest cell is further behind than this is not ready. */
+const STALE_MS = 30_000;
+
+/** `afterwrite agent --region NAME`. */
+export function runAgent(config: BusConfig, region: RegionConfig): Promise<number> {
+  return runProcess(
+    'agent',
+    { bus: config.bus, region: region.name },
+    async ({ log, metrics, health }): Promise<Service> => {
+      const observer = observeAgent(region.name, metrics, log);
+      health.register('agent', () => readiness(observer.current()));
+      const replicas = region.replicas.map(
+        (url) => new ReplicaServer({ url, applicationName: `afterwrite-agent-${config.bus}-${region.name}` }),
+      );
+      const keyspace = createKeyspace({
+        bus: config.bus,
+        prefix: config.prefix,
+        cells: config.log.partitions,
+        clustered: false,
+      });
+      const stopping = new AbortController();
+      const agent = new Agent(
+        {
+          connectStore: () => connectRegionStore(region.redis, `afterwrite-agent-${config.bus}`, keyspace),
+          openLog: (handler) => openPatiently(config, region.name, handler, log, stopping.signal),
+          replicas,
+          clock: systemClock,
+          observer,
+          random: Math.random,
+          token: () => randomBytes(8).toString('hex'),
+        },
+        config,
+      );
+      return {
+        name: 'agent',
+        run: async (stop) => {
+          stop.addEventListener('abort', () => stopping.abort(), { once: true });
+          await agent.run(stop);
+          await Promise.all(replicas.map((replica) => replica.close()));
+        },
+        drain: async () => {
+          stopping.abort();
+          await agent.drain();
+        },
+      };
+    },
+  );
+}
+
+function readiness({ isConnected, stoppedCells, progress }: AgentCondition): Readiness {
+  if (!isConnected) return notReady('the region’s Redis is away');
+  if (stoppedCells > 0) return notReady(`${stoppedCells} cells stand still`);
+  if (progress === undefined) return notReady('nothing is read yet');
+  if (progress.stalenessMs !== null && progress.stalenessMs > STALE_MS)
+    return notReady(`${Math.round(progress.stalenessMs / 1000)} s behind`);
+  return READY;
+}
+
+/** Opens the log, and waits for one that is away. */
+async function openPatiently(
+  config: BusConfig,
+  region: string,
+  handler: RecordHandler,
+  log: Logger,
+  until: AbortSignal,
+): Promise<LogReader> {
+  for (let failures = 0; ; failures++) {
+    try {
+      return await openReader(config, region, handler);
+    } catch (error) {
+      if (until.aborted || !isBusError(error) || error.retry === 'operator' || error.retry === 'never') throw error;
+      log.warn('the log cannot be read yet', errorFields(error));
+      await systemClock.sleep(backoffMs(failures, BACKOFF, Math.random), until);
+    }
+  }
+}
