@@ -38,13 +38,6 @@ export function classify(error: unknown, doing: Doing, at?: string): BusError {
   if (error instanceof BusError) return error;
   const code = codeOf(error);
   const place = at === undefined ? {} : { at };
-  if (code === 'ERR_INVALID_URL') {
-    return new BusError(
-      'SETTING_INVALID',
-      'The URL of Postgres is none, such as postgres://user@host:5432/name.',
-      place,
-    );
-  }
   const text = error instanceof Error ? error.message || error.name : String(error);
   if (code === undefined || !SQLSTATE.test(code)) {
     return new BusError('POSTGRES_UNREACHABLE', code === undefined ? text : `${text} (${code})`, {
@@ -55,7 +48,7 @@ export function classify(error: unknown, doing: Doing, at?: string): BusError {
   return new BusError(codeForSqlState(code, doing), `${text} (SQLSTATE ${code})`, { cause: error, ...place });
 }
 
-export function codeForSqlState(sqlState: string, doing: Doing): ErrorCode {
+function codeForSqlState(sqlState: string, doing: Doing): ErrorCode {
   return (
     BY_DOING[doing][sqlState] ?? BY_SQLSTATE[sqlState] ?? BY_CLASS[sqlState.slice(0, 2)] ?? 'POSTGRES_QUERY_FAILED'
   );

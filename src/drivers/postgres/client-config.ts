@@ -1,10 +1,12 @@
 import type { ClientConfig } from 'pg';
-import { classify } from './classify.ts';
+import { BusError } from '../../protocol/errors.ts';
 
 /** A TCP connection that is not answered is given up after this long. */
 const CONNECT_TIMEOUT_MS = 10_000;
 /** The kernel asks a silent peer whether it is still there after this long. */
 const TCP_KEEPALIVE_AFTER_MS = 10_000;
+
+const SCHEMES: ReadonlySet<string> = new Set(['postgres:', 'postgresql:']);
 
 export interface SessionSettings {
   /** What `pg_stat_activity` shows. It stands even where the URL has another: synchronous_standby_names goes by it. */
@@ -34,10 +36,11 @@ export function placeOf(url: string): string {
   return `${hostname || 'localhost'}:${port || '5432'}${pathname}`;
 }
 
+/** Without the check of the scheme, `user:password@host` would pass for a URL of scheme `user`, and its password for a path. */
 function parseUrl(url: string): URL {
-  try {
-    return new URL(url);
-  } catch (error) {
-    throw classify(error, 'connect');
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !SCHEMES.has(parsed.protocol)) {
+    throw new BusError('SETTING_INVALID', 'The URL of Postgres is none, such as postgres://user@host:5432/name.');
   }
+  return parsed;
 }

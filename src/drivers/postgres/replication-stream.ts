@@ -80,7 +80,11 @@ export class ReplicationStream {
     this.#closed = new Promise((resolve) => this.#socket.once('close', () => resolve()));
     this.#ended.promise.catch(() => undefined);
     const everyMs = Math.min(session.walSenderTimeoutMs / 3, STATUS_EVERY_MS_MAX);
-    this.#status = new StatusReporter({ write: (bytes) => this.#socket.write(bytes), everyMs });
+    this.#status = new StatusReporter({
+      write: (bytes) => this.#socket.write(bytes),
+      everyMs,
+      monotonicMs: () => performance.now(),
+    });
     this.#shutdown = new ShutdownWatch(session.walSenderTimeoutMs / 8);
     this.#reader = new BurstReader(this.#socket);
     this.#silenceTimer = setInterval(() => this.#checkSilence(everyMs), everyMs);

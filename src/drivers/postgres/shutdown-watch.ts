@@ -24,11 +24,6 @@ export class ShutdownWatch {
     return this.#isShuttingDown;
   }
 
-  /** What must be confirmed before the server lets go. */
-  get walEnd(): Lsn {
-    return this.#walEnd;
-  }
-
   /** A change came: the server has not yet sent all that it has. */
   change(): void {
     this.#askedAtMs = -Infinity;

@@ -8,6 +8,7 @@ export interface StatusReporterParts {
   readonly write: (bytes: Buffer) => void;
   /** A status goes out at least this often, whatever is read or not. */
   readonly everyMs: number;
+  readonly monotonicMs: () => number;
 }
 
 /**
@@ -16,6 +17,7 @@ export interface StatusReporterParts {
  */
 export class StatusReporter {
   readonly #send: (bytes: Buffer) => void;
+  readonly #monotonicMs: () => number;
   readonly #timer: NodeJS.Timeout;
   #progressTimer: NodeJS.Timeout | undefined;
   #received: Lsn = LSN_ZERO;
@@ -23,13 +25,10 @@ export class StatusReporter {
   #sentFlush: Lsn = LSN_ZERO;
   #sentAtMs = -Infinity;
 
-  constructor({ write, everyMs }: StatusReporterParts) {
+  constructor({ write, everyMs, monotonicMs }: StatusReporterParts) {
     this.#send = write;
+    this.#monotonicMs = monotonicMs;
     this.#timer = setInterval(() => this.sendNow(), everyMs);
-  }
-
-  get flush(): Lsn {
-    return this.#flush;
   }
 
   /** Whether something was confirmed that the server has not been told. */
@@ -42,7 +41,7 @@ export class StatusReporter {
     this.#received = lsnMax(this.#received, lsnMax(write, flush));
     this.#flush = lsnMax(this.#flush, flush);
     if (!this.hasProgress || this.#progressTimer !== undefined) return;
-    const dueInMs = this.#sentAtMs + PROGRESS_EVERY_MS - performance.now();
+    const dueInMs = this.#sentAtMs + PROGRESS_EVERY_MS - this.#monotonicMs();
     if (dueInMs <= 0) this.sendNow();
     else this.#progressTimer = setTimeout(() => this.sendNow(), dueInMs);
   }
@@ -50,7 +49,7 @@ export class StatusReporter {
   sendNow(replyRequested = false): void {
     clearTimeout(this.#progressTimer);
     this.#progressTimer = undefined;
-    this.#sentAtMs = performance.now();
+    this.#sentAtMs = this.#monotonicMs();
     this.#sentFlush = this.#flush;
     this.#send(standbyStatus({ write: this.#received, flush: this.#flush, nowMs: Date.now(), replyRequested }));
   }
