@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { connect } from '../../src/drivers/postgres/connection.ts';
 import { readRunStartedAtMs } from '../../src/drivers/postgres/server-life.ts';
+import { findSlots } from '../../src/drivers/postgres/slot.ts';
 import { PostgresSource } from '../../src/drivers/postgres/source.ts';
 import { isBusError } from '../../src/protocol/errors.ts';
 import { type PostgresInstance, type PostgresServer, startPostgres } from '../../src/stack/postgres.ts';
@@ -82,6 +83,35 @@ for (const major of [15, 18] as const) {
       await assert.rejects(stream.ended, (error) => isBusError(error, 'POSTGRES_SHUTDOWN'));
       assert.ok(tookMs < STOP_WITHIN_MS, `took ${tookMs} ms`);
       await source.close();
+    });
+
+    test('a slot whose WAL is gone is told apart from one that is not there, and is not streamed from', async () => {
+      const { schema, sql } = fixture;
+      await fixture.run(
+        `SELECT pg_create_logical_replication_slot('${schema}_0123abcd', 'pgoutput')`,
+        `ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'`,
+        'SELECT pg_reload_conf()',
+      );
+      const walStatus = async (): Promise<string | null | undefined> =>
+        (await findSlots(sql, schema, `${schema}_pub`))[0]?.walStatus;
+      await eventually('the slot is lost', async () => {
+        await fixture.run(
+          `INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t`,
+          'SELECT pg_switch_wal()',
+          'CHECKPOINT',
+        );
+        return (await walStatus()) === 'lost';
+      });
+      await fixture.run('ALTER SYSTEM RESET max_slot_wal_keep_size', 'SELECT pg_reload_conf()');
+      await assert.rejects(fixture.stream(), (error) => isBusError(error, 'POSTGRES_SLOT_INVALIDATED'));
+      const ruleTables = [{ schema, name: 't' }];
+      const parts = { url: server.url, bus: schema, publication: `${schema}_pub`, ruleTables };
+      const lost = new PostgresSource({ ...parts, slotPrefix: schema });
+      const missing = new PostgresSource({ ...parts, slotPrefix: 'nobody' });
+      const { signal } = new AbortController();
+      await assert.rejects(lost.open(signal), (error) => isBusError(error, 'POSTGRES_SLOT_INVALIDATED'));
+      await assert.rejects(missing.open(signal), (error) => isBusError(error, 'POSTGRES_SLOT_MISSING'));
+      await Promise.all([lost.close(), missing.close()]);
     });
 
     test('a crash of a backend is told by its code to SQL, and seen in the time since which the server runs', async () => {

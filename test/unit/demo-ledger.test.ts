@@ -9,10 +9,12 @@ test('a key that keeps its old value in one region is missed there, and nowhere 
   const ledger = new Ledger(['eu', 'us']);
   const change = ledger.begin(['user:1']);
   ledger.committed(['user:1'], 100);
-  assert.equal(ledger.fillable('eu', 'user:1'), undefined);
   assert.equal(ledger.evicted('eu', 'user:1', 103), 3);
-  assert.equal(ledger.fillable('eu', 'user:1'), change);
+  assert.equal(ledger.valueFor('user:1'), change);
+  ledger.filled('eu', 'user:1');
   assert.equal(ledger.isFree(['user:1']), false);
+  assert.equal(ledger.waiting('eu'), 0);
+  assert.equal(ledger.waiting('us'), 1);
   assert.equal(ledger.judge('eu', 'user:1', change), undefined);
   assert.equal(ledger.judge('eu', 'user:1', null), undefined);
   assert.match(ledger.judge('us', 'user:1', 0)?.why ?? '', /change 1 made it old/);
@@ -21,10 +23,20 @@ test('a key that keeps its old value in one region is missed there, and nowhere 
 test('an eviction seen before COMMIT returned took no time, and one that nothing awaited is no eviction of a change', () => {
   const ledger = new Ledger(['eu']);
   assert.equal(ledger.evicted('eu', 'user:1', 50), undefined);
+  ledger.filled('eu', 'user:1');
   ledger.begin(['user:1']);
   assert.equal(ledger.evicted('eu', 'user:1', 50), 0);
   ledger.committed(['user:1'], 51);
-  assert.equal(ledger.isFree(['user:1']), true);
+  assert.equal(ledger.waiting(), 0);
+});
+
+test('no change touches a key that is still being put back', () => {
+  const ledger = new Ledger(['eu']);
+  ledger.begin(['user:1']);
+  ledger.evicted('eu', 'user:1', 1);
+  assert.throws(() => ledger.begin(['user:1']));
+  ledger.filled('eu', 'user:1');
+  ledger.begin(['user:1']);
 });
 
 test('a move makes old the user, the list that is left, and the list that is joined', () => {

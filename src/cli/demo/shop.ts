@@ -56,10 +56,10 @@ export function allKeys(): string[] {
 }
 
 export const SHOP_SCHEMA = `
-create table orgs (id bigint primary key, name text not null);
-create table users (id bigint primary key, org_id bigint references orgs, name text not null, email text not null);
-insert into orgs select n, 'Organisation ' || n from generate_series(1, ${ORGS}) n;
-insert into users select n, 1 + n % ${ORGS}, 'User ' || n, 'user' || n || '@example.com' from generate_series(1, ${USERS}) n;
+create table public.orgs (id bigint primary key, name text not null);
+create table public.users (id bigint primary key, org_id bigint references public.orgs, name text not null, email text not null);
+insert into public.orgs select n, 'Organisation ' || n from generate_series(1, ${ORGS}) n;
+insert into public.users select n, 1 + n % ${ORGS}, 'User ' || n, 'user' || n || '@example.com' from generate_series(1, ${USERS}) n;
 `;
 
-export const CHANGE_USER = 'update users set org_id = $2, name = $3 where id = $1';
+export const CHANGE_USER = 'update public.users set org_id = $2, name = $3 where id = $1';

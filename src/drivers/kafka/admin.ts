@@ -22,6 +22,8 @@ export interface KafkaAdmin {
   brokerCount(): Promise<number>;
   /** Creates the topic as the bus needs it. Returns false where it exists. */
   create(): Promise<boolean>;
+  /** Deletes the topic. */
+  remove(): Promise<void>;
   /** The offsets that each partition holds now. */
   bounds(): Promise<readonly { readonly first: number; readonly next: number }[]>;
   /** Removes what the broker remembers of a reader's group; a failure is not worth a word. */
@@ -91,6 +93,7 @@ export async function createAdmin(config: KafkaLogConfig, clientId: string): Pro
           ],
         }),
       ),
+    remove: () => ask(admin.deleteTopics({ topics: [topic] })),
     bounds: async () => {
       const offsets = await ask(admin.fetchTopicOffsets(topic));
       return offsets

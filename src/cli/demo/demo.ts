@@ -1,0 +1,225 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createKeyspace } from '../../protocol/keyspace.ts';
+import { connect } from '../../drivers/postgres/connection.ts';
+import { temporaryFolder } from '../../stack/place.ts';
+import { EXIT } from '../exit-code.ts';
+import { type Output, printJson, printLines } from '../output.ts';
+import { type DemoBus, prepareBus } from './bus.ts';
+import { Latencies } from './latencies.ts';
+import { Ledger, type Missed } from './ledger.ts';
+import { LiveBlock, tableLines } from './live-table.ts';
+import { DemoRegion } from './region.ts';
+import { type DemoServers, REGIONS, serverLines, startServers } from './servers.ts';
+import { allKeys, CHANGE_USER, keysOf, Shop } from './shop.ts';
+
+export interface DemoOptions {
+  readonly seconds: number;
+  /** Commits a second. */
+  readonly rate: number;
+  readonly log?: 'kafka' | 'redis-streams';
+  readonly keep?: boolean;
+  readonly json: boolean;
+}
+
+const PARTITIONS = 12;
+/** How long the last evictions may take after the last commit. */
+const SETTLE_MS = 15_000;
+const TABLE_EVERY_MS = { live: 500, plain: 5000 };
+
+/** `afterwrite demo`: the main job on real servers, shown and proved. Whatever happens, nothing is left behind. */
+export async function demoCommand(output: Output, options: DemoOptions): Promise<number> {
+  const say = (line: string): void => void (options.json ? output.err : output.out).write(`${line}\n`);
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort();
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  const cleanups: (() => Promise<void>)[] = [];
+  try {
+    return await run(output, options, say, cleanups, interrupted.signal);
+  } catch (error) {
+    if (interrupted.signal.aborted) return EXIT.interrupted;
+    throw error;
+  } finally {
+    if (interrupted.signal.aborted) say('Interrupted.');
+    say('Cleaning up.');
+    for (const cleanup of cleanups.toReversed()) await cleanup();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+async function run(
+  output: Output,
+  options: DemoOptions,
+  say: (line: string) => void,
+  cleanups: (() => Promise<void>)[],
+  signal: AbortSignal,
+): Promise<number> {
+  say('Afterwrite: a commit in Postgres makes the right keys vanish from Redis in three regions.');
+  const folder = await temporaryFolder('demo');
+  cleanups.push(folder.remove);
+  const servers = await startServers(options.log, say);
+  cleanups.push(servers.stop);
+  signal.throwIfAborted();
+  for (const line of serverLines(servers)) say(line);
+  const bus = await prepareBus(servers, folder.path);
+  cleanups.push(bus.removeTraces);
+  cleanups.push(bus.stop);
+  await bus.start();
+  signal.throwIfAborted();
+  say(
+    `Relay (pid ${bus.children.find((child) => child.name === 'relay')?.pid}) and agents (pids ${bus.children.flatMap((child) => (child.name === 'relay' ? [] : [child.pid])).join(', ')}) are ready.`,
+  );
+  const scene = await openScene(servers, bus);
+  cleanups.push(async () => scene.regions.forEach((region) => region.close()));
+  await until('every cell has begun', signal, async () =>
+    (await Promise.all(scene.regions.map((region) => region.isSteady()))).every(Boolean),
+  );
+  await Promise.all(scene.regions.map((region) => region.fill(allKeys())));
+  say(
+    `${allKeys().length} keys filled in each region. Changing rows for ${options.seconds} s, ${options.rate} commits a second.`,
+  );
+  const failed = Promise.race(bus.children.map((child) => child.failed));
+  await Promise.race([play(output, options, bus, scene, signal), failed]);
+  const missed = (await Promise.all(scene.regions.map((region) => region.prove()))).flat();
+  report(output, options, servers, scene, missed);
+  if (options.keep === true) await keep(say, bus, signal);
+  return missed.length === 0 && scene.ledger.changes > 0 ? EXIT.ok : EXIT.failed;
+}
+
+interface Scene {
+  readonly ledger: Ledger;
+  readonly regions: readonly DemoRegion[];
+}
+
+async function openScene(servers: DemoServers, bus: DemoBus): Promise<Scene> {
+  const ledger = new Ledger(REGIONS);
+  const keyspace = createKeyspace({ bus: bus.name, prefix: `${bus.name}:`, cells: PARTITIONS, clustered: false });
+  const regions = await Promise.all(
+    REGIONS.map((name) => DemoRegion.open(name, servers.caches.get(name)?.url ?? '', keyspace, ledger)),
+  );
+  return { ledger, regions };
+}
+
+/** Writes at a steady pace, shows the table meanwhile, and waits for the last evictions. */
+async function play(
+  output: Output,
+  options: DemoOptions,
+  bus: DemoBus,
+  scene: Scene,
+  signal: AbortSignal,
+): Promise<void> {
+  const block = new LiveBlock(options.json ? output.err : output.out);
+  const done = new AbortController();
+  const showing = show(block, scene, AbortSignal.any([signal, done.signal]));
+  try {
+    await write(options, bus, scene, signal);
+    const untilMs = performance.now() + SETTLE_MS;
+    while (scene.ledger.waiting() > 0 && performance.now() < untilMs) await sleep(20, undefined, { signal });
+  } finally {
+    done.abort();
+    await showing;
+  }
+}
+
+async function write(
+  { seconds, rate }: DemoOptions,
+  bus: DemoBus,
+  { ledger }: Scene,
+  signal: AbortSignal,
+): Promise<void> {
+  const sql = await connect(bus.databaseUrl, { applicationName: 'shop' });
+  const shop = new Shop(Math.random);
+  const startedAtMs = performance.now();
+  try {
+    for (let n = 0; n < seconds * rate; n++) {
+      signal.throwIfAborted();
+      const dueInMs = startedAtMs + (n * 1000) / rate - performance.now();
+      if (dueInMs > 0) await sleep(dueInMs, undefined, { signal });
+      if (performance.now() - startedAtMs > seconds * 1000) break;
+      const change = shop.propose((keys) => ledger.isFree(keys));
+      if (change === undefined) continue;
+      const keys = keysOf(change);
+      const number = ledger.begin(keys);
+      await sql.query(CHANGE_USER, [change.userId, change.toOrg, `Name ${number}`]);
+      ledger.committed(keys, performance.now());
+      shop.apply(change);
+    }
+  } finally {
+    await sql.close();
+  }
+}
+
+async function show(block: LiveBlock, scene: Scene, signal: AbortSignal): Promise<void> {
+  const everyMs = block.isLive ? TABLE_EVERY_MS.live : TABLE_EVERY_MS.plain;
+  while (!signal.aborted) {
+    await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+    block.show(await linesOf(scene));
+  }
+}
+
+async function linesOf({ regions, ledger }: Scene): Promise<string[]> {
+  const rows = regions.map(async (region) => {
+    const latency = region.latencies.summary();
+    return {
+      region: region.name,
+      evictions: region.evictions,
+      waiting: ledger.waiting(region.name),
+      p50: latency?.p50 ?? null,
+      p99: latency?.p99 ?? null,
+      max: latency?.max ?? null,
+      stalenessMs: await region.stalenessMs(),
+    };
+  });
+  return tableLines(await Promise.all(rows));
+}
+
+function report(
+  output: Output,
+  options: DemoOptions,
+  servers: DemoServers,
+  { regions, ledger }: Scene,
+  missed: readonly Missed[],
+): void {
+  const latencyMs = Latencies.merged(regions.map((region) => region.latencies)).summary();
+  const evictions = regions.reduce((sum, region) => sum + region.evictions, 0);
+  const log = servers.log.kind;
+  if (options.json) {
+    const perRegion = Object.fromEntries(
+      regions.map((region) => [region.name, { evictions: region.evictions, latencyMs: region.latencies.summary() }]),
+    );
+    printJson(output.out, {
+      regions: regions.length,
+      log,
+      commits: ledger.changes,
+      evictions,
+      missed: missed.length,
+      latencyMs,
+      perRegion,
+    });
+    return;
+  }
+  printLines(output.out, [
+    '',
+    `${ledger.changes} commits, ${evictions} evictions seen in ${regions.length} regions, by way of ${log === 'kafka' ? 'Kafka' : 'Redis Streams'}.`,
+    latencyMs === null
+      ? 'No eviction was seen.'
+      : `From COMMIT's return to the key's end: p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms, p99.9 ${latencyMs.p999} ms, max ${latencyMs.max} ms.`,
+    missed.length === 0
+      ? `Proved: each of the ${ledger.changedKeys().length} keys of changed rows is gone, or was put back after its change, in every region.`
+      : `MISSED: ${missed.length} values that a change made old are still there.`,
+    ...missed.slice(0, 20).map(({ region, key, why }) => `  ${region} ${key}: ${why}`),
+  ]);
+}
+
+async function keep(say: (line: string) => void, bus: DemoBus, signal: AbortSignal): Promise<void> {
+  say(`Everything goes on running until Ctrl-C. Try: npx afterwrite status --config ${bus.configPath}`);
+  await sleep(2 ** 31 - 1, undefined, { signal }).catch(() => undefined);
+}
+
+async function until(what: string, signal: AbortSignal, isSo: () => Promise<boolean>): Promise<void> {
+  const untilMs = performance.now() + 30_000;
+  while (!(await isSo())) {
+    signal.throwIfAborted();
+    if (performance.now() > untilMs) throw new Error(`It did not come about that ${what}.`);
+    await sleep(50);
+  }
+}

@@ -1,0 +1,103 @@
+import { BusError, isBusError } from '../../protocol/errors.ts';
+import { type KafkaServer, startKafka } from '../../stack/kafka.ts';
+import { type PostgresServer, startPostgres } from '../../stack/postgres.ts';
+import { LOG_SETTINGS, type RedisServer, startRedis } from '../../stack/redis.ts';
+
+export const REGIONS = ['eu', 'us', 'ap'] as const;
+
+/** Servers that run already, by environment variable; what is not given is found or started. */
+export const SERVER_VARIABLES = {
+  AFTERWRITE_PG_URL: 'a superuser’s URL of a Postgres primary',
+  AFTERWRITE_PG_REPLICA_URL: 'the URL of its read replica',
+  AFTERWRITE_KAFKA_BROKERS: 'brokers, as host:port,host:port',
+  AFTERWRITE_REDIS_EU: 'a Redis for region eu; likewise _US and _AP',
+  AFTERWRITE_REDIS_LOG: 'a Redis for the log in Redis Streams',
+} as const;
+
+export interface DemoServers {
+  readonly postgres: PostgresServer;
+  readonly caches: ReadonlyMap<string, RedisServer>;
+  readonly log:
+    | { readonly kind: 'kafka'; readonly server: KafkaServer }
+    | { readonly kind: 'redis-streams'; readonly server: RedisServer };
+  stop(): Promise<void>;
+}
+
+/** Starts all servers at once. If one cannot be had, those that were started are stopped, and its error is thrown. */
+export async function startServers(
+  log: 'kafka' | 'redis-streams' | undefined,
+  say: (line: string) => void,
+): Promise<DemoServers> {
+  const env = (name: string): string | undefined => (process.env[name] === '' ? undefined : process.env[name]);
+  // Redis first: if packages are to be installed, they are installed once.
+  const caches: RedisServer[] = [];
+  const started: { stop(): Promise<void> }[] = [];
+  const keep = <T extends { stop(): Promise<void> }>(server: T): T => {
+    started.push(server);
+    return server;
+  };
+  const stop = async (): Promise<void> => {
+    await Promise.allSettled(started.splice(0).map((server) => server.stop()));
+  };
+  try {
+    for (const region of REGIONS)
+      caches.push(keep(await startRedis({ url: env(`AFTERWRITE_REDIS_${region.toUpperCase()}`), say })));
+    const [postgres, logServer] = await settled([
+      startPostgres({
+        url: env('AFTERWRITE_PG_URL'),
+        replicaUrl: env('AFTERWRITE_PG_REPLICA_URL'),
+        replica: true,
+        say,
+      }).then(keep),
+      startLog(log, env, say).then((found) => {
+        keep(found.server);
+        return found;
+      }),
+    ]);
+    return {
+      postgres,
+      log: logServer,
+      caches: new Map(REGIONS.map((region, i) => [region, caches[i] as RedisServer])),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Waits for both, also where one fails, so that nothing is started behind our back. */
+async function settled<A, B>([a, b]: [Promise<A>, Promise<B>]): Promise<[A, B]> {
+  await Promise.allSettled([a, b]);
+  return Promise.all([a, b]);
+}
+
+async function startLog(
+  log: 'kafka' | 'redis-streams' | undefined,
+  env: (name: string) => string | undefined,
+  say: (line: string) => void,
+): Promise<DemoServers['log']> {
+  if (log !== 'redis-streams') {
+    try {
+      return { kind: 'kafka', server: await startKafka({ brokers: env('AFTERWRITE_KAFKA_BROKERS')?.split(','), say }) };
+    } catch (error) {
+      if (log === 'kafka' || !isBusError(error, 'STACK_UNAVAILABLE')) throw error;
+      say(`${(error as BusError).message} Redis Streams keeps the log instead.`);
+    }
+  }
+  return {
+    kind: 'redis-streams',
+    server: await startRedis({ url: env('AFTERWRITE_REDIS_LOG'), settings: LOG_SETTINGS, say }),
+  };
+}
+
+export function serverLines({ postgres, caches, log }: DemoServers): string[] {
+  const redis = [...new Set([...caches.values()].map((server) => server.chosen))].join(', ');
+  const replica = postgres.replicaUrl === undefined ? 'no replica' : 'one streaming replica';
+  const logName = log.kind === 'kafka' ? 'Kafka' : 'Redis Streams';
+  return [
+    `Postgres: ${postgres.chosen}, ${replica}`,
+    `Redis:    ${redis}, one for each of ${REGIONS.join(', ')}`,
+    `Log:      ${logName}, ${log.server.chosen}`,
+  ];
+}

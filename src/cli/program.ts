@@ -1,0 +1,172 @@
+import { Command, Option } from 'commander';
+import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
+import { BusError } from '../protocol/errors.ts';
+import { settingsHelp } from '../runtime/settings.ts';
+import { configCheckCommand, configSchemaCommand, configShowCommand } from './commands/config.ts';
+import { type CommandContext, configOf } from './commands/context.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { explainCommand } from './commands/explain.ts';
+import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.ts';
+import { setupCommand } from './commands/setup.ts';
+import { statusCommand } from './commands/status.ts';
+import { type DemoOptions, demoCommand } from './demo/demo.ts';
+import type { Output } from './output.ts';
+import type { RowOperation } from './explain.ts';
+
+/** The long-running programs, which the composition root makes. */
+export interface Programs {
+  runRelay(config: BusConfig): Promise<number>;
+  runAgent(config: BusConfig, region: RegionConfig): Promise<number>;
+}
+
+const EXIT_HELP = `
+Exit codes: 0 all is well · 1 something is wrong, or was missed · 2 usage, settings, the file, or something missing · 130 Ctrl-C`;
+
+/** The command line. `done` is told the exit code of the command that ran. */
+export function createProgram(output: Output, programs: Programs, done: (code: number) => void): Command {
+  const program = new Command('afterwrite');
+  program
+    .description('After a write, every region forgets the old value.')
+    .option(
+      '-c, --config <file...>',
+      'the user’s file, or several that are joined (AFTERWRITE_CONFIG; default afterwrite.yaml)',
+    )
+    .option('--json', 'one JSON object in place of lines, where a program would read it')
+    .configureOutput({ writeOut: (text) => output.out.write(text), writeErr: (text) => output.err.write(text) })
+    .addHelpText('after', EXIT_HELP)
+    .showHelpAfterError()
+    .exitOverride();
+
+  const context = (): CommandContext => {
+    const { config, json } = program.opts<{ config?: string[]; json?: boolean }>();
+    const fromEnvironment = process.env['AFTERWRITE_CONFIG'];
+    return {
+      output,
+      configPaths: config ?? [
+        fromEnvironment === undefined || fromEnvironment === '' ? 'afterwrite.yaml' : fromEnvironment,
+      ],
+      json: json === true,
+    };
+  };
+  const jsonToo = (command: Command): Command =>
+    command
+      .option('--json', 'one JSON object in place of lines')
+      .hook(
+        'preAction',
+        (_program, action) =>
+          void (action.opts<{ json?: boolean }>().json === true && program.setOptionValue('json', true)),
+      );
+
+  jsonToo(program.command('demo'))
+    .description(
+      'everything on this machine, with real servers: shows evictions in three regions, proves the end state, cleans up',
+    )
+    .option('--seconds <n>', 'how long the writer runs', wholeNumber, 20)
+    .option('--rate <n>', 'commits a second', wholeNumber, 100)
+    .addOption(new Option('--log <kind>', 'the log to use').choices(['kafka', 'redis-streams']))
+    .option('--keep', 'leave servers and processes running until Ctrl-C, after the proof')
+    .action(async (options: Omit<DemoOptions, 'json'>) =>
+      done(await demoCommand(output, { ...options, json: context().json })),
+    );
+
+  jsonToo(program.command('setup'))
+    .description(
+      'make publication, replica identities, slot and log; prints the plan first; a second run changes nothing',
+    )
+    .option('--dry-run', 'print the plan only')
+    .option(
+      '--no-repair-identity',
+      'leave replica identities as they are: changes that they cannot tell apart make whole families old',
+    )
+    .action(async ({ dryRun, repairIdentity }: { dryRun?: boolean; repairIdentity: boolean }) =>
+      done(await setupCommand(context(), { dryRun: dryRun === true, repairIdentity })),
+    );
+
+  jsonToo(program.command('doctor'))
+    .description('check Postgres, log, Redis and file before they bite; each finding with its repair')
+    .action(async () => done(await doctorCommand(context())));
+
+  program
+    .command('relay')
+    .description('stage 1: Postgres’s log into the bus; a second one stands by')
+    .addHelpText('after', `\nEnvironment:\n${settingsHelp()}`)
+    .action(async () => done(await programs.runRelay(await configOf(context()))));
+
+  program
+    .command('agent')
+    .description('stage 2: the bus into one region’s Redis; any number share a region')
+    .requiredOption('-r, --region <name>', 'the region, as the file names it')
+    .addHelpText('after', `\nEnvironment:\n${settingsHelp()}`)
+    .action(async ({ region }: { region: string }) => {
+      const config = await configOf(context());
+      const found = config.regions.get(region);
+      if (found === undefined)
+        throw new BusError(
+          'SETTING_INVALID',
+          `The file has no region "${region}"; it has ${[...config.regions.keys()].join(', ')}.`,
+        );
+      done(await programs.runAgent(config, found));
+    });
+
+  jsonToo(program.command('status'))
+    .description('one screen: relay, slot, log, and each region’s watermark and staleness')
+    .action(async () => done(await statusCommand(context())));
+
+  addInvalidate(program, jsonToo, async (target) => done(await invalidateCommand(context(), target)));
+
+  jsonToo(program.command('explain'))
+    .description('which keys a change would make old, and why: explain users id=42 org_id=1 --set org_id=2')
+    .argument('<table>', 'the table, or schema.table')
+    .argument('[row...]', 'the row, as column=value; NULL is SQL’s')
+    .option('--set <assignment...>', 'what an update changes, as column=value', [])
+    .addOption(
+      new Option('--op <operation>', 'the kind of change')
+        .choices(['insert', 'update', 'delete', 'truncate'])
+        .default('update'),
+    )
+    .action(async (table: string, row: string[], { set, op }: { set: string[]; op: RowOperation }) =>
+      done(await explainCommand(context(), { table, row, set, op })),
+    );
+
+  const config = program.command('config').description('the user’s file: check | schema | show');
+  jsonToo(config.command('check'))
+    .description('validate the file, and hold it against the database where that can be reached')
+    .action(async () => done(await configCheckCommand(context())));
+  config
+    .command('schema')
+    .description('the JSON Schema, for editors')
+    .action(() => done(configSchemaCommand(context())));
+  config
+    .command('show')
+    .description('the file as it was understood, without secrets')
+    .action(async () => done(await configShowCommand(context())));
+  return program;
+}
+
+function addInvalidate(
+  program: Command,
+  jsonToo: (command: Command) => Command,
+  run: (target: InvalidateTarget) => Promise<void>,
+): void {
+  const invalidate = program.command('invalidate').description('make a key, a tag or a family old in every region');
+  jsonToo(invalidate.command('key'))
+    .description('one entry: invalidate key user id=42')
+    .argument('<family>')
+    .argument('<params...>', 'key parameters, as name=value')
+    .action((family: string, params: string[]) => run({ scope: 'key', family, params }));
+  jsonToo(invalidate.command('tag'))
+    .description('every entry with the tag: invalidate tag org:7')
+    .argument('<tag>')
+    .action((tag: string) => run({ scope: 'tag', tag }));
+  jsonToo(invalidate.command('family'))
+    .description('every entry of the family')
+    .argument('<family>')
+    .action((family: string) => run({ scope: 'family', family }));
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1 || number > 100_000)
+    throw new BusError('SETTING_INVALID', `"${text}" is no whole number from 1 to 100,000.`);
+  return number;
+}
