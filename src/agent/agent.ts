@@ -54,12 +54,13 @@ export class Agent {
 
   async run(stop: AbortSignal): Promise<void> {
     const until = AbortSignal.any([stop, this.#drain.signal]);
-    const reader = await this.#ports.openLog((partition, records) => this.#holdings?.cell(partition)?.deliver(records));
-    reader.ended.catch(() => undefined);
+    let reader: LogReader | undefined;
     try {
+      reader = await this.#ports.openLog((partition, records) => this.#holdings?.cell(partition)?.deliver(records));
+      reader.ended.catch(() => undefined);
       await this.#lives(reader, until);
     } finally {
-      await reader.close();
+      await reader?.close();
       this.#ended.resolve();
     }
   }

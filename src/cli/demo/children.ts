@@ -6,6 +6,7 @@ import { BusError } from '../../protocol/errors.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../bin/afterwrite.ts', import.meta.url));
 const STOP_TIMEOUT_MS = 12_000;
+const LINES_KEPT = 10;
 const READY_TIMEOUT_MS = 30_000;
 
 export interface DemoChild {
@@ -40,11 +41,16 @@ export async function startChild(options: ChildOptions): Promise<DemoChild> {
     detached: true,
   });
   child.stderr.pipe(createWriteStream(logFile));
+  const lines: string[] = [];
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    lines.push(...text.trimEnd().split('\n'));
+    lines.splice(0, lines.length - LINES_KEPT);
+  });
   let isStopping = false;
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const failed = ended.then((code) => {
     if (isStopping) return new Promise<never>(() => undefined);
-    throw new BusError('STACK_START_FAILED', `The ${name} ended by itself with ${code}.`, { at: logFile });
+    throw new BusError('STACK_START_FAILED', `The ${name} ended by itself with ${code}. Its log ended with:\n${lines.join('\n')}`, { at: logFile });
   });
   failed.catch(() => undefined);
   await Promise.race([failed, untilReady(options)]);

@@ -72,9 +72,11 @@ class KafkaReader implements LogReader {
       joined.resolve();
     });
     this.#consumer.on(CRASH, ({ payload }) => {
+      // A coordinator that loads, or a broker that is away: kafkajs begins anew by itself.
+      if (payload.restart) return;
       const error = kafkaError(payload.error, 'KAFKA_CONSUMER_CRASHED', this.#topic);
       joined.reject(error);
-      if (!payload.restart) this.#ended.reject(error);
+      this.#ended.reject(error);
     });
     const timer = setTimeout(
       () => joined.reject(new BusError('KAFKA_UNREACHABLE', `No group could be joined within ${START_TIMEOUT_MS} ms.`)),

@@ -132,8 +132,8 @@ class StreamsReader implements LogReader {
     const takes = this.#takes;
     const keys = asked.map(([partition]) => stream(partition));
     const ids = asked.map(([, next]) => idOf(next - 1));
-    const command = redis.call('XREAD', 'COUNT', READ_RECORDS_MAX, 'BLOCK', READ_WAIT_MS, 'STREAMS', ...keys, ...ids);
-    const reply = (await ask(redis, 'the log', command)) as Reply;
+    const command = redis.xread('COUNT', READ_RECORDS_MAX, 'BLOCK', READ_WAIT_MS, 'STREAMS', ...keys, ...ids);
+    const reply: Reply = await ask(redis, 'the log', command);
     if (takes !== this.#takes) return;
     for (const [key, entries] of reply ?? []) this.#deliver(asked[keys.indexOf(key)]?.[0] ?? -1, entries);
   }
