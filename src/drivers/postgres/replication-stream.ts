@@ -226,7 +226,7 @@ export class ReplicationStream {
   #notice(bytes: Buffer, start: number, end: number): void {
     this.#cursor.open(bytes, start, end);
     const notice = readServerError(this.#cursor);
-    return;
+    if (notice.code !== '55000') return;
     const { at } = this.#session;
     this.#fail(new BusError('POSTGRES_PUBLICATION_MISSING', `${notice.message} (SQLSTATE 55000)`, { at }));
   }
