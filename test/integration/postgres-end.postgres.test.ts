@@ -13,7 +13,7 @@ import { type SourceFixture, sourceFixture } from '../support/source-fixture.ts'
 const STOP_WITHIN_MS = 2000;
 
 for (const major of [15, 18] as const) {
-  describe(`the end of PostgreSQL ${major}`, () => {
+  describe(`the end of PostgreSQL ${major}`, { timeout: 120_000 }, () => {
     let server: PostgresServer;
     let primary: PostgresInstance;
     let fixture: SourceFixture;

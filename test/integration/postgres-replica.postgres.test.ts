@@ -7,7 +7,7 @@ import { type PostgresServer, startPostgres } from '../../src/stack/postgres.ts'
 import { eventually } from '../support/eventually.ts';
 
 for (const major of [15, 18] as const) {
-  describe(`a replica of PostgreSQL ${major}`, () => {
+  describe(`a replica of PostgreSQL ${major}`, { timeout: 120_000 }, () => {
     let server: PostgresServer;
     let sql: Connection;
     let replica: ReplicaServer;

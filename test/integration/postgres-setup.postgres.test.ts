@@ -14,7 +14,7 @@ import { RecordedStream, type SourceFixture, sourceFixture } from '../support/so
 const SLOT_IDENTITY = '0123abcd';
 
 for (const major of [15, 18] as const) {
-  describe(`setup on PostgreSQL ${major}`, () => {
+  describe(`setup on PostgreSQL ${major}`, { timeout: 120_000 }, () => {
     let server: PostgresServer;
     let fixture: SourceFixture;
     before(async () => {

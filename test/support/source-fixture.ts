@@ -15,11 +15,16 @@ type OnKeepalive = (walEnd: Lsn, stream: ReplicationStream) => void;
 export class RecordedStream {
   readonly calls: (DecodedCall | Keepalive)[] = [];
   readonly stream: ReplicationStream;
+  /** Called within the stream's own calls. */
+  onCall: (call: DecodedCall) => void = () => undefined;
 
   constructor(stream: ReplicationStream, onKeepalive: OnKeepalive = () => undefined) {
     this.stream = stream;
     stream.start({
-      ...callSink((call) => this.calls.push(call)),
+      ...callSink((call) => {
+        this.calls.push(call);
+        this.onCall(call);
+      }),
       keepalive: (walEnd, _serverTimeMs, replyRequested) => {
         this.calls.push({ call: 'keepalive', walEnd, replyRequested });
         onKeepalive(walEnd, stream);
