@@ -154,8 +154,18 @@ export class Cell {
   async #lookAtQuietLog(): Promise<void> {
     if (this.#position === undefined || this.#parts.clock.monotonicMs() - this.#heardAtMs < QUIET_MS) return;
     this.#heardAtMs = this.#parts.clock.monotonicMs();
-    if (placeInLog(this.#position.offset, await this.#bounds()) === 'beyond the log')
+    const bounds = await this.#bounds().catch((error: unknown) => {
+      // A log that is away says nothing; it is asked again.
+      if (isBusError(error)) return undefined;
+      throw error;
+    });
+    if (
+      bounds !== undefined &&
+      this.#position !== undefined &&
+      placeInLog(this.#position.offset, bounds) === 'beyond the log'
+    ) {
       await this.#await('beyond the log');
+    }
   }
 
   #resumeReading(): void {

@@ -91,7 +91,9 @@ function ruleHashOf(family: Omit<Family, 'ruleHash'>, prefix: string): string {
     source: family.source ?? null,
     reads: family.reads,
     tags: family.tags.map((tag) => tag.text),
-    rules: family.rules.map((rule) => [rule.table.schema, rule.table.name, ...rule.columns]).toSorted(),
+    rules: family.rules
+      .map((rule) => [rule.table.schema, rule.table.name, ...rule.columns])
+      .toSorted((a, b) => a.join().localeCompare(b.join())),
   };
   return createHash('sha256').update(JSON.stringify(deciding)).digest('hex').slice(0, 16);
 }

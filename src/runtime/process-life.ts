@@ -2,8 +2,6 @@ import type { Clock } from './clock.ts';
 import { errorFields, type Logger } from './logger.ts';
 import type { Service } from './service.ts';
 
-export const DRAIN_TIMEOUT_MS = 10_000;
-
 export interface LifeParts {
   readonly clock: Clock;
   readonly log: Logger;

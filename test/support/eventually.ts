@@ -7,7 +7,7 @@ export async function eventually<T>(
   const until = performance.now() + deadlineMs;
   for (;;) {
     const answer = await probe();
-    if (answer !== undefined && answer !== null && answer !== false) return answer as NonNullable<T>;
+    if (answer !== undefined && answer !== null && answer !== false) return answer;
     if (performance.now() > until)
       throw new Error(`"${what}" did not come to be within ${deadlineMs} ms; last seen: ${String(answer)}`);
     await new Promise((resolve) => setTimeout(resolve, 10));

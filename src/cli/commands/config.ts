@@ -13,7 +13,7 @@ import { type CommandContext, configOf, withSource } from './context.ts';
 export async function configCheckCommand(context: CommandContext): Promise<number> {
   const { out } = context.output;
   const result = await readConfig(context.configPaths, process.env);
-  const lines = [...result.warnings.map((one) => `warning: ${printFault(one)}`)];
+  const lines = result.warnings.map((one) => `warning: ${printFault(one)}`);
   let faults: string[] = [];
   let catalog = 'not asked';
   if (result.kind === 'faults') faults = result.faults.map(printFault);

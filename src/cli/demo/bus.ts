@@ -135,7 +135,11 @@ async function removeTraces(servers: DemoServers, name: string, database: string
   const config = await loadConfig([configPath], process.env);
   if (config.log.kind !== 'kafka') return;
   const admin = await createAdmin(config.log, 'afterwrite-demo');
-  await admin.remove().finally(() => admin.close());
+  try {
+    await admin.remove();
+  } finally {
+    await admin.close();
+  }
 }
 
 async function removeKeys(url: string, globs: readonly string[]): Promise<void> {

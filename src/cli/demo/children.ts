@@ -50,7 +50,11 @@ export async function startChild(options: ChildOptions): Promise<DemoChild> {
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const failed = ended.then((code) => {
     if (isStopping) return new Promise<never>(() => undefined);
-    throw new BusError('STACK_START_FAILED', `The ${name} ended by itself with ${code}. Its log ended with:\n${lines.join('\n')}`, { at: logFile });
+    throw new BusError(
+      'STACK_START_FAILED',
+      `The ${name} ended by itself with ${code}. Its log ended with:\n${lines.join('\n')}`,
+      { at: logFile },
+    );
   });
   failed.catch(() => undefined);
   await Promise.race([failed, untilReady(options)]);

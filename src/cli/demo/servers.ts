@@ -82,7 +82,7 @@ async function startLog(
       return { kind: 'kafka', server: await startKafka({ brokers: env('AFTERWRITE_KAFKA_BROKERS')?.split(','), say }) };
     } catch (error) {
       if (log === 'kafka' || !isBusError(error, 'STACK_UNAVAILABLE')) throw error;
-      say(`${(error as BusError).message} Redis Streams keeps the log instead.`);
+      say(`${error.message} Redis Streams keeps the log instead.`);
     }
   }
   return {

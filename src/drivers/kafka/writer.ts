@@ -12,7 +12,12 @@ const ALL_REPLICAS = -1;
 /** Opens a writer on the topic. Throws `KAFKA_UNREACHABLE`, `KAFKA_TOPIC_MISSING` or `KAFKA_DENIED`. */
 export async function openKafkaWriter(config: KafkaLogConfig, clientId: string): Promise<LogWriter> {
   const admin = await createAdmin(config, clientId);
-  const { partitions } = await admin.describe().finally(() => admin.close());
+  let partitions: number;
+  try {
+    ({ partitions } = await admin.describe());
+  } finally {
+    await admin.close();
+  }
   if (partitions !== config.partitions) {
     throw new BusError(
       'KAFKA_TOPIC_UNFIT',

@@ -39,8 +39,7 @@ export async function durabilityOf(redis: RedisConnection): Promise<Durability> 
   const at = 'the Redis of the log';
   const settings = await ask(redis, at, redis.config('GET', 'append*'));
   const value = (name: string): string | undefined => {
-    const list = settings as string[];
-    return list[list.indexOf(name) + 1];
+    return settings[settings.indexOf(name) + 1];
   };
   if (value('appendonly') !== 'yes')
     throw new BusError('LOG_NOT_DURABLE', 'The Redis of the log keeps no append-only file.', { at });

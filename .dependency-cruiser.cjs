@@ -1,0 +1,41 @@
+// Who may import whom (src/README.md):
+//   protocol <- { runtime | config } <- drivers <- { relay | agent } <- { cli | stack } <- bin
+// A driver may know a stage's port, since it adapts to it: as a type only.
+const room = (name) => `^src/${name}/`;
+const only = (name, owners) => ({
+  name: `only-${owners.replaceAll(/[^a-z]+/g, '-')}-imports-${name}`,
+  severity: 'error',
+  from: { path: '^src/', pathNot: owners },
+  to: { path: `node_modules/${name}/` },
+});
+const never = (name, from, to, more = {}) => ({ name, severity: 'error', from: { path: from }, to: { path: to, ...more } });
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    { name: 'protocol-imports-nothing', severity: 'error', from: { path: room('protocol') }, to: { pathNot: room('protocol') } },
+    never('runtime-and-config-know-protocol-only', '^src/(runtime|config)/', '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
+    never('runtime-does-not-know-config', room('runtime'), room('config')),
+    never('config-does-not-know-runtime', room('config'), room('runtime')),
+    never('drivers-know-ports-as-types-only', room('drivers'), '^src/(relay|agent)/', { dependencyTypesNot: ['type-only'] }),
+    never('drivers-do-not-know-programs', room('drivers'), '^src/(cli|stack|testing|bin)/'),
+    never('stages-do-not-know-each-other', room('relay'), room('agent')),
+    never('stages-do-not-know-each-other-either', room('agent'), room('relay')),
+    never('stages-choose-no-driver', '^src/(relay|agent)/', '^src/(drivers|cli|stack|testing|bin)/'),
+    never('stack-stands-by-itself', room('stack'), '^src/(relay|agent|cli|config|drivers|testing|bin)/'),
+    never('nobody-imports-a-composition-root', '^src/(?!bin/)', room('bin')),
+    never('only-tests-use-fakes', '^src/(?!testing/)', room('testing')),
+    only('pg', '^src/drivers/postgres/'),
+    only('kafkajs', '^src/drivers/kafka/'),
+    only('ioredis', '^src/drivers/redis/'),
+    only('pino', '^src/runtime/'),
+    only('prom-client', '^src/runtime/'),
+    only('fastify', '^src/runtime/'),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: 'specify',
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

@@ -1,0 +1,37 @@
+// npm run check: format, lint, types, layers, dead code, and the tests that need no server. A line a step; all steps run, two at a time.
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+
+const tests = ['unit', 'properties'].flatMap((kind) => globSync(`test/${kind}/*.test.ts`).toSorted());
+const steps = [
+  ['tests', process.execPath, ['--test', '--test-reporter=dot', ...tests]],
+  ['types', 'tsc', ['--noEmit', '-p', '.']],
+  ['lint', 'oxlint', ['--type-aware', 'src', 'test', 'scripts']],
+  ['format', 'oxfmt', ['--check', 'src', 'test', 'scripts']],
+  ['layers', 'depcruise', ['--config', '.dependency-cruiser.cjs', 'src', 'test']],
+  ['dead code', 'knip', []],
+];
+
+function run([name, command, args]) {
+  const startedAt = performance.now();
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += chunk));
+    child.on('error', (error) => (text += error.message));
+    child.on('close', (status) => {
+      const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+      console.log(`${status === 0 ? 'ok  ' : 'FAIL'} ${name.padEnd(10)} ${seconds} s`);
+      if (status !== 0) console.log(text);
+      resolve(status === 0);
+    });
+  });
+}
+
+const waiting = [...steps];
+const results = [];
+async function worker() {
+  for (let step = waiting.shift(); step !== undefined; step = waiting.shift()) results.push(await run(step));
+}
+await Promise.all([worker(), worker()]);
+process.exit(results.every(Boolean) ? 0 : 1);
