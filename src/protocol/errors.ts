@@ -104,6 +104,11 @@ export const ERRORS = {
       'The replication slot can no longer be read: Postgres has removed WAL that it needed, or the server cannot decode.',
     hint: 'Look at pg_replication_slots.wal_status, max_slot_wal_keep_size and wal_level, then run `afterwrite setup` for a new slot.',
   },
+  POSTGRES_SYNCHRONOUS_STANDBY: {
+    retry: 'operator',
+    summary: 'Commits would wait for the relay, as for a synchronous standby.',
+    hint: 'Name your standbys in synchronous_standby_names, instead of *, and reload: SELECT pg_reload_conf().',
+  },
   POSTGRES_PUBLICATION_MISSING: {
     retry: 'operator',
     summary: 'The publication does not exist, or did not when a change was made.',

@@ -85,6 +85,22 @@ for (const major of [15, 18] as const) {
       await source.close();
     });
 
+    test('no stream is opened that commits would wait for', async () => {
+      const { schema } = fixture;
+      const parts = { url: server.url, bus: schema, publication: `${schema}_pub`, slotPrefix: schema, ruleTables: [] };
+      const source = new PostgresSource(parts);
+      await fixture.run(`ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'`, 'SELECT pg_reload_conf()');
+      const { signal } = new AbortController();
+      const refused = (): Promise<boolean> =>
+        source.open(signal).then(
+          () => false,
+          (error) => isBusError(error, 'POSTGRES_SYNCHRONOUS_STANDBY'),
+        );
+      await eventually('the refusal', refused);
+      await fixture.run('ALTER SYSTEM RESET synchronous_standby_names', 'SELECT pg_reload_conf()');
+      await source.close();
+    });
+
     test('a slot whose WAL is gone is told apart from one that is not there, and is not streamed from', async () => {
       const { schema, sql } = fixture;
       await fixture.run(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { classify, type Doing } from '../../src/drivers/postgres/classify.ts';
 import { clientConfig, placeOf } from '../../src/drivers/postgres/client-config.ts';
+import { isSynchronousStandby } from '../../src/drivers/postgres/synchronous-standby.ts';
 import { BusError, type ErrorCode, isBusError } from '../../src/protocol/errors.ts';
 
 const table: readonly (readonly [code: string, doing: Doing, expected: ErrorCode])[] = [
@@ -62,3 +63,20 @@ test('the session’s settings and name stand beside what the URL asks for, and 
   assert.equal(made.searchParams.get('sslmode'), 'disable');
   assert.equal(placeOf(url), 'db.example:6432/shop');
 });
+
+const standbys: readonly (readonly [names: string, expected: boolean])[] = [
+  ['', false],
+  ['*', true],
+  ['replica1, replica2', false],
+  ['replica1, "Afterwrite-Relay-Shop"', true],
+  ['FIRST 1 (replica1, "afterwrite-relay-shop")', true],
+  ['any 2 (replica1, replica2, *)', true],
+  ['2 (replica1, replica2)', false],
+  ['"first*"', false],
+];
+
+for (const [names, expected] of standbys) {
+  test(`synchronous_standby_names = ${names} ${expected ? 'waits' : 'does not wait'} for the relay`, () => {
+    assert.equal(isSynchronousStandby(names, 'afterwrite-relay-shop'), expected);
+  });
+}

@@ -18,6 +18,11 @@ const SOCKET_OPTIONS = { allowHalfOpen: false, readableHighWaterMark: 1 };
 /** From the first byte to the server's agreement. */
 const OPEN_TIMEOUT_MS = 20_000;
 
+/** By which `synchronous_standby_names` and `pg_stat_replication` know a bus's relay. */
+export function relayApplicationName(bus: string): string {
+  return `afterwrite-relay-${bus}`;
+}
+
 export interface StreamOptions {
   readonly url: string;
   readonly bus: string;
@@ -64,7 +69,7 @@ export async function openReplicationStream(options: StreamOptions): Promise<Rep
 
 function replicationConfig({ url, bus }: StreamOptions): ConstructorParameters<typeof Client>[0] {
   const settings = { wal_sender_timeout: `${WAL_SENDER_TIMEOUT_MS}ms` };
-  const config = clientConfig(url, { applicationName: `afterwrite-relay-${bus}`, settings });
+  const config = clientConfig(url, { applicationName: relayApplicationName(bus), settings });
   return Object.assign(config, { stream: () => new Socket(SOCKET_OPTIONS), replication: 'database' });
 }
 

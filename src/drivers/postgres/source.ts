@@ -6,10 +6,11 @@ import type { Snapshot } from '../../protocol/snapshot.ts';
 import type { SourceLife } from '../../protocol/source-epoch.ts';
 import { readTables, type TableName } from './catalog.ts';
 import { LastingConnection } from './lasting-connection.ts';
-import { openReplicationStream } from './open-stream.ts';
+import { openReplicationStream, relayApplicationName } from './open-stream.ts';
 import type { ReplicationStream } from './replication-stream.ts';
 import { readRunStartedAtMs } from './server-life.ts';
 import { findSlots, onlySlot, type Slot } from './slot.ts';
+import { refuseSynchronousStandby } from './synchronous-standby.ts';
 import { allocateXid, takeSnapshot } from './snapshot.ts';
 
 export interface PostgresSourceOptions {
@@ -31,7 +32,7 @@ export class PostgresSource implements Source {
     this.#options = options;
     this.#sql = new LastingConnection({
       url: options.url,
-      applicationName: `afterwrite-relay-${options.bus}-sql`,
+      applicationName: `${relayApplicationName(options.bus)}-sql`,
       onLost: (reason) => {
         if (isBusError(reason, 'POSTGRES_SHUTDOWN')) this.#stream?.expectShutdown();
       },
@@ -40,6 +41,7 @@ export class PostgresSource implements Source {
 
   async open(signal: AbortSignal): Promise<SourceStream> {
     const { url, bus, publication } = this.#options;
+    await refuseSynchronousStandby(await this.#sql.get(), relayApplicationName(bus));
     const { name } = await this.#slot();
     const stream = await openReplicationStream({ url, bus, slotName: name, publications: [publication], signal });
     try {
