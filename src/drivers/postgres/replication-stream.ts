@@ -100,11 +100,12 @@ export class ReplicationStream {
     this.#handlers = handlers;
     this.#decoder = new PgoutputDecoder(handlers);
     this.#heardAtMs = performance.now();
+    this.#socket.on('data', (block: Buffer) => this.#read(block));
+    // Flows from the next tick on, so what was held comes first, and a handler that pauses there is heard.
+    this.#reader.release();
     this.#guard(() => {
       for (const { type, body } of this.#session.held) this.#take(type, body, 0, body.length);
     });
-    this.#socket.on('data', (block: Buffer) => this.#read(block));
-    this.#reader.release();
   }
 
   /** Reads no more after the present block, until `resume`. The session stays alive. */
