@@ -28,23 +28,26 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
   program
     .description('After a write, every region forgets the old value.')
     .option(
-      '-c, --config <file...>',
-      'the user’s file, or several that are joined (AFTERWRITE_CONFIG; default afterwrite.yaml)',
+      '-c, --config <file>',
+      'the user’s file; given again, the files are joined (AFTERWRITE_CONFIG; default afterwrite.yaml)',
+      (file: string, files: string[]) => [...files, file],
+      [],
     )
     .option('--json', 'one JSON object in place of lines, where a program would read it')
     .configureOutput({ writeOut: (text) => output.out.write(text), writeErr: (text) => output.err.write(text) })
     .addHelpText('after', EXIT_HELP)
-    .showHelpAfterError()
+    .showHelpAfterError('(--help says more)')
     .exitOverride();
 
   const context = (): CommandContext => {
-    const { config, json } = program.opts<{ config?: string[]; json?: boolean }>();
+    const { config, json } = program.opts<{ config: string[]; json?: boolean }>();
     const fromEnvironment = process.env['AFTERWRITE_CONFIG'];
     return {
       output,
-      configPaths: config ?? [
-        fromEnvironment === undefined || fromEnvironment === '' ? 'afterwrite.yaml' : fromEnvironment,
-      ],
+      configPaths:
+        config.length > 0
+          ? config
+          : [fromEnvironment === undefined || fromEnvironment === '' ? 'afterwrite.yaml' : fromEnvironment],
       json: json === true,
     };
   };

@@ -46,13 +46,12 @@ export async function setupCommand(context: CommandContext, options: SetupOption
       if (context.json) printJson(out, { dryRun: options.dryRun, ...plan, log: log.title });
       else printLines(out, planLines(plan, log.title));
       if (plan.refusals.length > 0) return EXIT.usage;
-      if (options.dryRun) return EXIT.ok;
+      const isDone = plan.steps.length === 0 && log.title === undefined;
+      if (isDone && !context.json) printLines(out, ['Nothing to do: everything is in place.']);
+      if (options.dryRun || isDone) return EXIT.ok;
       await applySetup(sql, plan, ({ title }) => !context.json && out.write(`… ${title}\n`));
       if (log.title !== undefined) await log.apply();
-      if (!context.json)
-        printLines(out, [
-          plan.steps.length === 0 && log.title === undefined ? 'Nothing to do: everything is in place.' : 'Done.',
-        ]);
+      if (!context.json) printLines(out, ['Done.']);
       return EXIT.ok;
     },
     STATEMENT_TIMEOUT_MS,

@@ -1,4 +1,62 @@
-import type { CommandContext } from './context.ts';
-export async function statusCommand(_context: CommandContext): Promise<number> {
-  return 0;
+import { EXIT } from '../exit-code.ts';
+import { printJson, printLines, tableOf } from '../output.ts';
+import { type BusStatus, isUnreachable, readStatus } from '../status/status.ts';
+import { type CommandContext, configOf } from './context.ts';
+
+/** `afterwrite status`: one screen. Exits 1 if anything cannot be reached, no relay streams, or a region has cells that nobody owns. */
+export async function statusCommand(context: CommandContext): Promise<number> {
+  const status = await readStatus(await configOf(context), () => Date.now());
+  const isWell = isWhole(status);
+  if (context.json) printJson(context.output.out, { ok: isWell, ...status });
+  else printLines(context.output.out, statusLines(status));
+  return isWell ? EXIT.ok : EXIT.failed;
+}
+
+export function isWhole({ source, log, regions }: BusStatus): boolean {
+  if (isUnreachable(source) || isUnreachable(log) || source.relay === null) return false;
+  return Object.values(regions).every(
+    (region) => !isUnreachable(region) && region.ownedCells === region.cells && region.watermark !== null,
+  );
+}
+
+export function statusLines({ bus, source, log, regions }: BusStatus): string[] {
+  const rows = Object.entries(regions).map(([name, region]) => {
+    if (isUnreachable(region)) return [name, region.error, '', '', '', ''];
+    const { cells, ownedCells, agents, watermark, stalenessMs, settledReplica } = region;
+    return [
+      name,
+      `${ownedCells} of ${cells}`,
+      String(agents),
+      watermark ?? '-',
+      stalenessMs === null ? '-' : `${Math.round(stalenessMs)} ms`,
+      settledReplica ?? '-',
+    ];
+  });
+  return [
+    `bus ${bus}`,
+    ...sourceLines(source),
+    isUnreachable(log)
+      ? `log      ${log.error}`
+      : `log      ${log.kind} ${log.name}: ${log.partitions} partitions, ${log.records} records`,
+    '',
+    ...tableOf(['region', 'cells owned', 'agents', 'watermark', 'staleness', 'replicas settled'], rows),
+  ];
+}
+
+function sourceLines(source: BusStatus['source']): string[] {
+  if (isUnreachable(source)) return [`source   ${source.error}`];
+  const { relay, slot, unrouted } = source;
+  return [
+    relay === null
+      ? 'relay    none streams: start one with `afterwrite relay`'
+      : `relay    ${relay.applicationName} from ${relay.clientAddress ?? 'a local socket'}, ${relay.state}, ${megabytes(relay.lagBytes)} behind`,
+    slot === null
+      ? 'slot     none: run `afterwrite setup`'
+      : `slot     ${slot.name}, wal_status ${slot.walStatus}, holds back ${megabytes(slot.retainedWalBytes ?? 0)}, confirmed ${slot.confirmedLsn ?? '-'}`,
+    ...(unrouted.length === 0 ? [] : [`unrouted ${unrouted.join(', ')}: published, and no rule names them`]),
+  ];
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / (1 << 20)).toFixed(1)} MiB`;
 }

@@ -1,4 +1,4 @@
-import { BusError, isBusError } from '../../protocol/errors.ts';
+import { isBusError } from '../../protocol/errors.ts';
 import { type KafkaServer, startKafka } from '../../stack/kafka.ts';
 import { type PostgresServer, startPostgres } from '../../stack/postgres.ts';
 import { LOG_SETTINGS, type RedisServer, startRedis } from '../../stack/redis.ts';

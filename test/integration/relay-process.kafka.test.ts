@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { readFileSync } from 'node:fs';
+import { lsnFromPostgres } from '../../src/protocol/lsn.ts';
+import { eventually } from '../support/eventually.ts';
+import { metricOf, openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
+
+let stage: Stage;
+
+before(async () => {
+  stage = await openStage({ log: 'kafka', schema: SHOP, families: SHOP_FAMILIES });
+  await stage.startAgent('agent');
+  await stage.sql.query(`insert into users select n, n % 10, 'n' from generate_series(1, 500) n`);
+});
+
+after(() => stage.close());
+
+async function confirmedLsn(): Promise<bigint> {
+  const [row] = await stage.sql.query<{ lsn: string }>(
+    'select confirmed_flush_lsn::text as lsn from pg_replication_slots',
+  );
+  return lsnFromPostgres(row?.lsn ?? '');
+}
+
+async function walEnd(): Promise<bigint> {
+  const [row] = await stage.sql.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
+  return lsnFromPostgres(row?.lsn ?? '');
+}
+
+async function fill(from: number, to: number): Promise<void> {
+  for (let id = from; id <= to; id++) await stage.redis.set(`user:${id}`, 'old', 'EX', 600);
+}
+
+function left(from: number, to: number): Promise<number> {
+  return stage.redis.exists(...Array.from({ length: to - from + 1 }, (_, i) => `user:${from + i}`));
+}
+
+test('a relay killed between the log’s answer and the confirmation loses nothing, and repeats harmlessly', async () => {
+  const { hostname, port } = new URL(stage.url);
+  const proxy = await startTcpProxy({ host: hostname, port: Number(port) });
+  const relay = await stage.startRelay(
+    'relay-behind-proxy',
+    await stage.withUrls((text) => text.replaceAll(`${hostname}:${port}`, `127.0.0.1:${proxy.port}`)),
+  );
+  await stage.sql.query(`update users set name = 'a' where id = 1`);
+  const start = await walEnd();
+  await eventually('the relay confirms', async () => (await confirmedLsn()) >= start);
+  await fill(1, 100);
+  // From here Postgres hears nothing of the relay, on either connection; what it streams still comes.
+  proxy.swallowRequests();
+  const sentBefore = (await metricOf(relay.httpPort, 'afterwrite_relay_records_sent_total')) ?? 0;
+  await stage.sql.query(`update users set name = 'b' where id <= 50`);
+  const end = await walEnd();
+  await eventually(
+    'the log has the evictions',
+    async () =>
+      ((await metricOf(relay.httpPort, 'afterwrite_relay_records_sent_total')) ?? 0) > sentBefore &&
+      (await left(1, 50)) === 0,
+  );
+  assert.ok((await confirmedLsn()) < end, 'Postgres has been told nothing');
+  await stage.kill(relay);
+  await proxy.close();
+  await fill(1, 50);
+  const second = await stage.startRelay('relay');
+  await stage.sql.query(`update users set name = 'c' where id between 51 and 100`);
+  await eventually('repeated: what was put back is evicted again', async () => (await left(1, 100)) === 0);
+  const settled = await walEnd();
+  await eventually('confirmed', async () => (await confirmedLsn()) >= settled);
+  await second.stop();
+});
+
+test('a relay killed at any moment under load misses no eviction', async () => {
+  for (let round = 0; round < 4; round++) {
+    await fill(1, 500);
+    const relay = await stage.startRelay(`relay-round-${round}`);
+    const killAfter = 40 + round * 30;
+    for (let id = 1; id <= 500; id++) {
+      await stage.sql.query(`update users set name = $1 where id = $2`, [`r${round}`, id]);
+      if (id === killAfter) await stage.kill(relay);
+    }
+    const next = await stage.startRelay(`relay-round-${round}-again`);
+    await eventually(`round ${round}: every key is gone`, async () => (await left(1, 500)) === 0);
+    await next.stop();
+  }
+});
+
+test('a second relay takes over from a stopped one within 15 s, which changes nothing when it goes on', async (t) => {
+  const first = await stage.startRelay('relay-first');
+  const second = await stage.startRelay('relay-second');
+  const streaming = (port: number): Promise<number | undefined> => metricOf(port, 'afterwrite_relay_streaming');
+  assert.equal(await streaming(first.httpPort), 1);
+  assert.equal(await streaming(second.httpPort), 0);
+  await fill(1, 20);
+  const stoppedAt = performance.now();
+  process.kill(first.pid, 'SIGSTOP');
+  await stage.sql.query(`update users set name = 'stopped' where id <= 10`);
+  await eventually('taken over', async () => (await streaming(second.httpPort)) === 1, 15_000);
+  await eventually('evicted', async () => (await left(1, 10)) === 0, 15_000);
+  t.diagnostic(`taken over and evicted after ${Math.round(performance.now() - stoppedAt)} ms`);
+  const confirmed = await confirmedLsn();
+  process.kill(first.pid, 'SIGCONT');
+  await eventually('the first stands by', async () => (await streaming(first.httpPort)) === 0);
+  assert.equal(await streaming(second.httpPort), 1);
+  await stage.sql.query(`update users set name = 'after' where id between 11 and 20`);
+  await eventually('evicted', async () => (await left(11, 20)) === 0);
+  assert.ok((await confirmedLsn()) >= confirmed);
+  await first.stop();
+  await second.stop();
+});
+
+test('a relay that is asked to end drains, confirms and gives the slot back', async () => {
+  const relay = await stage.startRelay('relay-drained');
+  await stage.sql.query(`update users set name = 'drained' where id <= 100`);
+  const end = await walEnd();
+  await relay.stop();
+  assert.ok((await confirmedLsn()) >= end, 'what was read was confirmed');
+  const [row] = await stage.sql.query<{ active: boolean }>('select active from pg_replication_slots');
+  assert.equal(row?.active, false);
+});
+
+test('a transaction of a million rows passes with the relay’s memory flat', { timeout: 200_000 }, async (t) => {
+  const relay = await stage.startRelay('relay-bulk');
+  const memory = (field: string): number =>
+    Number(
+      new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${relay.pid}/status`, 'utf8'))?.[1] ?? 0,
+    ) / 1024;
+  await stage.sql.query('create table if not exists bulk_done (n int)');
+  const before = memory('VmRSS');
+  await stage.sql.query(`insert into users select n, n % 1000, 'bulk' from generate_series(1001, 1001000) n`);
+  const end = await walEnd();
+  await eventually('confirmed', async () => (await confirmedLsn()) >= end, 150_000);
+  const peak = memory('VmHWM');
+  t.diagnostic(`relay memory: ${before.toFixed(0)} MiB before, peak ${peak.toFixed(0)} MiB`);
+  assert.equal(await metricOf(relay.httpPort, 'afterwrite_relay_changes_total'), 1_000_000);
+  assert.ok(peak < 400, `a peak of ${peak.toFixed(0)} MiB is not flat: the rows alone are larger`);
+  await relay.stop();
+});

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { stringify } from 'yaml';
+import { setupCommand } from '../../src/cli/commands/setup.ts';
+import { type DemoChild, startChild } from '../../src/cli/demo/children.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import type { BusConfig } from '../../src/config/bus-config.ts';
+import { type Connection, connect } from '../../src/drivers/postgres/connection.ts';
+import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
+import { type KafkaServer, startKafka } from '../../src/stack/kafka.ts';
+import { freePort } from '../../src/stack/place.ts';
+import type { PostgresMajor } from '../../src/stack/postgres-programs.ts';
+import { type PostgresServer, startPostgres } from '../../src/stack/postgres.ts';
+import { LOG_SETTINGS, type RedisServer, startRedis } from '../../src/stack/redis.ts';
+
+export interface StageOptions {
+  readonly log: 'kafka' | 'redis-streams';
+  readonly major?: PostgresMajor;
+  /** Run before the publication is made. */
+  readonly schema: string;
+  readonly families: unknown;
+  readonly tags?: unknown;
+  readonly limits?: unknown;
+  readonly partitions?: number;
+}
+
+/** Real servers for one test file, a bus on them, and the programs as processes of their own. */
+export interface Stage {
+  readonly postgres: PostgresServer;
+  readonly cache: RedisServer;
+  readonly redis: RedisConnection;
+  readonly sql: Connection;
+  readonly url: string;
+  readonly configPath: string;
+  readonly config: BusConfig;
+  readonly partitions: number;
+  /** A copy of the file with some URLs replaced: a proxy in place of a server. */
+  withUrls(replace: (text: string) => string): Promise<string>;
+  startRelay(name: string, configPath?: string): Promise<DemoChild & { readonly httpPort: number }>;
+  startAgent(name: string, configPath?: string): Promise<DemoChild & { readonly httpPort: number }>;
+  /** Kills a child without a word, as kill -9 does. */
+  kill(child: DemoChild): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const SHOP = `
+create table public.orgs (id bigint primary key, name text not null);
+create table public.users (id bigint primary key, org_id bigint, name text not null);
+`;
+export const SHOP_FAMILIES = {
+  user: { key: 'user:{id}', ttl: '10m', on: { users: { id: 'id' } } },
+  'org-members': { key: 'org:{org_id}:members', ttl: '10m', on: { users: { org_id: 'org_id' } } },
+};
+
+export async function openStage(options: StageOptions): Promise<Stage> {
+  const partitions = options.partitions ?? 4;
+  const closing: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const one of closing.splice(0).toReversed()) await one();
+  };
+  try {
+    const [postgres, cache, log] = await Promise.all([
+      startPostgres(options.major === undefined ? {} : { major: options.major }),
+      startRedis(),
+      options.log === 'kafka' ? startKafka() : startRedis({ settings: LOG_SETTINGS }),
+    ]);
+    for (const server of [postgres, cache, log]) closing.push(() => server.stop());
+    const folder = await mkdtemp(join(tmpdir(), 'afterwrite-stage-'));
+    closing.push(() => rm(folder, { recursive: true, force: true }));
+    const sql = await connect(postgres.url, { applicationName: 'test', statementTimeoutMs: 120_000 });
+    closing.push(() => sql.close().catch(() => undefined));
+    await sql.query('set search_path = public');
+    await sql.query(options.schema);
+    const bus = `t${randomBytes(3).toString('hex')}`;
+    const configPath = join(folder, 'afterwrite.yaml');
+    const text = stringify({
+      bus,
+      prefix: '',
+      source: { url: postgres.url },
+      log:
+        'brokers' in log
+          ? { kafka: { brokers: (log as KafkaServer).brokers, partitions } }
+          : { redisStreams: { url: (log as RedisServer).url, partitions } },
+      regions: { eu: { redis: cache.url } },
+      families: options.families,
+      ...(options.tags === undefined ? {} : { tags: options.tags }),
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+    });
+    await writeFile(configPath, text);
+    await setUp(configPath);
+    const redis = await connectRedis(cache.url, { name: 'test' });
+    closing.push(() => Promise.resolve(redis.disconnect()));
+    const children = new Set<DemoChild>();
+    closing.push(() => Promise.all([...children].map((child) => child.stop())));
+    const start = async (
+      name: string,
+      args: readonly string[],
+      path: string,
+    ): Promise<DemoChild & { readonly httpPort: number }> => {
+      const httpPort = await freePort();
+      const child = {
+        ...(await startChild({ name, args: [...args, '--config', path], env: {}, folder, port: httpPort })),
+        httpPort,
+      };
+      children.add(child);
+      return child;
+    };
+    let copies = 0;
+    return {
+      postgres,
+      cache,
+      redis,
+      sql,
+      url: postgres.url,
+      configPath,
+      config: await loadConfig([configPath], {}),
+      partitions,
+      withUrls: async (replace) => {
+        const path = join(folder, `copy-${(copies += 1)}.yaml`);
+        await writeFile(path, replace(text));
+        return path;
+      },
+      startRelay: (name, path = configPath) => start(name, ['relay'], path),
+      startAgent: (name, path = configPath) => start(name, ['agent', '--region', 'eu'], path),
+      kill: async (child) => {
+        children.delete(child);
+        process.kill(child.pid, 'SIGKILL');
+        await child.failed.catch(() => undefined);
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function setUp(configPath: string): Promise<void> {
+  const printed: string[] = [];
+  const sink = new Writable({
+    write: (chunk: Buffer, _encoding, written) => {
+      printed.push(chunk.toString());
+      written();
+    },
+  });
+  const code = await setupCommand(
+    { output: { out: sink, err: sink }, configPaths: [configPath], json: false },
+    { dryRun: false, repairIdentity: true },
+  );
+  if (code !== 0) throw new Error(`setup ended with ${code}:\n${printed.join('')}`);
+}
+
+/** A metric of a child, by its name and labels as Prometheus prints them; undefined before it is there. */
+export async function metricOf(httpPort: number, name: string): Promise<number | undefined> {
+  const text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `) || one.startsWith(`${name}{`));
+  return line === undefined ? undefined : Number(line.split(' ').at(-1));
+}
