@@ -133,6 +133,6 @@ test('a transaction of a million rows passes with the relay’s memory flat', { 
   const peak = memory('VmHWM');
   t.diagnostic(`relay memory: ${before.toFixed(0)} MiB before, peak ${peak.toFixed(0)} MiB`);
   assert.equal(await metricOf(relay.httpPort, 'afterwrite_relay_changes_total'), 1_000_000);
-  assert.ok(peak < 400, `a peak of ${peak.toFixed(0)} MiB is not flat: the rows alone are larger`);
+  assert.ok(peak < before + 100, `a peak of ${peak.toFixed(0)} MiB is not flat: the rows alone are larger`);
   await relay.stop();
 });

@@ -7,14 +7,15 @@ export interface TcpProxy {
   swallowRequests(): void;
   /** From now on, bytes from the server do not reach the client, on every connection. */
   swallowReplies(): void;
-  /** Lets both directions pass again (what was swallowed is gone: connections that lost bytes are cut). */
-  heal(): void;
+  /** Cuts every connection and leads new ones to another server. */
+  retarget(target: { readonly host: string; readonly port: number }): Promise<void>;
   /** Bytes swallowed so far, of both directions. */
   readonly swallowed: number;
   close(): Promise<void>;
 }
 
-export async function startTcpProxy(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
+export async function startTcpProxy(first: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
+  let target = first;
   const sockets = new Set<Socket>();
   let swallow: 'nothing' | 'requests' | 'replies' = 'nothing';
   let swallowed = 0;
@@ -48,9 +49,10 @@ export async function startTcpProxy(target: { readonly host: string; readonly po
     port: (server.address() as AddressInfo).port,
     swallowRequests: () => (swallow = 'requests'),
     swallowReplies: () => (swallow = 'replies'),
-    heal: () => {
-      swallow = 'nothing';
+    retarget: (next) => {
+      target = next;
       cut();
+      return Promise.resolve();
     },
     get swallowed() {
       return swallowed;
