@@ -1,4 +1,5 @@
 import { encodeRecord } from '../protocol/record-codec.ts';
+import { isBusError } from '../protocol/errors.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -21,6 +22,9 @@ const SETTLED_EVERY_MS = 5;
 const SNAPSHOT_EVERY_MS = 2;
 /** What a drain waits for the last transactions to become visible, so that they are confirmed and not sent again. */
 const DRAIN_SETTLE_MS = 1000;
+
+/** How long the stream of a server that shuts down may take to end. */
+const SHUTDOWN_MS = 1500;
 
 export interface PumpParts {
   readonly source: Source;
@@ -93,10 +97,22 @@ export class Pump {
       if (first === 'clean') return 'clean';
       if (drain.aborted && !stop.aborted) await Promise.race([this.#drained(signal), this.#failed.promise, ...loops]);
       return 'drained';
+    } catch (error) {
+      if (isBusError(error, 'POSTGRES_SHUTDOWN') && (await this.#endsInOrder(ended))) return 'clean';
+      throw error;
     } finally {
       ending.abort();
       await Promise.allSettled(loops);
     }
+  }
+
+  /** A server that shuts down ends SQL sessions before it ends the stream. In order, nothing of it was lost. */
+  async #endsInOrder(ended: Promise<'clean' | 'drained'>): Promise<boolean> {
+    const waiting = new AbortController();
+    const late = this.#parts.clock.sleep(SHUTDOWN_MS, waiting.signal).then(() => 'late');
+    const how = await Promise.race([ended.catch(() => 'failed'), late]);
+    waiting.abort();
+    return how === 'clean';
   }
 
   async #sendLoop(signal: AbortSignal): Promise<undefined> {
