@@ -1,12 +1,20 @@
+import { KEY_BYTES_MAX } from '../protocol/key-parameter.ts';
 import { cellOf, hashKey } from '../protocol/key-hash.ts';
 import type { Invalidation } from '../protocol/invalidation.ts';
 import { type LogRecord, RECORD_ITEMS_MAX, type RulesNotice, type TransactionItems } from '../protocol/log-record.ts';
 import { LSN_ZERO, type Lsn, lsnMax } from '../protocol/lsn.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
-import { SEND_RECORDS_MAX } from './to-log.ts';
+import { PARTITION_BYTES_MAX, SEND_RECORDS_MAX } from './to-log.ts';
 
 /** Items that may wait to be sent; beyond, the relay stops reading. A few tens of megabytes. */
 export const PENDING_ITEMS_MAX = 100_000;
+
+const ITEM_OVERHEAD_BYTES = 64;
+const TRANSACTION_OVERHEAD_BYTES = 64;
+const RECORD_OVERHEAD_BYTES = 512;
+/** The largest record: its most items, each with the longest key. */
+const RECORD_BYTES_MAX =
+  RECORD_OVERHEAD_BYTES + RECORD_ITEMS_MAX * (ITEM_OVERHEAD_BYTES + TRANSACTION_OVERHEAD_BYTES + 3 * KEY_BYTES_MAX);
 
 /** What a send says of the whole relay, whatever its records hold. */
 export interface SendFacts {
@@ -122,12 +130,14 @@ export class Batcher {
         facts.rules !== undefined ||
         ((due.settled || carriesData) && lacksSettled(lane, facts.settledPrimary));
       if (lane.runs.length === 0 && !isOwed) return;
-      let left = recordsPerLane;
+      let recordsLeft = recordsPerLane;
+      let bytesLeft = PARTITION_BYTES_MAX;
       do {
         const transactions = this.#pack(lane);
         records.push({ partition, record: this.#close(lane, transactions, facts) });
-        left -= 1;
-      } while (lane.runs.length > 0 && left > 0);
+        recordsLeft -= 1;
+        bytesLeft -= bytesAtMost(transactions);
+      } while (lane.runs.length > 0 && recordsLeft > 0 && bytesLeft > RECORD_BYTES_MAX);
     });
     return records;
   }
@@ -188,6 +198,19 @@ export class Batcher {
     lane.settledSent = lsnMax(lane.settledSent, facts.settledPrimary);
     return { ...facts, from, to: lane.through, sentThrough: lane.sentThrough, transactions };
   }
+}
+
+/** A character of UTF-16 is three bytes of UTF-8 at most; quotes, commas and names come on top. */
+function bytesAtMost(transactions: readonly TransactionItems[]): number {
+  let bytes = RECORD_OVERHEAD_BYTES;
+  for (const { items } of transactions) {
+    bytes += TRANSACTION_OVERHEAD_BYTES;
+    for (const item of items)
+      bytes +=
+        ITEM_OVERHEAD_BYTES +
+        3 * (item.scope === 'key' ? item.key : item.scope === 'tag' ? item.tag : item.family).length;
+  }
+  return bytes;
 }
 
 function emptyLane(start: Lsn): Lane {

@@ -26,3 +26,9 @@ export interface OutgoingRecord {
 
 /** Records in one send, at most. */
 export const SEND_RECORDS_MAX = 1000;
+
+/**
+ * Bytes to one partition in one send, at most, with room to spare: a broker takes what goes to a partition at once for one message, and
+ * by default refuses more than a mebibyte (`max.message.bytes`).
+ */
+export const PARTITION_BYTES_MAX = 512 * 1024;

@@ -5,6 +5,8 @@ import type { Invalidation } from '../../src/protocol/invalidation.ts';
 import { cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { RECORD_ITEMS_MAX } from '../../src/protocol/log-record.ts';
 import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
+import { encodeRecord } from '../../src/protocol/record-codec.ts';
+import { PARTITION_BYTES_MAX } from '../../src/relay/to-log.ts';
 import { Batcher, type PartitionRecord } from '../../src/relay/batch.ts';
 
 const PARTITIONS = 3;
@@ -156,4 +158,18 @@ test('a partition with sent items gets a record without items once they are sett
   assert.equal(batcher.take(facts(113), { idle: false, settled: true }).length, 1);
   assert.equal(batcher.owesSettled(lsn(120)), false);
   assert.equal(batcher.take(facts(120), { idle: false, settled: true }).length, 0);
+});
+
+test('what goes to one partition in one send stays below what a broker takes, however long the keys', () => {
+  const batcher = new Batcher(1, START);
+  batcher.begin(lsn(110), 0);
+  for (let n = 0; n < 5000; n++)
+    batcher.add({ scope: 'key', family: 'user', act: 'evict', key: `${n}:`.padEnd(1024, 'é') });
+  batcher.commit(lsn(120));
+  const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: 0 };
+  while (batcher.pendingItems > 0) {
+    const records = batcher.take(facts, { idle: false, settled: false });
+    const bytes = records.reduce((sum, { record }) => sum + Buffer.byteLength(encodeRecord(record)), 0);
+    assert.ok(records.length > 0 && bytes < PARTITION_BYTES_MAX);
+  }
 });

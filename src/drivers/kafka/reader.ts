@@ -4,12 +4,14 @@ import type { IncomingRecord, LogBounds, LogReader, RecordHandler } from '../../
 import type { KafkaLogConfig } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
 import type { Offset } from '../../protocol/log-record.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { createAdmin, type KafkaAdmin } from './admin.ts';
 import { createClient, kafkaError } from './client.ts';
 
 /** How long a fetch waits at the broker when there is nothing. A partition that is taken meanwhile waits as long. */
 const FETCH_WAIT_MS = 100;
 const PARTITION_BYTES_MAX = 1 << 20;
+const CLOSE_TIMEOUT_MS = 3000;
 const START_TIMEOUT_MS = 30_000;
 
 /**
@@ -132,10 +134,15 @@ class KafkaReader implements LogReader {
   async close(): Promise<void> {
     if (this.#isClosing) return;
     this.#isClosing = true;
-    // Leaving is a courtesy; a broker that is away must not keep the process.
-    await this.#consumer.disconnect().catch(() => undefined);
-    await this.#admin.forgetGroup(this.#groupId);
-    await this.#admin.close();
+    // Leaving is a courtesy; brokers that are away must not keep the process.
+    const leave = async (): Promise<void> => {
+      await this.#consumer.disconnect();
+      await this.#admin.forgetGroup(this.#groupId);
+      await this.#admin.close();
+    };
+    const late = new AbortController();
+    await Promise.race([leave().catch(() => undefined), systemClock.sleep(CLOSE_TIMEOUT_MS, late.signal)]);
+    late.abort();
     this.#ended.resolve();
   }
 

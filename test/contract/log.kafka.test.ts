@@ -1,0 +1,38 @@
+import kafkajs from 'kafkajs';
+import { createAdmin } from '../../src/drivers/kafka/admin.ts';
+import { openKafkaReader } from '../../src/drivers/kafka/reader.ts';
+import { openKafkaWriter } from '../../src/drivers/kafka/writer.ts';
+import { startKafka } from '../../src/stack/kafka.ts';
+import { describeLog } from './log-contract.ts';
+
+describeLog('a log in Kafka', async () => {
+  const server = await startKafka();
+  const config = {
+    kind: 'kafka' as const,
+    brokers: server.brokers,
+    topic: 'contract',
+    partitions: 6,
+    replicationFactor: 1,
+    retentionMs: 3_600_000,
+    ssl: false,
+  };
+  const admin = await createAdmin(config, 'test');
+  await admin.create();
+  await admin.close();
+  const raw = new kafkajs.Kafka({ brokers: [...server.brokers], logLevel: 0 }).admin();
+  await raw.connect();
+  // Deleting records wants to know the leaders.
+  await raw.fetchTopicOffsets('contract');
+  return {
+    partitions: 6,
+    openWriter: () => openKafkaWriter(config, 'test-writer'),
+    openReader: (handler) => openKafkaReader(config, 'test-reader', handler),
+    trim: (partition, first) =>
+      raw.deleteTopicRecords({ topic: 'contract', partitions: [{ partition, offset: String(first) }] }),
+    breakDown: async () => {
+      await raw.disconnect();
+      await server.stop();
+    },
+    close: () => server.stop(),
+  };
+});
