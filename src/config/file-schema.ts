@@ -120,7 +120,8 @@ const region = z.strictObject(
   { error: 'a region is expected, such as { redis: ${REDIS_EU} }' },
 );
 
-const family = z.strictObject(
+/** One family, to judge those that are right beside others that are not. */
+export const familySchema = z.strictObject(
   {
     key: text('the key template, such as user:{id}'),
     ttl: duration('how long a value lives at most'),
@@ -162,7 +163,9 @@ export const fileSchema = z.strictObject({
     )
     .optional(),
   regions: z.record(name('the name of a region'), region, { error: 'the regions are expected, by name' }).optional(),
-  families: z.record(name('the name of a family'), family, { error: 'the families are expected, by name' }).optional(),
+  families: z
+    .record(name('the name of a family'), familySchema, { error: 'the families are expected, by name' })
+    .optional(),
   tags: z
     .record(z.string(), z.strictObject({ on }, { error: 'a rule is expected, such as { on: { orgs: { id: id } } }' }))
     .describe('What makes all entries with a label old.')
@@ -179,10 +182,16 @@ export const fileSchema = z.strictObject({
 });
 
 export type RawFile = z.infer<typeof fileSchema>;
-export type RawFamily = z.infer<typeof family>;
+export type RawFamily = z.infer<typeof familySchema>;
 export type RawRules = z.infer<typeof on>;
 
-/** The JSON Schema of the file, for editors. */
+/** The JSON Schema of the file, for editors, which see it before the environment is put in: a text may be a variable everywhere. */
 export function fileJsonSchema(): Record<string, unknown> {
-  return { title: 'afterwrite.yaml', ...z.toJSONSchema(fileSchema, { io: 'input' }) };
+  const json = z.toJSONSchema(fileSchema, {
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      if (typeof jsonSchema.pattern === 'string') jsonSchema.pattern = `\\$\\{|${jsonSchema.pattern}`;
+    },
+  });
+  return { title: 'afterwrite.yaml', ...json };
 }

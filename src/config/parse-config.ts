@@ -1,7 +1,7 @@
 import type { BusConfig, KafkaLogConfig, RedisStreamsLogConfig } from './bus-config.ts';
 import { readFamilies, readTagRules } from './families.ts';
 import type { Fault } from './fault.ts';
-import { durationMs, fileSchema, type RawFile } from './file-schema.ts';
+import { durationMs, familySchema, fileSchema, type RawFile } from './file-schema.ts';
 import { joinFiles, type Joined } from './join-files.ts';
 import { parseYamlFile, type Path } from './yaml-file.ts';
 import { schemaFaults } from './schema-faults.ts';
@@ -31,7 +31,9 @@ export function parseConfig(
   const parsed = files.map((file) => parseYamlFile(file.name, file.text, env));
   const faults: Fault[] = parsed.flatMap((file) => file.faults);
   const warnings: Fault[] = [];
-  const joined = joinFiles(parsed.filter((file) => file.value !== undefined));
+  // What is no YAML says nothing, and without it the rest cannot be judged.
+  if (parsed.some((file) => file.value === undefined)) return { kind: 'faults', faults: inOrder(faults), warnings };
+  const joined = joinFiles(parsed);
   faults.push(...joined.faults);
   const note =
     (list: Fault[]) =>
@@ -43,11 +45,20 @@ export function parseConfig(
     for (const fault of schemaFaults(result.error, fileSchema, joined)) {
       if (!faults.some((other) => other.file === fault.file && other.path === fault.path)) faults.push(fault);
     }
+    readFamilies(soundFamilies(joined.value), 'unknown:', { fault: note(faults), warn: note(warnings) });
     return { kind: 'faults', faults: inOrder(faults), warnings };
   }
   const config = build(result.data, joined, note(faults), note(warnings));
   if (config === undefined || faults.length > 0) return { kind: 'faults', faults: inOrder(faults), warnings };
   return { kind: 'config', config, warnings };
+}
+
+/** The families that the schema accepts, in a file that it refuses: their rules are judged all the same. */
+function soundFamilies(value: unknown): NonNullable<RawFile['families']> {
+  const families = (value as { families?: unknown } | null)?.families;
+  if (typeof families !== 'object' || families === null) return {};
+  const sound = Object.entries(families).map(([name, raw]) => [name, familySchema.safeParse(raw)] as const);
+  return Object.fromEntries(sound.flatMap(([name, { data }]) => (data === undefined ? [] : [[name, data]])));
 }
 
 function inOrder(faults: readonly Fault[]): Fault[] {

@@ -73,8 +73,7 @@ class Reading implements MessageMeaning {
       case 'families':
         return (raw) => this.#withFamily(raw, (family) => this.#family(family));
       case 'tags':
-        return (raw) =>
-          typeof raw === 'string' ? this.items.push({ scope: 'tag', tag: raw }) : this.giveUp('a tag is no text');
+        return (raw) => this.#tag(raw);
       case 'tables':
         return (raw) => (typeof raw === 'string' ? this.tables.push(raw) : this.giveUp('a table is no text'));
       default:
@@ -90,6 +89,12 @@ class Reading implements MessageMeaning {
 
   #family(family: Family): void {
     this.items.push({ scope: 'family', family: family.name, act: family.whenChanged });
+  }
+
+  #tag(raw: unknown): void {
+    if (typeof raw !== 'string') return this.giveUp('a tag is no text');
+    if (bytesOf(raw) > KEY_BYTES_MAX) return this.giveUp(`a tag is longer than ${KEY_BYTES_MAX} bytes`);
+    this.items.push({ scope: 'tag', tag: raw });
   }
 
   #key(raw: unknown): void {
@@ -110,7 +115,7 @@ class Reading implements MessageMeaning {
     try {
       const printed = family.key.parameters.map((name, i) => printKeyParameter(types[i] ?? 'text', params[name]));
       const key = printKey(family.key, printed);
-      if (new TextEncoder().encode(key).length <= KEY_BYTES_MAX) return key;
+      if (bytesOf(key) <= KEY_BYTES_MAX) return key;
       this.faults.push(`a key of family "${family.name}" is longer than ${KEY_BYTES_MAX} bytes`);
     } catch (error) {
       if (!(error instanceof BusError)) throw error;
@@ -118,6 +123,10 @@ class Reading implements MessageMeaning {
     }
     return undefined;
   }
+}
+
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 function isObject(raw: unknown): raw is Record<string, unknown> {

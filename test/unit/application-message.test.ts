@@ -45,6 +45,7 @@ test('what cannot be understood at all makes everything old, and is never skippe
     { families: ['nobody'] },
     { families: [7] },
     { tags: [7] },
+    { tags: ['x'.repeat(1025)] },
     { tables: [{}] },
     { keys: [7] },
   ]) {

@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import fc from 'fast-check';
+import type { ApplyBatch, NewEpoch, RegionStore } from '../../src/agent/region-store.ts';
+import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
+import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
+import { createKeyspace } from '../../src/protocol/keyspace.ts';
+import { lsn, lsnFromHex } from '../../src/protocol/lsn.ts';
+import { NOTHING_SETTLED } from '../../src/protocol/settled-mark.ts';
+import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
+
+const CELLS = 2;
+const TOKEN = 'a'.repeat(16);
+const EPOCH = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
+const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: false });
+let server: RedisServer;
+let redis: RedisConnection;
+let store: RegionStore;
+
+before(async () => {
+  server = await startRedis();
+  redis = await connectRedis(server.url, { name: 'test' });
+  store = await connectRegionStore(server.url, 'test-agent', keyspace);
+});
+
+after(async () => {
+  await store?.close();
+  redis?.disconnect();
+  await server?.stop();
+});
+
+function batch(after: number, more: Partial<ApplyBatch> = {}): ApplyBatch {
+  return {
+    after,
+    offset: after + 1,
+    sourceEpoch: EPOCH,
+    watermark: lsn(100 + after),
+    asOfMs: 0,
+    settledPrimary: NOTHING_SETTLED,
+    keys: [],
+    fences: new Map(),
+    marks: [],
+    sweeps: new Map(),
+    rules: [],
+    hasReplicas: false,
+    ...more,
+  };
+}
+
+const epoch = (name: string, after: number | null, offset: number): NewEpoch => ({
+  name,
+  after,
+  offset,
+  sourceEpoch: EPOCH,
+  watermark: lsn(1),
+  floor: lsn(0),
+  asOfMs: 0,
+});
+
+/** A cell that is taken and has begun, at offset 0. */
+async function freshCell(cell = 0): Promise<void> {
+  await redis.flushall();
+  assert.equal((await store.take(cell, '', TOKEN)).kind, 'taken');
+  assert.equal((await store.beginEpoch(cell, TOKEN, epoch('e1', null, 0))).kind, 'applied');
+}
+
+const dump = async (): Promise<unknown> => [
+  await redis.hgetall(keyspace.state(0)),
+  Object.fromEntries(Object.entries(await redis.hgetall(keyspace.record(0))).filter(([field]) => field !== 'owner')),
+];
+
+test('a batch is applied once: replaying any of it is refused and changes nothing', async () => {
+  await freshCell();
+  await redis.set('shop:user:1', 'v');
+  const first = batch(0, { keys: ['user:1'], marks: [{ field: 'f:user', offset: 1, lsn: lsn(50) }] });
+  assert.deepEqual(await store.apply(0, TOKEN, first), { kind: 'applied', unlinked: 1 });
+  assert.deepEqual(await store.apply(0, TOKEN, batch(1)), { kind: 'applied', unlinked: 0 });
+  const before = await dump();
+  await redis.set('shop:user:1', 'put back');
+  for (const again of [first, batch(1)]) assert.deepEqual(await store.apply(0, TOKEN, again), { kind: 'position' });
+  assert.deepEqual(await dump(), before);
+  assert.equal(await redis.get('shop:user:1'), 'put back');
+});
+
+test('nothing is applied by anyone but the owner, nor to a cell whose record or state is lost', async () => {
+  await freshCell();
+  assert.deepEqual(await store.apply(0, 'b'.repeat(16), batch(0)), { kind: 'owner' });
+  await redis.del(keyspace.state(0));
+  assert.deepEqual(await store.apply(0, TOKEN, batch(0)), { kind: 'lost' });
+  assert.equal(await store.read(0), null);
+  assert.deepEqual(
+    await store.beginEpoch(0, TOKEN, epoch('e2', null, 5)),
+    { kind: 'applied', unlinked: 0 },
+    'what is lost begins anew',
+  );
+  await redis.del(keyspace.record(0));
+  assert.deepEqual(await store.apply(0, TOKEN, batch(5)), { kind: 'owner' });
+});
+
+test('a cell is taken from the owner that was seen, and from no other', async () => {
+  await freshCell();
+  const seen = (await store.owners())[0] ?? '';
+  await store.beat([0], TOKEN);
+  assert.deepEqual(await store.take(0, seen, 'b'.repeat(16)), { kind: 'refused' }, 'it lived meanwhile');
+  const now = (await store.owners())[0] ?? '';
+  assert.equal((await store.take(0, now, 'b'.repeat(16))).kind, 'taken');
+  assert.deepEqual(await store.beat([0], TOKEN), [{ kind: 'owner' }]);
+  await store.release(0, TOKEN);
+  assert.notEqual((await store.owners())[0], '', 'only the owner gives a cell back');
+});
+
+test('a new epoch empties buckets and marks, resets settled marks, keeps rules, and owes a sweep', async () => {
+  await freshCell();
+  const fences = new Map([[3, entries([[60, 0xabcd]])]]);
+  const rules = [{ family: 'user', hash: 'h1', offset: 1, lsn: lsn(9) }];
+  await store.apply(
+    0,
+    TOKEN,
+    batch(0, {
+      fences,
+      rules,
+      marks: [{ field: 't:5', offset: 1, lsn: lsn(60) }],
+      settledPrimary: { timeline: 1, lsn: lsn(70) },
+    }),
+  );
+  await store.settleReplica([0], TOKEN, { timeline: 1, lsn: lsn(70) });
+  assert.deepEqual(await store.beginEpoch(0, TOKEN, { ...epoch('e2', 1, 9), floor: lsn(255) }), {
+    kind: 'applied',
+    unlinked: 0,
+  });
+  assert.deepEqual(await redis.hgetall(keyspace.state(0)), { epoch: 'e2', 'r:user': 'h1' });
+  const record = await redis.hgetall(keyspace.record(0));
+  assert.equal(record['b3'], undefined);
+  assert.deepEqual(
+    [record['floor'], record['settledPrimary'], record['settledReplica'], record['offset']],
+    ['00000000000000ff', '00000000:0000000000000000', '00000000:0000000000000000', '9'],
+  );
+  assert.deepEqual(await store.owedSweeps([0]), [new Map([['*', 'e2']])]);
+});
+
+test('marks rise by each part’s own maximum, and a changed rule marks its family', async () => {
+  await freshCell();
+  await store.apply(0, TOKEN, batch(0, { marks: [{ field: 'f:user', offset: 5, lsn: lsn(0x30) }] }));
+  await store.apply(0, TOKEN, batch(1, { marks: [{ field: 'f:user', offset: 9, lsn: lsn(0x20) }] }));
+  assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '9:0000000000000030');
+  await store.apply(0, TOKEN, batch(2, { rules: [{ family: 'user', hash: 'h', offset: 10, lsn: lsn(0x40) }] }));
+  await store.apply(0, TOKEN, batch(3, { rules: [{ family: 'user', hash: 'h', offset: 11, lsn: lsn(0x50) }] }));
+  assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '10:0000000000000040', 'an unchanged rule marks nothing');
+});
+
+test('settled marks and watermark never go back within an epoch', async () => {
+  await freshCell();
+  await store.apply(0, TOKEN, batch(0, { watermark: lsn(900), settledPrimary: { timeline: 1, lsn: lsn(800) } }));
+  await store.apply(0, TOKEN, batch(1, { watermark: lsn(500), settledPrimary: NOTHING_SETTLED }));
+  await store.settleReplica([0], TOKEN, { timeline: 1, lsn: lsn(700) });
+  await store.settleReplica([0], TOKEN, { timeline: 1, lsn: lsn(600) });
+  const stored = await store.read(0);
+  assert.deepEqual(
+    [stored?.watermark, stored?.settledPrimary.lsn, stored?.settledReplica.lsn],
+    [lsn(900), lsn(800), lsn(700)],
+  );
+});
+
+test('evictions are applied when memory is full', async () => {
+  await freshCell();
+  await redis.config('SET', 'maxmemory-policy', 'noeviction');
+  await redis.set('shop:user:1', 'v');
+  await redis.config('SET', 'maxmemory', '1');
+  await assert.rejects(redis.set('shop:user:2', 'v'), /OOM/);
+  assert.deepEqual(
+    await store.apply(0, TOKEN, batch(0, { keys: ['user:1'], fences: new Map([[1, entries([[5, 1]])]]) })),
+    { kind: 'applied', unlinked: 1 },
+  );
+  await redis.config('SET', 'maxmemory', '0');
+});
+
+test('a sweep that was raised again while it ran stays owed', async () => {
+  await freshCell();
+  await store.apply(0, TOKEN, batch(0, { sweeps: new Map([['f:user', '1']]) }));
+  await store.apply(0, TOKEN, batch(1, { sweeps: new Map([['f:user', '2']]) }));
+  await store.clearSweep(0, TOKEN, 'f:user', '1');
+  assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), '2');
+  await store.clearSweep(0, TOKEN, 'f:user', '2');
+  assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), undefined);
+});
+
+function entries(list: readonly (readonly [commitLsn: number, hash: number])[]): Uint8Array {
+  const bytes = Buffer.alloc(list.length * 12);
+  list.forEach(([commitLsn, hash], i) => {
+    bytes.writeBigUInt64BE(BigInt(commitLsn), i * 12);
+    bytes.writeUInt32BE(hash, i * 12 + 8);
+  });
+  return bytes;
+}
+
+/** Method: evict random keys of one bucket, with random settled marks, and after each batch ask the bucket for every eviction so far. */
+test('every eviction stays fenced: by its entry, by the fold, or dropped only once settled everywhere', async () => {
+  const evictions = fc.array(fc.record({ hash: fc.nat(20), settled: fc.nat(300), replica: fc.nat(300) }), {
+    maxLength: 40,
+  });
+  await fc.assert(
+    fc.asyncProperty(evictions, fc.boolean(), async (list, hasReplicas) => {
+      await freshCell();
+      const evicted = new Map<number, bigint>();
+      let [commitLsn, settled, replica] = [0, 0, 0];
+      for (const [i, one] of list.entries()) {
+        commitLsn += 5;
+        settled = Math.max(settled, Math.min(one.settled, commitLsn));
+        replica = Math.max(replica, Math.min(one.replica, commitLsn));
+        await store.settleReplica([0], TOKEN, { timeline: 1, lsn: lsn(replica) });
+        evicted.set(one.hash, BigInt(commitLsn));
+        const more = {
+          fences: new Map([[7, entries([[commitLsn, one.hash]])]]),
+          settledPrimary: { timeline: 1, lsn: lsn(settled) },
+          hasReplicas,
+        };
+        assert.equal((await store.apply(0, TOKEN, batch(i, more))).kind, 'applied');
+        const bucket = (await redis.hgetBuffer(keyspace.record(0), 'b7')) ?? Buffer.alloc(8);
+        assert.ok(bucket.length <= 8 + 8 * 12 && (bucket.length - 8) % 12 === 0);
+        const dropped = lsnFromHex((await redis.hget(keyspace.record(0), 'droppedLsn')) ?? '');
+        const bound = BigInt(hasReplicas ? Math.min(settled, replica) : settled);
+        assert.ok(dropped === 0n || dropped < bound, 'what is dropped is settled everywhere');
+        const fold = bucket.readBigUInt64BE(0);
+        for (const [hash, at] of evicted) {
+          const isListed = Array.from({ length: (bucket.length - 8) / 12 }, (_, n) => 8 + n * 12).some(
+            (p) => bucket.readUInt32BE(p + 8) === hash && bucket.readBigUInt64BE(p) >= at,
+          );
+          assert.ok(isListed || fold >= at || dropped >= at, `the eviction of ${hash} at ${at} is forgotten`);
+        }
+      }
+    }),
+    { numRuns: 40 },
+  );
+});

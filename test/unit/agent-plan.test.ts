@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Ownership, OWNER_SILENT_MS } from '../../src/agent/ownership.ts';
+import { advance, judge, placeInLog, startEpoch, type Position } from '../../src/agent/plan.ts';
+import { isUnrelated } from '../../src/agent/redis-life.ts';
+import { settledOnReplicas } from '../../src/agent/replica-watch.ts';
+import { familiesOf } from '../../src/agent/sweep.ts';
+import type { LogRecord } from '../../src/protocol/log-record.ts';
+import { lsn } from '../../src/protocol/lsn.ts';
+import { busConfig, ORG_MEMBERS, USER } from '../support/bus-config.ts';
+
+const life = { systemId: '7', timeline: 1, slotIdentity: 'a', postmasterStartedAtMs: 0 };
+const POSITION: Position = { offset: 10, sourceEpoch: { number: 3, ...life }, watermark: lsn(100) };
+
+function record(from: number, to: number, epoch = 3, sentThrough = 0): LogRecord {
+  const sourceEpoch = { number: epoch, ...life };
+  return {
+    bus: 'shop',
+    sourceEpoch,
+    from: lsn(from),
+    to: lsn(to),
+    sentThrough: lsn(sentThrough),
+    settledPrimary: lsn(0),
+    asOfMs: 0,
+    transactions: [],
+  };
+}
+
+test('what a record means for a cell, as the total table says', () => {
+  const table = [
+    [9, record(90, 95), { kind: 'skip' }],
+    [10, record(90, 95), { kind: 'skip' }],
+    [11, record(100, 120), { kind: 'apply', interval: true }],
+    [11, record(90, 95), { kind: 'apply', interval: true }],
+    [11, record(101, 120), { kind: 'gap', reason: 'interval gap' }],
+    [12, record(100, 120), { kind: 'gap', reason: 'offset gap' }],
+    [11, record(500, 520, 4), { kind: 'epoch', reason: 'source' }],
+    [11, record(500, 520, 2), { kind: 'apply', interval: false }],
+    [12, record(500, 520, 4), { kind: 'gap', reason: 'offset gap' }],
+  ] as const;
+  for (const [offset, one, verdict] of table) assert.deepEqual(judge(POSITION, offset, one), verdict);
+});
+
+test('the watermark never goes back, and a late record of a former epoch moves the offset alone', () => {
+  assert.deepEqual(advance(POSITION, 11, record(90, 95), true), { ...POSITION, offset: 11 });
+  assert.deepEqual(advance(POSITION, 11, record(100, 130), true), { ...POSITION, offset: 11, watermark: lsn(130) });
+  assert.deepEqual(advance(POSITION, 11, record(100, 999, 2), false), { ...POSITION, offset: 11 });
+});
+
+test('the floor of a new epoch covers what was sent of a transaction that is not complete', () => {
+  assert.deepEqual(startEpoch(7, record(100, 110)).floor, lsn(99));
+  assert.deepEqual(startEpoch(7, record(100, 110, 3, 105)).floor, lsn(105));
+  const { position } = startEpoch(7, record(100, 110));
+  assert.equal(judge(position, 7, record(100, 110)).kind, 'apply', 'the record in hand applies at once');
+});
+
+test('a position is within the log, before it, or beyond it', () => {
+  const bounds = { first: 5, next: 10 };
+  assert.deepEqual(
+    [3, 4, 9, 10].map((offset) => placeInLog(offset, bounds)),
+    ['before the log', 'within', 'within', 'beyond the log'],
+  );
+});
+
+/** Method: agents that look, decide, take and give back at random moments, on one shared list of owners, as the scripts let them. */
+test('agents never hold one cell together, never more than their share, and end with all cells evenly held', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 5 }),
+      fc.array(fc.nat(4), { minLength: 0, maxLength: 60 }),
+      (count, turns) => {
+        const cells = 12;
+        const owners = Array.from({ length: cells }, () => '');
+        const agents = Array.from({ length: count }, (_, i) => ({
+          token: `${i + 1}`.repeat(16),
+          held: new Set<number>(),
+          ownership: new Ownership(),
+        }));
+        let nowMs = 0;
+        let beats = 0;
+        const turn = (index: number): void => {
+          const agent = agents[index % count];
+          if (agent === undefined) return;
+          nowMs += 100;
+          for (const cell of agent.held) owners[cell] = `${agent.token}:${(beats += 1)}`;
+          const decision = agent.ownership.decide({
+            owners: [...owners],
+            token: agent.token,
+            held: agent.held,
+            barred: new Set(),
+            living: count,
+            nowMs,
+          });
+          if (decision.release !== undefined) {
+            agent.held.delete(decision.release);
+            owners[decision.release] = '';
+          }
+          for (const { cell, seen } of decision.take) {
+            if (owners[cell] !== seen) continue;
+            owners[cell] = `${agent.token}:${(beats += 1)}`;
+            agent.held.add(cell);
+          }
+          assert.ok(agent.held.size <= Math.ceil(cells / count));
+          assert.equal(
+            agents.reduce((sum, one) => sum + one.held.size, 0),
+            new Set(agents.flatMap((one) => [...one.held])).size,
+          );
+        };
+        for (const index of turns) turn(index);
+        for (let round = 0; round < 40; round++) turn(round);
+        assert.equal(
+          agents.reduce((sum, one) => sum + one.held.size, 0),
+          cells,
+        );
+      },
+    ),
+  );
+});
+
+test('a cell is free after three seconds of silence on the watcher’s own clock, and not before', () => {
+  const ownership = new Ownership();
+  const look = (owner: string, nowMs: number) =>
+    ownership.decide({ owners: [owner], token: 'b'.repeat(16), held: new Set(), barred: new Set(), living: 1, nowMs })
+      .take.length;
+  assert.equal(look('aaaa:1', 0), 0);
+  assert.equal(look('aaaa:1', OWNER_SILENT_MS - 1), 0);
+  assert.equal(look('aaaa:2', OWNER_SILENT_MS), 0);
+  assert.equal(look('aaaa:2', 2 * OWNER_SILENT_MS - 1), 0);
+  assert.equal(look('aaaa:2', 2 * OWNER_SILENT_MS), 1);
+  assert.equal(look('', 2 * OWNER_SILENT_MS), 1);
+});
+
+test('a promoted replica and a restart follow the server that was seen; an unrelated one does not', () => {
+  const seen = { runId: 'r1', replicationId: 'x', formerReplicationId: '0' };
+  assert.equal(isUnrelated(seen, seen), false);
+  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'y', formerReplicationId: 'x' }), false);
+  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'x', formerReplicationId: '0' }), false);
+  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'y', formerReplicationId: '0' }), true);
+});
+
+test('replicas settle to the slowest of them, and not at all while one is silent, promoted or on another timeline', () => {
+  const at = (replayed: number, isInRecovery = true, timeline = 1) => ({
+    replayLsn: lsn(replayed),
+    isInRecovery,
+    timeline,
+  });
+  assert.deepEqual(settledOnReplicas([at(50), at(40)], 1), { timeline: 1, lsn: lsn(40) });
+  for (const bad of [undefined, at(50, false), at(50, true, 2)])
+    assert.equal(settledOnReplicas([at(40), bad], 1), undefined);
+  assert.equal(settledOnReplicas([], 1), undefined);
+});
+
+test('a sweep covers its family, every family for a new epoch, and the labelled ones for a tag', () => {
+  const config = busConfig([USER, ORG_MEMBERS]);
+  const names = (field: string): string[] => familiesOf(field, config).map(({ name }) => name);
+  assert.deepEqual(
+    [names('f:user'), names('t:org:7'), names('*'), names('f:gone')],
+    [['user'], ['user'], ['user', 'org-members'], []],
+  );
+});
