@@ -1,2 +1,4 @@
 create table orgs (id bigint primary key, name text not null);
 create table users (id bigint primary key, org_id bigint references orgs, name text not null, email text not null);
+insert into orgs select n, 'Organisation ' || n from generate_series(1, 200) n;
+insert into users select n, 1 + n % 200, 'User ' || n, 'user' || n || '@example.com' from generate_series(1, 2000) n;

@@ -1,5 +1,6 @@
 import { chown, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BusError } from '../protocol/errors.ts';
 import type { Say } from './debian.ts';
 import { type GuardedProcess, startGuarded, untilReady } from './guarded-process.ts';
 import { freePort, temporaryFolder, unprivilegedUser } from './place.ts';
@@ -103,7 +104,7 @@ async function initialise(bin: string, data: string, settings: Readonly<Record<s
   const file = join(data, 'postgresql.conf');
   // If initdb failed, its own words stand in the error that the missing file causes.
   const given = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new Error(`initdb failed:\n${initdb.lastLines()}`, { cause });
+    throw new BusError('STACK_START_FAILED', `initdb failed:\n${initdb.lastLines()}`, { cause });
   });
   await writeFile(file, given + lines.join(''));
 }
