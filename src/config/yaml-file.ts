@@ -45,6 +45,8 @@ function readDocument(
   fault: (line: number, message: string) => void,
 ): unknown {
   const counter = new LineCounter();
+  // What is not closed is missed at the very end, after the last line that says anything.
+  const lastLine = text.trimEnd().split('\n').length;
   try {
     const document = parseDocument(guardVariables(text), {
       lineCounter: counter,
@@ -55,7 +57,7 @@ function readDocument(
     });
     // A warning is a tag that is not known: what it was to do to the value would be a guess.
     for (const { message, pos } of [...document.errors, ...document.warnings])
-      fault(counter.linePos(pos[0]).line, `this is no valid YAML: ${message}`);
+      fault(Math.min(counter.linePos(pos[0]).line, lastLine), `this is no valid YAML: ${message}`);
     new Places(document, counter, lines, fault).note(document.contents, []);
     return document.toJS() as unknown;
   } catch (error) {
