@@ -1,32 +1,15 @@
 import { keyTypeOfOid, type KeyType } from '../protocol/key-parameter.ts';
 import type { KeyTemplate } from '../protocol/key-template.ts';
-import type { BusConfig, Rule } from './bus-config.ts';
-
-/** What the check needs to know of a table. */
-export interface TableFacts {
-  readonly schema: string;
-  readonly name: string;
-  readonly kind: 'table' | 'partitioned' | 'view' | 'foreign' | 'other';
-  readonly isUnlogged: boolean;
-  readonly columns: readonly {
-    readonly name: string;
-    readonly typeOid: number;
-    readonly baseType: string;
-    readonly isDeterministic: boolean;
-  }[];
-  /** The table itself or its leaves, each with the columns of its replica identity, null for none. */
-  readonly stored: readonly {
-    readonly schema: string;
-    readonly name: string;
-    readonly identity: { readonly columns: readonly string[] | null };
-  }[];
-}
+import type { BusConfig, Family, Rule, TableName } from './bus-config.ts';
+import type { TableFacts } from './catalog-facts.ts';
+import { shapeOf } from './rules.ts';
+import { columnFault, columnType, tableFaults } from './table-check.ts';
 
 export interface CatalogFault {
   /** Where in the file the rule stands, such as `families.user.on.users`. */
   readonly path: string;
   readonly message: string;
-  /** SQL that would mend it. */
+  /** What would mend it: a statement of SQL, or a command of ours. */
   readonly repair?: string;
 }
 
@@ -37,34 +20,45 @@ export interface CatalogVerdict {
   readonly parameterTypes: ReadonlyMap<string, readonly KeyType[]>;
 }
 
+type Tables = ReadonlyMap<string, TableFacts>;
+
 /** Every table that the rules name, once. */
 export function ruleTables(config: BusConfig): Rule['table'][] {
   const rules = [...config.families.values(), ...config.tagRules].flatMap((ruled) => ruled.rules);
-  return [...new Map(rules.map(({ table }) => [`${table.schema}.${table.name}`, table])).values()];
+  return [...new Map(rules.map(({ table }) => [nameOf(table), table])).values()];
 }
 
-/** Holds the file against the database's catalog; `tables` is keyed by `schema.name`. */
-export function checkCatalog(config: BusConfig, tables: ReadonlyMap<string, TableFacts>): CatalogVerdict {
+/** Holds the file against the database's catalog; `tables` is keyed by `schema.name`, and what is not in it does not exist. */
+export function checkCatalog(config: BusConfig, tables: Tables): CatalogVerdict {
   const check = new CatalogCheck(tables);
   const parameterTypes = new Map<string, readonly KeyType[]>();
   for (const family of config.families.values()) {
     const types = check.ruled(`families.${family.name}.on`, family.key, family.rules);
     if (types !== undefined) parameterTypes.set(family.name, types);
   }
-  for (const { tag, rules } of config.tagRules) check.ruled(`tags.${tag.text}.on`, tag, rules);
+  const tagTypes = new Map<string, readonly KeyType[]>();
+  for (const { tag, rules } of config.tagRules) {
+    const types = check.ruled(`tags.${tag.text}.on`, tag, rules);
+    if (types !== undefined) tagTypes.set(shapeOf(tag), types);
+  }
+  for (const family of config.families.values()) check.labels(family, tagTypes);
   return { faults: check.faults, warnings: check.warnings, parameterTypes };
+}
+
+function nameOf({ schema, name }: TableName): string {
+  return `${schema}.${name}`;
 }
 
 class CatalogCheck {
   readonly faults: CatalogFault[] = [];
   readonly warnings: CatalogFault[] = [];
-  readonly #tables: ReadonlyMap<string, TableFacts>;
+  readonly #tables: Tables;
 
-  constructor(tables: ReadonlyMap<string, TableFacts>) {
+  constructor(tables: Tables) {
     this.#tables = tables;
   }
 
-  /** Checks the rules of one template. Returns the types of its parameters, if every rule gives the same. */
+  /** Checks the rules of one template. Returns the types of its parameters, where its rules tell. */
   ruled(path: string, template: KeyTemplate, rules: readonly Rule[]): KeyType[] | undefined {
     let types: KeyType[] | undefined;
     for (const rule of rules) {
@@ -76,7 +70,7 @@ class CatalogCheck {
         if (first === undefined || here === undefined || first === here) return;
         this.faults.push({
           path: at,
-          message: `gives {${parameter}} as ${here}, and another rule gives it as ${first}: their keys would print differently`,
+          message: `gives {${parameter}} as ${here}, and another rule gives it as ${first}: one type is expected, or their keys print differently`,
         });
       });
       types ??= found;
@@ -84,74 +78,62 @@ class CatalogCheck {
     return types;
   }
 
-  #rule(path: string, { table, columns }: Rule): KeyType[] | undefined {
-    const name = `${table.schema}.${table.name}`;
-    const facts = this.#tables.get(name);
-    if (facts === undefined) {
-      this.faults.push({ path, message: `the table ${name} does not exist in the database` });
-      return undefined;
-    }
-    if (facts.kind !== 'table' && facts.kind !== 'partitioned') {
-      this.faults.push({
-        path,
-        message: `${name} is a ${facts.kind === 'foreign' ? 'foreign table' : facts.kind}: a table is expected, whose changes are in this server’s log`,
-      });
-      return undefined;
-    }
-    if (facts.isUnlogged)
-      this.faults.push({
-        path,
-        message: `${name} is unlogged: its changes are in no log`,
-        repair: `ALTER TABLE ${name} SET LOGGED`,
-      });
-    this.#identity(path, facts, columns);
-    const types = columns.map((column) => this.#column(path, facts, column));
-    return types.every((type) => type !== undefined) ? types : undefined;
-  }
-
-  #column(path: string, facts: TableFacts, name: string): KeyType | undefined {
-    const column = facts.columns.find((one) => one.name === name);
-    if (column === undefined) {
-      const known = facts.columns.map((one) => one.name).join(', ');
-      this.faults.push({ path, message: `${facts.schema}.${facts.name} has no column "${name}"; it has ${known}` });
-      return undefined;
-    }
-    const type = keyTypeOfOid(column.typeOid);
-    if (type === undefined) {
-      this.faults.push({
-        path,
-        message: `column "${name}" is of type ${column.baseType}, which has no canonical text: text, varchar, smallint, integer, bigint, uuid, boolean or date is expected`,
-      });
-    } else if (!column.isDeterministic) {
-      this.faults.push({
-        path,
-        message: `column "${name}" has a nondeterministic collation: texts that it takes for equal would print as different keys`,
-      });
-    }
-    return type;
-  }
-
-  #identity(path: string, facts: TableFacts, columns: readonly string[]): void {
-    for (const stored of facts.stored) {
-      const name = `${stored.schema}.${stored.name}`;
-      const repair = `ALTER TABLE ${name} REPLICA IDENTITY FULL`;
-      const identity = stored.identity.columns;
-      if (identity === null) {
-        this.faults.push({
-          path,
-          message: `${name} has no replica identity: published, its UPDATE and DELETE would fail. Give it a primary key, or all columns as identity`,
-          repair,
-        });
-        continue;
-      }
-      const missing = columns.filter((column) => !identity.includes(column));
-      if (missing.length > 0) {
+  /**
+   * A label is printed from the loaded value, which is not in the catalog. But a label's column is mostly a column of the table that also
+   * makes the entry old: there its type must be the one that the tag's rule prints; and where none of those tables has it, the entry is
+   * made of other rows too, which must make it old themselves.
+   */
+  labels(family: Family, tagTypes: ReadonlyMap<string, readonly KeyType[]>): void {
+    const tables = family.rules.flatMap(({ table }) => this.#tables.get(nameOf(table)) ?? []);
+    if (tables.length === 0) return;
+    family.tags.forEach((tag, i) => {
+      const path = `families.${family.name}.tags.${i}`;
+      const columns = tag.parameters.map((name) =>
+        tables.flatMap((table) => table.columns.find((column) => column.name === name) ?? []),
+      );
+      const foreign = tag.parameters.filter((_, at) => columns[at]?.length === 0);
+      if (foreign.length > 0)
         this.warnings.push({
           path,
-          message: `the replica identity of ${name} lacks ${missing.join(', ')}: each UPDATE and DELETE makes the whole family old. \`afterwrite setup\` repairs it`,
-          repair,
+          message: `"${tag.text}" labels the entry by rows of a table that \`on\` does not name (none there has ${foreign.join(', ')}): a row that comes to belong to the entry has put no label on it yet. A rule of that table in \`on\` would make it old`,
         });
-      }
+      tag.parameters.forEach((name, at) => {
+        const wanted = tagTypes.get(shapeOf(tag))?.[at];
+        const types = (columns[at] ?? []).map((column) => keyTypeOfOid(column.typeOid));
+        const other = types.find((type) => type !== undefined && type !== wanted);
+        if (wanted === undefined || other === undefined || types.includes(wanted)) return;
+        this.warnings.push({
+          path,
+          message: `{${name}} is ${other} here, and the tag’s rule gives it as ${wanted}: a label that prints differently is never made old`,
+        });
+      });
+    });
+  }
+
+  #rule(path: string, { table, columns }: Rule): KeyType[] | undefined {
+    const name = nameOf(table);
+    const facts = this.#tables.get(name);
+    if (facts === undefined) {
+      const hint =
+        name === name.toLowerCase() ? '' : ' (names are in lower case there, unless they were made in quotes)';
+      this.faults.push({ path, message: `the table ${name} does not exist in the database${hint}` });
+      return undefined;
     }
+    const whole = [...this.#tables.values()].find((other) =>
+      (other.descendants ?? []).some((part) => nameOf(part) === name),
+    );
+    if (whole !== undefined)
+      this.faults.push({
+        path,
+        message: `${name} is a part of ${nameOf(whole)}, which another rule names: ${nameOf(whole)} is expected in both, since a change counts for one of them`,
+      });
+    const { faults, warnings } = tableFaults(facts, columns);
+    this.faults.push(...faults.map((fault) => ({ path, ...fault })));
+    this.warnings.push(...warnings.map((fault) => ({ path, ...fault })));
+    if (facts.kind !== 'table' && facts.kind !== 'partitioned') return undefined;
+    const wrong = columns.flatMap((column) => columnFault(facts, column) ?? []);
+    this.faults.push(...wrong.map((message) => ({ path, message })));
+    const types = columns.map((column) => columnType(facts, column));
+    return types.every((type) => type !== undefined) ? types : undefined;
   }
 }

@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { KeyTemplate } from '../protocol/key-template.ts';
-import type { Family, TagRule } from './bus-config.ts';
-import { durationMs, type RawFamily, type RawFile } from './file-schema.ts';
-import { listOf, type NoteFault, readRules, readTemplate } from './rules.ts';
+import { matcherOf } from '../protocol/key-template.ts';
+import type { Family } from './bus-config.ts';
+import { durationMs } from './duration.ts';
+import type { RawFamily, RawFile } from './file-schema.ts';
+import { listOf, type NoteFault, readRules, readTemplate, shapeOf } from './rules.ts';
 import type { Path } from './yaml-file.ts';
 
 const PLACEHOLDER = /\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
@@ -12,114 +13,97 @@ export interface FamilyNotes {
   readonly warn: NoteFault;
 }
 
+/** A family before the rules of its labels are known. */
+export type FamilyDraft = Omit<Family, 'ruleHash'>;
+
 /** Reads the families, each with all of its faults. */
 export function readFamilies(
   raw: NonNullable<RawFile['families']>,
-  prefix: string,
+  bus: { readonly name: string; readonly prefix: string },
   notes: FamilyNotes,
-): Map<string, Family> {
-  const families = new Map<string, Family>();
+): FamilyDraft[] {
+  const families: FamilyDraft[] = [];
   for (const [name, rawFamily] of Object.entries(raw)) {
-    const family = readFamily(name, rawFamily, prefix, notes);
+    const family = readFamily(name, rawFamily, notes);
     if (family === undefined) continue;
-    const twin = [...families.values()].find((other) => shapeOf(other.key) === shapeOf(family.key));
-    if (twin !== undefined)
-      notes.fault(
-        ['families', name, 'key'],
-        `prints the same keys as family "${twin.name}": each family needs a template of its own shape`,
-      );
-    families.set(name, family);
+    checkKey(family, families, bus, notes.fault);
+    families.push(family);
   }
   return families;
 }
 
-function readFamily(name: string, raw: RawFamily, prefix: string, { fault, warn }: FamilyNotes): Family | undefined {
+function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes): FamilyDraft | undefined {
   const path: Path = ['families', name];
-  const ttlMs = durationMs(raw.ttl);
-  if (ttlMs < 1) fault([...path, 'ttl'], 'a time to live above 0 is expected');
   if (raw.source !== undefined && raw.load === true)
-    fault([...path, 'load'], 'a family has one loader: either source or load, not both');
+    fault([...path, 'load'], 'two loaders: either source or load is expected, not both');
+  const tags = (raw.tags ?? []).flatMap((text, i) => readTemplate(text, [...path, 'tags', i], fault) ?? []);
   const key = readTemplate(raw.key, [...path, 'key'], fault);
   if (key === undefined) return undefined;
-  if (prefix === '' && key.text.startsWith('afterwrite:'))
-    fault(
-      [...path, 'key'],
-      'keys that begin with "afterwrite:" are the bus’s own: choose another beginning, or a prefix',
-    );
   const rules = readRules(raw.on ?? {}, key, [...path, 'on'], fault);
-  if (raw.on === undefined) warn(path, 'has no rule in `on`: only messages, tags and its ttl make its entries old');
   checkSource(raw.source, key, [...path, 'source'], fault);
-  const tags = (raw.tags ?? []).flatMap((text, i) => readTemplate(text, [...path, 'tags', i], fault) ?? []);
-  if (tags.length > 0 && rules.length === 0)
-    warn(
-      [...path, 'tags'],
-      'a list that is found by its rows’ tags alone misses the row that moves in: give it a rule of its own in `on`',
-    );
-  const whenChanged = raw['when-changed'] ?? 'evict';
-  if (whenChanged !== 'evict')
-    warn([...path, 'when-changed'], `"${whenChanged}" evicts in this release: nothing loads the value anew`);
-  const family = {
+  checkLabels(raw.source, tags, [...path, 'tags'], warn);
+  warnOfGaps(raw, path, warn);
+  return {
     name,
     key,
-    ttlMs,
+    ttlMs: durationMs(raw.ttl),
     rules,
     tags,
     source: raw.source,
-    reads: raw.reads ?? ('primary' as const),
-    whenChanged,
+    reads: raw.reads ?? 'primary',
+    whenChanged: raw['when-changed'] ?? 'evict',
   };
-  return { ...family, ruleHash: ruleHashOf(family, prefix) };
+}
+
+function checkKey(
+  { name, key }: FamilyDraft,
+  others: readonly FamilyDraft[],
+  bus: { readonly name: string; readonly prefix: string },
+  fault: NoteFault,
+): void {
+  const path = ['families', name, 'key'];
+  const twin = others.find((other) => shapeOf(other.key) === shapeOf(key));
+  if (twin !== undefined)
+    fault(path, `prints the same keys as family "${twin.name}": each family needs a template of its own shape`);
+  const isOurs =
+    `${bus.prefix}${key.text}`.startsWith('afterwrite:') ||
+    (bus.prefix === '' && matcherOf(key)(`afterwrite:${bus.name}:agents`));
+  if (isOurs)
+    fault(path, 'keys that begin with "afterwrite:" are the bus’s own: another beginning is expected, or a prefix');
 }
 
 function checkSource(source: string | undefined, key: KeyTemplate, path: Path, fault: NoteFault): void {
-  for (const [, placeholder] of source?.matchAll(PLACEHOLDER) ?? []) {
-    if (placeholder !== undefined && !key.parameters.includes(placeholder))
-      fault(path, `{${placeholder}} is no parameter of the key; its parameters: ${listOf(key.parameters)}`);
+  const placeholders = [...(source ?? '').matchAll(PLACEHOLDER)].map(([, name]) => name ?? '');
+  for (const name of new Set(placeholders)) {
+    if (!key.parameters.includes(name))
+      fault(path, `{${name}} is no parameter of the key; its parameters: ${listOf(key.parameters)}`);
   }
 }
 
-/** Templates with equal literals in equal places print the same keys, whatever their parameters are called. */
-function shapeOf(template: KeyTemplate): string {
-  return template.literals.join('{}');
-}
-
-/** Changes with anything that decides what is cached or what makes it old. */
-function ruleHashOf(family: Omit<Family, 'ruleHash'>, prefix: string): string {
-  const deciding = {
-    prefix,
-    key: family.key.text,
-    source: family.source ?? null,
-    reads: family.reads,
-    tags: family.tags.map((tag) => tag.text),
-    rules: family.rules
-      .map((rule) => [rule.table.schema, rule.table.name, ...rule.columns])
-      .toSorted((a, b) => a.join().localeCompare(b.join())),
-  };
-  return createHash('sha256').update(JSON.stringify(deciding)).digest('hex').slice(0, 16);
-}
-
-/** Reads the tag rules, and holds them against the families' labels. */
-export function readTagRules(
-  raw: NonNullable<RawFile['tags']>,
-  families: ReadonlyMap<string, Family>,
-  { fault, warn }: FamilyNotes,
-): TagRule[] {
-  const labels = new Set([...families.values()].flatMap((family) => family.tags.map(shapeOf)));
-  const rules = Object.entries(raw).flatMap(([text, { on }]): TagRule[] => {
-    const tag = readTemplate(text, ['tags', text], fault);
-    if (tag === undefined) return [];
-    if (!labels.has(shapeOf(tag))) warn(['tags', text], 'no family carries such a label: list it in a family’s tags');
-    return [{ tag, rules: readRules(on, tag, ['tags', text, 'on'], fault) }];
+/** A label is printed from columns of the loaded value. A query that selects `*` may have any. */
+function checkLabels(source: string | undefined, tags: readonly KeyTemplate[], path: Path, warn: NoteFault): void {
+  if (source === undefined || source.includes('*')) return;
+  tags.forEach((tag, i) => {
+    const missing = tag.parameters.filter((column) => !new RegExp(`\\b${column}\\b`, 'i').test(source));
+    if (missing.length > 0)
+      warn(
+        [...path, i],
+        `the label is printed from ${missing.join(', ')} of the loaded value, which the source does not name: select it`,
+      );
   });
-  const ruled = new Set(rules.map((rule) => shapeOf(rule.tag)));
-  for (const family of families.values()) {
-    family.tags.forEach((tag, i) => {
-      if (!ruled.has(shapeOf(tag)))
-        warn(
-          ['families', family.name, 'tags', i],
-          `nothing makes the label "${tag.text}" old but messages: a rule in tags would`,
-        );
-    });
+}
+
+/** What is allowed, but leaves values old for longer than it looks. */
+function warnOfGaps(raw: RawFamily, path: Path, warn: NoteFault): void {
+  if (Object.keys(raw.on ?? {}).length === 0) {
+    if ((raw.tags ?? []).length > 0)
+      warn(
+        [...path, 'tags'],
+        'found by its rows’ labels alone: a row that comes to belong to the entry has put no label on it yet, so nothing makes it old. A rule of its own in `on` would (looked at: whether there is any)',
+      );
+    else warn(path, 'has no rule in `on`: nothing but messages and its ttl makes it old');
   }
-  return rules;
+  const whenChanged = raw['when-changed'] ?? 'evict';
+  if (whenChanged !== 'evict')
+    warn([...path, 'when-changed'], `"${whenChanged}" evicts for now: agents of this release load nothing`);
 }

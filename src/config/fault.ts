@@ -8,6 +8,7 @@ export interface Fault {
   readonly message: string;
 }
 
+/** `file:line path: message`. */
 export function printFault({ file, line, path, message }: Fault): string {
   return `${file}${line > 0 ? `:${line}` : ''}${path === '' ? '' : ` ${path}`}: ${message}`;
 }

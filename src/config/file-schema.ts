@@ -1,121 +1,146 @@
 import { z } from 'zod';
+import { count, duration, flag, formed, name, postgresUrl, redisUrl, text } from './file-fields.ts';
+import { jsonSchemaOf } from './json-schema.ts';
 
-/** The raw file. Descriptions become the JSON Schema's and the manual's; errors say what would be right. */
-
-const UNITS_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/;
-
-export function durationMs(text: string): number {
-  const [, amount, unit] = DURATION.exec(text) ?? [];
-  return Number(amount) * UNITS_MS[(unit ?? 'ms') as keyof typeof UNITS_MS];
-}
-
-const duration = (what: string) =>
-  z
-    .string({ error: `${what} is expected, as a duration such as 5m, 250ms or 72h` })
-    .regex(DURATION, `"5m", "250ms" or "72h" would be a duration`)
-    .describe(`${what}, such as 5m, 250ms, 72h`);
-const text = (what: string) =>
-  z
-    .string({ error: `${what} is expected` })
-    .min(1, `${what} is expected, not an empty text`)
-    .describe(what);
-const url = (what: string, ...schemes: string[]) =>
-  text(what).refine(
-    (value) => schemes.some((scheme) => value.startsWith(`${scheme}://`)) && URL.canParse(value),
-    `a URL is expected that begins with ${schemes.map((s) => `${s}://`).join(' or ')}`,
-  );
-const count = (what: string, max: number) =>
-  z
-    .int({ error: `${what} is expected, a whole number from 1 to ${max}` })
-    .min(1, `a number from 1 to ${max} is expected`)
-    .max(max, `a number from 1 to ${max} is expected`)
-    .describe(what);
-const flag = (what: string) => z.boolean({ error: `true or false is expected` }).describe(what);
-
-const name = (what: string) =>
-  text(what).regex(
-    /^[a-z][a-z0-9_-]{0,40}$/,
-    `${what} is expected: lower-case letters, digits, "_" and "-", beginning with a letter, 41 at most`,
-  );
-const postgresUrl = (what: string) => url(what, 'postgres', 'postgresql');
-const redisUrl = (what: string) => url(what, 'redis', 'rediss');
+/** The raw file. Descriptions become the JSON Schema's and the manual's; a key that stands nowhere here is a fault. */
 
 const mapping = z.record(z.string(), text('the name of a key parameter'), {
-  error: 'a map is expected from a column to the key parameter that it gives, such as { id: id }',
+  error: 'a map from a column to the key parameter that it gives is expected, such as { id: id }',
+});
+const mappings = z.union([mapping, z.array(mapping).min(1)], {
+  error: 'a map from columns to key parameters is expected, such as { id: id }, or a list of such maps',
 });
 const on = z
-  .record(
-    z.string(),
-    z.union([mapping, z.array(mapping).min(1)], {
-      error: 'a map from columns to key parameters is expected, or a list of such maps',
-    }),
-    {
-      error: 'a map is expected from a table to its columns, such as { users: { id: id } }',
-    },
-  )
+  .record(z.string(), mappings, {
+    error: 'a map from a table to its columns is expected, such as { users: { id: id } }',
+  })
   .describe(
-    'Which row changes make it old: table -> { column: key parameter }. A list of such maps where a table gives the key in several ways.',
+    'Which row changes make it old: `table: { column: key parameter }`, for the old row and for the new one. A table outside the schema `public` is written `schema.table`. A list of such maps stands where one table gives the key in several ways.',
   );
 
-const source = z.strictObject(
-  {
-    url: postgresUrl('the URL of the primary'),
-    publication: text('the name of the publication').optional(),
-    slotPrefix: text('the beginning of the slot’s name')
-      .regex(/^[a-z][a-z0-9_]{0,50}$/, 'lower-case letters, digits and underscores are expected')
-      .optional(),
-    asynchronousCommits: flag(
-      'Whether the application commits with synchronous_commit off. Default true, the safe one: a crash of Postgres then makes everything old.',
-    ).optional(),
-    eventTrigger: flag(
-      'Whether `setup` installs an event trigger that reports DDL of the tables. Default false.',
-    ).optional(),
-  },
-  { error: 'the source is expected, such as { url: ${PG_URL} }' },
-);
+const source = z
+  .strictObject(
+    {
+      url: postgresUrl('the URL of the primary').describe('The URL of the primary, whose log is read.'),
+      publication: formed(
+        'the name of the publication',
+        /^[A-Za-z_][A-Za-z0-9_$]{0,62}$/,
+        'letters, digits, "_" and "$", 63 at most',
+      )
+        .describe('The publication that `setup` makes. Default `afterwrite_<bus>`.')
+        .optional(),
+      slotPrefix: formed(
+        'the beginning of the slot’s name',
+        /^[a-z][a-z0-9_]{0,53}$/,
+        'lower-case letters, digits and "_", 54 at most',
+      )
+        .describe(
+          'The replication slot is called `<slotPrefix>_<8 hex digits>`. Default `afterwrite_<bus>`, with "_" for "-".',
+        )
+        .optional(),
+      asynchronousCommits: flag(
+        'Whether the application commits with `synchronous_commit` off: a crash of Postgres may then lose commits that the bus has carried, so everything is made old. Default true, the safe one.',
+      ).optional(),
+      eventTrigger: flag(
+        'Whether `setup` installs an event trigger that reports DDL on the tables, such as DETACH PARTITION, of which the log says nothing. Takes a superuser. Default false.',
+      ).optional(),
+    },
+    { error: 'the source is expected, such as source: { url: ${PG_URL} }' },
+  )
+  .describe('The Postgres primary whose log says what has changed. One bus has one.');
+
+const sasl = z
+  .strictObject(
+    {
+      mechanism: z
+        .enum(['plain', 'scram-sha-256', 'scram-sha-512'], {
+          error: 'plain, scram-sha-256 or scram-sha-512 is expected',
+        })
+        .describe('How to log in.'),
+      username: text('a user name').describe('The user.'),
+      password: text('a password').describe('The password; shown nowhere.'),
+    },
+    { error: 'a map of mechanism, username and password is expected' },
+  )
+  .describe('How to log in to the brokers. Default: not at all.');
 
 const kafka = z
-  .strictObject({
-    brokers: z
-      .array(text('a broker as host:port').regex(/^[^\s:]+:\d+$/, 'host:port is expected'), {
-        error: 'a list of brokers is expected, such as [kafka:9092]',
-      })
-      .min(1, 'one broker at least is expected'),
-    topic: text('the name of the topic')
-      .regex(/^[A-Za-z0-9._-]{1,200}$/, 'letters, digits, ".", "_" and "-" are expected')
-      .optional(),
-    partitions: count('Partitions of the topic. Default 12. Fixed for the bus’s life.', 1024).optional(),
-    replicationFactor: count(
-      'Copies of each partition. Default 3, or the number of brokers named if that is less.',
-      9,
-    ).optional(),
-    retention: duration('How long records are kept. Default 72h').optional(),
-    ssl: flag('Whether to connect by TLS. Default false.').optional(),
-    sasl: z
-      .strictObject({
-        mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512'], {
-          error: 'plain, scram-sha-256 or scram-sha-512 is expected',
-        }),
-        username: text('a user name'),
-        password: text('a password'),
-      })
-      .optional(),
-  })
+  .strictObject(
+    {
+      brokers: z
+        .array(
+          formed('a broker', /^(?:[^\s:/@[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/, 'host:port, such as kafka:9092'),
+          {
+            error: 'a list of brokers is expected, such as [kafka:9092]',
+          },
+        )
+        .min(1, 'one broker at least is expected, such as [kafka:9092]')
+        .describe('The brokers that are asked first, each as `host:port`.'),
+      topic: formed(
+        'the name of the topic',
+        /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,200}$/,
+        'letters, digits, ".", "_" and "-", 200 at most',
+      )
+        .describe('The topic that `setup` makes. Default `afterwrite.<bus>`.')
+        .optional(),
+      partitions: count('the number of partitions', 1024)
+        .describe(
+          'Partitions of the topic. Fixed for the bus’s life. Default 12; 48 suit a region that is a Redis Cluster.',
+        )
+        .optional(),
+      replicationFactor: count('the number of copies', 9)
+        .describe('Copies of each partition. Default 3, or the number of brokers in the list if that is less.')
+        .optional(),
+      retention: duration('how long records are kept')
+        .describe('How long records are kept: a region that was away for longer begins anew. Default `72h`.')
+        .optional(),
+      ssl: flag('Whether to connect by TLS. Default false.').optional(),
+      sasl: sasl.optional(),
+    },
+    { error: 'the brokers are expected, such as kafka: { brokers: [kafka:9092] }' },
+  )
   .describe('The log in Kafka.');
 
 const redisStreams = z
-  .strictObject({
-    url: redisUrl('the URL of the Redis that keeps the log; not a cache'),
-    partitions: count('Streams of the log. Default 12. Fixed for the bus’s life.', 1024).optional(),
-    recordsMax: count('Records a stream holds at most. Default 1,000,000.', 100_000_000).optional(),
-  })
-  .describe('The log in Redis Streams.');
+  .strictObject(
+    {
+      url: redisUrl('the URL of the log’s Redis').describe(
+        'The Redis that keeps the log: not a cache, with `appendonly yes` and `appendfsync always`.',
+      ),
+      partitions: count('the number of streams', 1024)
+        .describe('Streams of the log. Fixed for the bus’s life. Default 12.')
+        .optional(),
+      recordsMax: count('the number of records', 100_000_000)
+        .describe('Records that a stream holds at most, whatever the regions have read. Default 1,000,000.')
+        .optional(),
+    },
+    { error: 'the log’s Redis is expected, such as redisStreams: { url: ${REDIS_LOG} }' },
+  )
+  .describe('The log in Redis Streams, for one machine or a small bus.');
+
+const log = z
+  .strictObject(
+    { kafka: kafka.optional(), redisStreams: redisStreams.optional() },
+    { error: 'a log is expected: { kafka: … } or { redisStreams: … }' },
+  )
+  .refine(
+    (log) => (log.kafka === undefined) !== (log.redisStreams === undefined),
+    'exactly one of kafka and redisStreams is expected',
+  )
+  .meta({
+    description: 'What carries the invalidations to the regions: exactly one of the two.',
+    oneOf: [{ required: ['kafka'] }, { required: ['redisStreams'] }],
+  });
 
 const region = z.strictObject(
   {
-    redis: redisUrl('the URL of the region’s Redis'),
-    replicas: z.array(postgresUrl('the URL of a read replica')).describe('Read replicas of the region.').optional(),
+    redis: redisUrl('the URL of the region’s Redis').describe('The region’s Redis: where its cached values are.'),
+    replicas: z
+      .array(postgresUrl('the URL of a read replica'), {
+        error: 'a list of the read replicas’ URLs is expected, such as ["${PG_EU}"]',
+      })
+      .describe('The Postgres read replicas that the region’s readers load from. Default: none.')
+      .optional(),
   },
   { error: 'a region is expected, such as { redis: ${REDIS_EU} }' },
 );
@@ -123,63 +148,94 @@ const region = z.strictObject(
 /** One family, to judge those that are right beside others that are not. */
 export const familySchema = z.strictObject(
   {
-    key: text('the key template, such as user:{id}'),
-    ttl: duration('how long a value lives at most'),
-    source: text('the loader: a query with key parameters in braces').optional(),
+    key: text('the key template, such as user:{id}').describe(
+      'The key template, such as `user:{id}`. Every parameter is supplied by each rule in `on`.',
+    ),
+    ttl: duration('a time to live').describe(
+      'How long a value lives at most. Every family has one: the last line of defence.',
+    ),
+    source: text('the loader’s query')
+      .describe(
+        'The loader: a query of the source, with key parameters in braces: `select name from users where id = {id}`.',
+      )
+      .optional(),
     load: z
-      .literal(true, { error: 'true is expected, or nothing' })
-      .describe('The application brings the loader.')
+      .literal(true, { error: 'true is expected, or no load at all' })
+      .describe(
+        'The loader is the application’s own. A family has `source` or `load` or, where only plain readers use it, neither.',
+      )
       .optional(),
     on: on.optional(),
     reads: z
       .enum(['primary', 'replica'], { error: 'primary or replica is expected' })
-      .describe('Where the loader reads. Default primary.')
+      .describe('Where the loader reads. Default `primary`.')
       .optional(),
-    tags: z.array(text('a label, such as org:{org_id}')).describe('Labels, printed from the loaded value.').optional(),
+    tags: z
+      .array(text('a label, such as org:{org_id}'), { error: 'a list of labels is expected, such as ["org:{org_id}"]' })
+      .describe('Labels of an entry, printed from columns of the loaded value, such as `org:{org_id}`.')
+      .optional(),
     'when-changed': z
       .enum(['evict', 'refresh', 'expire'], { error: 'evict, refresh or expire is expected' })
-      .describe('What a change does. Default evict.')
+      .describe(
+        'What a change does to the value: `evict` drops it, `refresh` loads it anew, `expire` keeps it for a named time while one reader reloads. Default `evict`. Agents of this release evict in all three.',
+      )
       .optional(),
   },
-  { error: 'a family is expected, with key, ttl and on' },
+  { error: 'a family is expected, such as { key: "user:{id}", ttl: 5m, on: { users: { id: id } } }' },
 );
 
-export const fileSchema = z.strictObject({
-  bus: name('the name of the bus').optional(),
-  prefix: text('what stands before every value key')
-    .regex(/^[A-Za-z0-9._:-]{0,60}$/, 'letters, digits, ".", "_", ":" and "-" are expected')
-    .or(z.literal(''))
-    .describe('Stands before every value key. Default `<bus>:`.')
-    .optional(),
-  source: source.optional(),
-  log: z
-    .strictObject(
-      { kafka: kafka.optional(), redisStreams: redisStreams.optional() },
-      { error: 'a log is expected: { kafka: … } or { redisStreams: … }' },
+export const fileSchema = z
+  .strictObject({
+    bus: name('the name of the bus')
+      .describe('The name of the bus. It stands in names of its slot, topic and Redis keys.')
+      .optional(),
+    prefix: formed(
+      'what stands before every value key',
+      /^[A-Za-z0-9._:-]{0,60}$/,
+      'letters, digits, ".", "_", ":" and "-", 60 at most',
     )
-    .refine(
-      (log) => (log.kafka === undefined) !== (log.redisStreams === undefined),
-      'exactly one of kafka and redisStreams is expected',
-    )
-    .optional(),
-  regions: z.record(name('the name of a region'), region, { error: 'the regions are expected, by name' }).optional(),
-  families: z
-    .record(name('the name of a family'), familySchema, { error: 'the families are expected, by name' })
-    .optional(),
-  tags: z
-    .record(z.string(), z.strictObject({ on }, { error: 'a rule is expected, such as { on: { orgs: { id: id } } }' }))
-    .describe('What makes all entries with a label old.')
-    .optional(),
-  observe: flag('True: evict and refuse nothing, count what would have been. Default false.').optional(),
-  limits: z
-    .strictObject({
-      keysPerTransactionMax: count(
-        'Keys of one family in one transaction, beyond which it invalidates the family. Default 10,000.',
-        10_000_000,
-      ).optional(),
-    })
-    .optional(),
-});
+      .describe('Stands before every value key, so that two services on one Redis do not collide. Default `<bus>:`.')
+      .optional(),
+    source: source.optional(),
+    log: log.optional(),
+    regions: z
+      .record(name('the name of a region'), region, {
+        error: 'a map of the regions is expected, such as { eu: { redis: ${REDIS_EU} } }',
+      })
+      .describe('The regions by name: each has one Redis and the readers near it.')
+      .optional(),
+    families: z
+      .record(name('the name of a family'), family, {
+        error: 'a map of the families is expected: what is cached, and what makes it old',
+      })
+      .describe('The families by name: what is cached, for how long, and what makes it old.')
+      .optional(),
+    tags: z
+      .record(
+        z.string(),
+        z.strictObject({ on }, { error: 'a rule is expected, such as { on: { orgs: { id: id } } }' }),
+        { error: 'a map of tag rules is expected, such as { "org:{id}": { on: { orgs: { id: id } } } }' },
+      )
+      .describe('Tag rules by tag template, such as `org:{id}`: what makes all entries with the label old.')
+      .optional(),
+    observe: flag(
+      'True for the first days of a live cache: agents evict nothing and count what they would have. Default false.',
+    ).optional(),
+    limits: z
+      .strictObject(
+        {
+          keysPerTransactionMax: count('the number of keys', 10_000_000)
+            .describe(
+              'Keys of one family in one transaction; beyond, the transaction makes the whole family old. Default 10,000.',
+            )
+            .optional(),
+        },
+        { error: 'a map of limits is expected, such as { keysPerTransactionMax: 10000 }' },
+      )
+      .describe('Limits of the relay.')
+      .optional(),
+  })
+  .describe('What is cached, and what makes it old.');
 
 export type RawFile = z.infer<typeof fileSchema>;
 export type RawFamily = z.infer<typeof familySchema>;
@@ -187,11 +243,5 @@ export type RawRules = z.infer<typeof on>;
 
 /** The JSON Schema of the file, for editors, which see it before the environment is put in: a text may be a variable everywhere. */
 export function fileJsonSchema(): Record<string, unknown> {
-  const json = z.toJSONSchema(fileSchema, {
-    io: 'input',
-    override: ({ jsonSchema }) => {
-      if (typeof jsonSchema.pattern === 'string') jsonSchema.pattern = `\\$\\{|${jsonSchema.pattern}`;
-    },
-  });
-  return { title: 'afterwrite.yaml', ...json };
+  return jsonSchemaOf(fileSchema, 'afterwrite.yaml');
 }

@@ -1,10 +1,13 @@
 import type { BusConfig, KafkaLogConfig, RedisStreamsLogConfig } from './bus-config.ts';
-import { readFamilies, readTagRules } from './families.ts';
+import { durationMs } from './duration.ts';
+import { type FamilyNotes, readFamilies } from './families.ts';
 import type { Fault } from './fault.ts';
-import { durationMs, familySchema, fileSchema, type RawFile } from './file-schema.ts';
-import { joinFiles, type Joined } from './join-files.ts';
-import { parseYamlFile, type Path } from './yaml-file.ts';
-import { schemaFaults } from './schema-faults.ts';
+import { fileSchema, type RawFile } from './file-schema.ts';
+import { joinFiles } from './join-files.ts';
+import { ruleHashOf } from './rule-hash.ts';
+import { readSections } from './sections.ts';
+import { readTagRules } from './tag-rules.ts';
+import { type Environment, parseYamlFile, type Path } from './yaml-file.ts';
 
 export interface GivenFile {
   readonly name: string;
@@ -24,73 +27,63 @@ const DEFAULTS = {
 };
 
 /** Reads the user's file, or several that are joined. All faults at once; warnings beside. Pure: files and environment are given. */
-export function parseConfig(
-  files: readonly GivenFile[],
-  env: Readonly<Record<string, string | undefined>>,
-): ConfigResult {
+export function parseConfig(files: readonly GivenFile[], env: Environment): ConfigResult {
   const parsed = files.map((file) => parseYamlFile(file.name, file.text, env));
-  const faults: Fault[] = parsed.flatMap((file) => file.faults);
+  const joined = joinFiles(parsed.filter((file) => file.value !== undefined));
+  const faults: Fault[] = [...parsed.flatMap((file) => file.faults), ...joined.faults];
   const warnings: Fault[] = [];
-  // What is no YAML says nothing, and without it the rest cannot be judged.
-  if (parsed.some((file) => file.value === undefined)) return { kind: 'faults', faults: inOrder(faults), warnings };
-  const joined = joinFiles(parsed);
-  faults.push(...joined.faults);
-  const note =
+  const noteIn =
     (list: Fault[]) =>
     (path: Path, message: string): void =>
       void list.push({ ...joined.placeOf(path), path: path.join('.'), message });
-  const result = fileSchema.safeParse(joined.value);
-  if (!result.success) {
-    // One fault a place: a missing variable leaves an empty text, of which the schema would complain again.
-    for (const fault of schemaFaults(result.error, fileSchema, joined)) {
-      if (!faults.some((other) => other.file === fault.file && other.path === fault.path)) faults.push(fault);
-    }
-    readFamilies(soundFamilies(joined.value), 'unknown:', { fault: note(faults), warn: note(warnings) });
-    return { kind: 'faults', faults: inOrder(faults), warnings };
+  const sections = readSections(fileSchema, joined);
+  // One fault a place: a missing variable leaves an empty text, of which the schema would complain again.
+  for (const fault of sections.faults)
+    if (!faults.some((other) => other.file === fault.file && other.path === fault.path)) faults.push(fault);
+  const isWhole = sections.faults.length === 0 && parsed.every((file) => file.value !== undefined);
+  const note = noteIn(faults);
+  // Of a file of which a part could not be read, nothing is said to be missing.
+  if (parsed.every((file) => file.value !== undefined)) checkPresence(joined.value, note);
+  const config = build(sections.raw, { fault: note, warn: isWhole ? noteIn(warnings) : () => undefined });
+  const place = new Map(files.map((file, i) => [file.name, i]));
+  const inOrder = (list: readonly Fault[]): Fault[] =>
+    list.toSorted((a, b) => (place.get(a.file) ?? 0) - (place.get(b.file) ?? 0) || a.line - b.line);
+  if (config === undefined || faults.length > 0)
+    return { kind: 'faults', faults: inOrder(faults), warnings: inOrder(warnings) };
+  return { kind: 'config', config, warnings: inOrder(warnings) };
+}
+
+const EXPECTED: Readonly<Record<string, string>> = {
+  bus: 'the name of the bus is expected, such as bus: shop',
+  source: 'the source is expected, such as source: { url: ${PG_URL} }',
+  log: 'the log is expected, such as log: { kafka: { brokers: [kafka:9092] } }',
+  regions: 'one region at least is expected, such as regions: { eu: { redis: ${REDIS_EU} } }',
+  families: 'one family at least is expected: what is cached, and what makes it old',
+};
+
+function checkPresence(value: Readonly<Record<string, unknown>>, fault: FamilyNotes['fault']): void {
+  for (const [section, expected] of Object.entries(EXPECTED)) {
+    const given = value[section];
+    const isEmpty = typeof given === 'object' && given !== null && Object.keys(given).length === 0;
+    if (given === undefined || (isEmpty && (section === 'regions' || section === 'families')))
+      fault([section], expected);
   }
-  const config = build(result.data, joined, note(faults), note(warnings));
-  if (config === undefined || faults.length > 0) return { kind: 'faults', faults: inOrder(faults), warnings };
-  return { kind: 'config', config, warnings };
 }
 
-/** The families that the schema accepts, in a file that it refuses: their rules are judged all the same. */
-function soundFamilies(value: unknown): NonNullable<RawFile['families']> {
-  const families = (value as { families?: unknown } | null)?.families;
-  if (typeof families !== 'object' || families === null) return {};
-  const sound = Object.entries(families).map(([name, raw]) => [name, familySchema.safeParse(raw)] as const);
-  return Object.fromEntries(sound.flatMap(([name, { data }]) => (data === undefined ? [] : [[name, data]])));
-}
-
-function inOrder(faults: readonly Fault[]): Fault[] {
-  return faults.toSorted((a, b) => a.file.localeCompare(b.file) || a.line - b.line);
-}
-
-function build(
-  raw: RawFile,
-  joined: Joined,
-  fault: (path: Path, message: string) => void,
-  warn: (path: Path, message: string) => void,
-): BusConfig | undefined {
+function build(raw: RawFile, notes: FamilyNotes): BusConfig | undefined {
   const { bus, source, log, regions } = raw;
-  if (bus === undefined) fault(['bus'], 'the name of the bus is expected, such as bus: shop');
-  if (source === undefined) fault(['source'], 'the source is expected, such as source: { url: ${PG_URL} }');
-  if (log === undefined) fault(['log'], 'the log is expected, such as log: { kafka: { brokers: [kafka:9092] } }');
-  if (regions === undefined || Object.keys(regions).length === 0)
-    fault(['regions'], 'one region at least is expected, such as regions: { eu: { redis: ${REDIS_EU} } }');
-  const prefix = raw.prefix ?? `${bus ?? ''}:`;
-  const families = readFamilies(raw.families ?? {}, prefix, { fault, warn });
-  if (families.size === 0 && Object.keys(raw.families ?? {}).length === 0)
-    fault(['families'], 'one family at least is expected: what is cached, and what makes it old');
-  const tagRules = readTagRules(raw.tags ?? {}, families, { fault, warn });
+  const prefix = raw.prefix ?? `${bus ?? 'bus'}:`;
+  const drafts = readFamilies(raw.families ?? {}, { name: bus ?? '', prefix }, notes);
+  const tagRules = readTagRules(raw.tags ?? {}, drafts, notes);
   if (bus === undefined || source === undefined || log === undefined || regions === undefined) return undefined;
-  const slotName = bus.replaceAll('-', '_');
+  const slotPrefix = `afterwrite_${bus.replaceAll('-', '_')}`;
   return {
     bus,
     prefix,
     source: {
       url: source.url,
-      publication: source.publication ?? `afterwrite_${slotName}`,
-      slotPrefix: source.slotPrefix ?? `afterwrite_${slotName}`,
+      publication: source.publication ?? slotPrefix,
+      slotPrefix: source.slotPrefix ?? slotPrefix,
       asynchronousCommits: source.asynchronousCommits ?? true,
       eventTrigger: source.eventTrigger ?? false,
     },
@@ -101,7 +94,7 @@ function build(
         { name, redis: region.redis, replicas: region.replicas ?? [] },
       ]),
     ),
-    families,
+    families: new Map(drafts.map((draft) => [draft.name, { ...draft, ruleHash: ruleHashOf(draft, tagRules, prefix) }])),
     tagRules,
     observe: raw.observe ?? false,
     keysPerTransactionMax: raw.limits?.keysPerTransactionMax ?? DEFAULTS.keysPerTransactionMax,

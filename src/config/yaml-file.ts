@@ -1,85 +1,141 @@
-import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, isSeq, parseDocument } from 'yaml';
 import type { Fault } from './fault.ts';
+import { guardVariables, replaceVariables, unguard } from './variables.ts';
 
 export type Path = readonly (string | number)[];
 
 /** A parsed file, with the place of everything in it. */
 export interface YamlFile {
   readonly name: string;
+  /** Undefined where the file is no YAML. */
   readonly value: unknown;
   /** The line of a path, or of the nearest thing that contains it. */
   readonly lineOf: (path: Path) => number;
   readonly faults: readonly Fault[];
 }
 
-const VARIABLE = /\$\$\{|\$\{([^}]*)\}/g;
-const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Parses YAML and puts the environment into its values: `${NAME}`; `$${` stands for itself. Names every missing variable. */
-export function parseYamlFile(name: string, text: string, env: Readonly<Record<string, string | undefined>>): YamlFile {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, prettyErrors: false });
-  const faults: Fault[] = document.errors.map((error) => ({
-    file: name,
-    line: lines.linePos(error.pos[0]).line,
-    path: '',
-    message: `this is no valid YAML: ${error.message}`,
-  }));
-  const lineByPath = new Map<string, number>();
-  if (faults.length === 0) noteLines(document.contents, [], lines, lineByPath);
+/** Parses YAML and puts the environment into its values: `${NAME}`; `$${` stands for `${` itself. Names every missing variable. */
+export function parseYamlFile(name: string, text: string, env: Environment): YamlFile {
+  const lines = new Map<string, number>();
+  const faults: Fault[] = [];
   const lineOf = (path: Path): number => {
     for (let length = path.length; length > 0; length--) {
-      const line = lineByPath.get(keyOf(path.slice(0, length)));
+      const line = lines.get(keyOf(path.slice(0, length)));
       if (line !== undefined) return line;
     }
     return 1;
   };
-  const missing = (path: Path, message: string): void =>
+  const note = (path: Path, message: string): void =>
     void faults.push({ file: name, line: lineOf(path), path: path.join('.'), message });
-  const value = faults.length === 0 ? interpolate(document.toJS() as unknown, [], env, missing) : undefined;
-  return { name, value, lineOf, faults };
+  const noteAt = (line: number, message: string): void => {
+    // One mistake makes the parser complain several times of a line: the first says it best.
+    if (!faults.some((fault) => fault.line === line))
+      faults.push({ file: name, line, path: '', message: unguard(message) });
+  };
+  const raw = readDocument(text, lines, noteAt);
+  if (faults.length > 0) return { name, value: undefined, lineOf, faults };
+  return { name, value: interpolate(raw, [], { env, note, within: new Set() }), lineOf, faults };
+}
+
+function readDocument(
+  text: string,
+  lines: Map<string, number>,
+  fault: (line: number, message: string) => void,
+): unknown {
+  const counter = new LineCounter();
+  // What is not closed is missed at the very end, after the last line that says anything.
+  const lastLine = text.trimEnd().split('\n').length;
+  try {
+    const document = parseDocument(guardVariables(text), {
+      lineCounter: counter,
+      prettyErrors: false,
+      uniqueKeys: true,
+      stringKeys: true,
+      merge: true,
+    });
+    // A warning is a tag that is not known: what it was to do to the value would be a guess.
+    for (const { message, pos } of [...document.errors, ...document.warnings])
+      fault(Math.min(counter.linePos(pos[0]).line, lastLine), `this is no valid YAML: ${message}`);
+    new Places(document, counter, lines, fault).note(document.contents, []);
+    return document.toJS() as unknown;
+  } catch (error) {
+    fault(1, `this is no YAML that can be read: ${(error as Error).message}`);
+    return undefined;
+  }
 }
 
 function keyOf(path: Path): string {
   return JSON.stringify(path);
 }
 
-function noteLines(node: Node | null, path: Path, lines: LineCounter, into: Map<string, number>): void {
-  if (isMap(node)) {
-    for (const { key, value } of node.items) {
-      if (!isScalar(key)) continue;
-      const at = [...path, String(key.value)];
-      into.set(keyOf(at), lines.linePos(key.range?.[0] ?? 0).line);
-      noteLines(value as Node | null, at, lines, into);
-    }
-  } else if (isSeq(node)) {
-    node.items.forEach((item, index) => {
-      const at = [...path, index];
-      into.set(keyOf(at), lines.linePos((item as Node).range?.[0] ?? 0).line);
-      noteLines(item as Node, at, lines, into);
-    });
+/** Notes the line of every key and item. */
+class Places {
+  readonly #document: Document;
+  readonly #counter: LineCounter;
+  readonly #lines: Map<string, number>;
+  readonly #fault: (line: number, message: string) => void;
+
+  constructor(
+    document: Document,
+    counter: LineCounter,
+    lines: Map<string, number>,
+    fault: (line: number, message: string) => void,
+  ) {
+    this.#document = document;
+    this.#counter = counter;
+    this.#lines = lines;
+    this.#fault = fault;
+  }
+
+  note(node: unknown, path: Path): void {
+    if (isAlias(node) && node.resolve(this.#document) === undefined)
+      this.#fault(
+        this.#lineOf(node),
+        `"*${node.source}" stands for nothing: an anchor "&${node.source}" before it is expected`,
+      );
+    if (isMap(node)) {
+      for (const { key, value } of node.items) {
+        if (!isScalar(key)) continue;
+        const name = unguard(String(key.value));
+        // An object of JavaScript cannot keep such a key: the section would be lost without a word.
+        if (name === '__proto__') this.#fault(this.#lineOf(key), '"__proto__" can be no name here');
+        this.#enter(key, value, [...path, name]);
+      }
+    } else if (isSeq(node)) node.items.forEach((item, index) => this.#enter(item, item, [...path, index]));
+  }
+
+  #enter(place: unknown, value: unknown, path: Path): void {
+    this.#lines.set(keyOf(path), this.#lineOf(place));
+    this.note(value, path);
+  }
+
+  #lineOf(node: unknown): number {
+    return this.#counter.linePos((node as Node | null)?.range?.[0] ?? 0).line;
   }
 }
 
-function interpolate(
-  value: unknown,
-  path: Path,
-  env: Readonly<Record<string, string | undefined>>,
-  missing: (path: Path, message: string) => void,
-): unknown {
-  if (Array.isArray(value)) return value.map((item, index) => interpolate(item, [...path, index], env, missing));
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(
-      Object.entries(value).map(([key, item]) => [key, interpolate(item, [...path, key], env, missing)]),
-    );
+interface Interpolation {
+  readonly env: Environment;
+  readonly note: (path: Path, message: string) => void;
+  /** What contains the value that is looked at. */
+  readonly within: Set<unknown>;
+}
+
+function interpolate(value: unknown, path: Path, parts: Interpolation): unknown {
+  if (typeof value === 'string') return replaceVariables(value, parts.env, (message) => parts.note(path, message));
+  if (typeof value !== 'object' || value === null) return value;
+  if (parts.within.has(value)) {
+    parts.note(path, 'this alias stands inside of its own anchor');
+    return null;
   }
-  if (typeof value !== 'string') return value;
-  return value.replace(VARIABLE, (whole, variable: string | undefined) => {
-    if (variable === undefined) return '${';
-    if (!VARIABLE_NAME.test(variable))
-      missing(path, `"${whole}" names no environment variable: letters, digits and underscores are expected`);
-    else if (env[variable] === undefined || env[variable] === '')
-      missing(path, `the environment variable ${variable} is not set`);
-    return env[variable] ?? '';
-  });
+  parts.within.add(value);
+  const result = Array.isArray(value)
+    ? value.map((item, index) => interpolate(item, [...path, index], parts))
+    : Object.fromEntries(
+        Object.entries(value).map(([key, item]) => [unguard(key), interpolate(item, [...path, unguard(key)], parts)]),
+      );
+  parts.within.delete(value);
+  return result;
 }

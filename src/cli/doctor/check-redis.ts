@@ -1,9 +1,9 @@
 import { fail, type Finding, ok, warn } from './finding.ts';
 
-export interface RedisFacts {
+export interface CacheFacts {
   /** As INFO says, such as 7.2.4. */
   readonly version: string;
-  readonly runId: string;
+  readonly role: 'master' | 'slave' | 'unknown';
   /** 0 is without a limit. */
   readonly maxmemoryBytes: number;
   readonly maxmemoryPolicy: string;
@@ -13,94 +13,84 @@ export interface RedisFacts {
   readonly withoutTtl: number;
 }
 
+/** The first whose scripts may run when memory is full. */
+const MAJOR_MIN = 7;
+const MIB = 1 << 20;
+
 /** A region's cache: it must be able to forget values, and must not forget the bus's records. */
-export function checkCache(region: string, facts: RedisFacts): Finding[] {
+export function checkCache(region: string, facts: CacheFacts): Finding[] {
   const subject = `redis of ${region}`;
-  const findings: Finding[] = [];
-  const major = Number(facts.version.split('.')[0]);
-  findings.push(
-    major >= 7
-      ? ok(subject, `version ${facts.version}`)
-      : fail(
-          subject,
-          `version ${facts.version}: 7 or newer is needed, for scripts that work when memory is full`,
-          'upgrade the server',
-        ),
+  return [
+    checkVersion(subject, facts.version),
+    ...checkRole(subject, facts),
+    checkLimit(subject, facts.maxmemoryBytes),
+    checkPolicy(subject, facts.maxmemoryPolicy),
+    ...checkTtls(subject, facts),
+  ];
+}
+
+function checkVersion(subject: string, version: string): Finding {
+  if (Number(version.split('.')[0]) >= MAJOR_MIN) return ok(subject, `version ${version}`);
+  return fail(
+    subject,
+    `version ${version}: ${MAJOR_MIN} or newer is needed, for scripts that work when memory is full`,
+    'upgrade the server',
   );
-  if (facts.isCluster)
+}
+
+function checkRole(subject: string, { isCluster, role }: CacheFacts): Finding[] {
+  const findings: Finding[] = [];
+  if (isCluster)
     findings.push(
       fail(subject, 'is a Redis Cluster, which this release does not serve', 'use one Redis, or Redis with Sentinel'),
     );
-  if (facts.maxmemoryBytes === 0) {
+  if (role === 'slave')
     findings.push(
-      fail(
-        subject,
-        'maxmemory is not set: a cache without a limit takes the machine with it',
-        'CONFIG SET maxmemory 1gb',
-      ),
-    );
-  }
-  findings.push(checkPolicy(subject, facts.maxmemoryPolicy));
-  if (facts.withoutTtl > 0)
-    findings.push(
-      warn(
-        subject,
-        `${facts.withoutTtl} of ${facts.sampled} values looked at have no TTL: nothing but an eviction ends them`,
-        'SET … EX seconds, by whoever writes them',
-      ),
+      fail(subject, 'is a replica of another Redis: nothing can be evicted on it', 'ROLE; -- names its master'),
     );
   return findings;
 }
 
+function checkLimit(subject: string, maxmemoryBytes: number): Finding {
+  if (maxmemoryBytes > 0) return ok(subject, `maxmemory is ${Math.round(maxmemoryBytes / MIB)} MiB`);
+  return fail(
+    subject,
+    'maxmemory is not set: a cache without a limit takes the machine with it',
+    'CONFIG SET maxmemory 1gb',
+  );
+}
+
 function checkPolicy(subject: string, policy: string): Finding {
-  if (policy === 'noeviction')
-    return fail(
-      subject,
-      'maxmemory-policy is noeviction: a full cache refuses every write',
-      'CONFIG SET maxmemory-policy volatile-lru',
-    );
-  if (policy.startsWith('allkeys-')) {
+  const repair = 'CONFIG SET maxmemory-policy volatile-lru';
+  if (policy.startsWith('volatile-'))
+    return ok(subject, `maxmemory-policy is ${policy}: values have TTLs, the bus's records have none`);
+  if (policy.startsWith('allkeys-'))
     return warn(
       subject,
       `maxmemory-policy is ${policy}: it may drop the bus's own records, and then the cell begins anew`,
-      'CONFIG SET maxmemory-policy volatile-lru',
+      repair,
     );
-  }
-  return ok(subject, `maxmemory-policy is ${policy}: values have TTLs, the bus's records have none`);
+  if (policy === 'noeviction')
+    return fail(subject, 'maxmemory-policy is noeviction: a full cache refuses every write', repair);
+  return warn(subject, `maxmemory-policy is "${policy}", which is not known here`, repair);
 }
 
-/** One server that serves two regions would be evicted twice and know two positions. */
+function checkTtls(subject: string, { sampled, withoutTtl }: CacheFacts): Finding[] {
+  if (sampled === 0) return [];
+  if (withoutTtl === 0) return [ok(subject, `each of ${sampled} values looked at has a TTL`)];
+  return [
+    warn(
+      subject,
+      `${withoutTtl} of ${sampled} values looked at have no TTL: nothing but an eviction ends them`,
+      'SET … EX seconds, by whoever writes them',
+    ),
+  ];
+}
+
+/** One server that serves two regions would be evicted twice and know two positions; one that is cache and log would evict the log. */
 export function checkDistinct(servers: readonly { readonly name: string; readonly runId: string }[]): Finding[] {
   return servers.flatMap(({ name, runId }, i) => {
-    const first = servers.slice(0, i).find((other) => other.runId === runId);
+    const first = servers.slice(0, i).find((other) => other.runId === runId && runId !== '');
     return first === undefined ? [] : [fail(name, `is the same server as ${first.name}`, 'give each its own Redis')];
   });
-}
-
-export interface LogRedisFacts {
-  readonly appendonly: boolean;
-  readonly appendfsync: string;
-  readonly maxmemoryPolicy: string;
-}
-
-/** The Redis of the log: the reverse of a cache. It must never forget. */
-export function checkLogRedis(facts: LogRedisFacts): Finding[] {
-  const subject = 'log in redis';
-  const isDurable = facts.appendonly && facts.appendfsync === 'always';
-  return [
-    isDurable
-      ? ok(subject, 'keeps what it acknowledges: appendonly, appendfsync always')
-      : fail(
-          subject,
-          `may forget what it acknowledged: appendonly ${facts.appendonly ? 'yes' : 'no'}, appendfsync ${facts.appendfsync}`,
-          'CONFIG SET appendonly yes; CONFIG SET appendfsync always',
-        ),
-    facts.maxmemoryPolicy === 'noeviction'
-      ? ok(subject, 'maxmemory-policy is noeviction')
-      : fail(
-          subject,
-          `maxmemory-policy is ${facts.maxmemoryPolicy}: it may evict the log`,
-          'CONFIG SET maxmemory-policy noeviction',
-        ),
-  ];
 }

@@ -1,41 +1,54 @@
-import type { BusConfig, RegionConfig } from '../../config/bus-config.ts';
+import type { BusConfig, KafkaLogConfig, RedisStreamsLogConfig, RegionConfig } from '../../config/bus-config.ts';
 import { checkCatalog, ruleTables } from '../../config/catalog-check.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
-import { connect } from '../../drivers/postgres/connection.ts';
+import { connect, type Connection } from '../../drivers/postgres/connection.ts';
+import { relayApplicationName } from '../../drivers/postgres/open-stream.ts';
+import { readReplicaState } from '../../drivers/postgres/replica.ts';
 import { readServerSettings } from '../../drivers/postgres/server-settings.ts';
 import { connectRedis, type RedisConnection } from '../../drivers/redis/connection.ts';
 import { readServerFacts, readSetting, sampleTtls } from '../../drivers/redis/server-facts.ts';
+import { partitionsOf } from '../../drivers/redis/streams.ts';
 import { isBusError } from '../../protocol/errors.ts';
+import { createKeyspace } from '../../protocol/keyspace.ts';
 import { wishOf } from '../commands/setup.ts';
 import { readSetupFacts } from '../setup/facts.ts';
 import { planSetup } from '../setup/plan.ts';
-import { checkTopic } from './check-kafka.ts';
-import { checkPlan, checkReplica, checkServer, checkSlots } from './check-postgres.ts';
-import { checkCache, checkDistinct, checkLogRedis } from './check-redis.ts';
-import { fail, type Finding, ok, warn } from './finding.ts';
+import { checkFile } from './check-file.ts';
+import { checkLogRedis, checkTopic } from './check-log.ts';
+import { checkPlan, checkServer } from './check-postgres.ts';
+import { checkCache, checkDistinct } from './check-redis.ts';
+import { checkReplica } from './check-replica.ts';
+import { checkSlot } from './check-slot.ts';
+import { fail, type Finding, ok } from './finding.ts';
 
-/** Looks at everything that the file names. What cannot be reached is a finding too; the rest is looked at all the same. */
+/** Stands in a plan that is only read. */
+const SLOT_IDENTITY = '00000000';
+
+/** A Redis server that was reached, so that two of one kind can be told from one. */
+interface SeenServer {
+  readonly name: string;
+  readonly runId: string;
+}
+
+/** Looks at everything that the file names, and changes nothing. What cannot be reached is a finding too; the rest is looked at all the same. */
 export async function examine(config: BusConfig): Promise<Finding[]> {
-  let systemId = '';
-  const postgres = await guarded('postgres', async () => {
-    const found = await examineSource(config);
-    systemId = found.systemId;
-    return found.findings;
+  let systemId: string | null = null;
+  const source = await guarded('postgres', async () => {
+    const seen = await examineSource(config);
+    systemId = seen.systemId;
+    return seen.findings;
   });
-  const replicas = await Promise.all(
-    [...config.regions.values()].map((region) =>
-      guarded(`replica of ${region.name}`, () => examineReplicas(config, region, systemId)),
-    ),
+  const regions = [...config.regions.values()];
+  const servers: SeenServer[] = [];
+  const replicas = regions.flatMap(({ name, replicas: urls }) =>
+    urls.map((url) => guarded(`replica of ${name}`, () => examineReplica(config.bus, name, url, systemId))),
   );
-  const servers: { name: string; runId: string }[] = [];
-  const caches = await Promise.all(
-    [...config.regions.values()].map((region) =>
-      guarded(`redis of ${region.name}`, () => examineCache(config, region, servers)),
-    ),
+  const caches = regions.map((region) =>
+    guarded(`redis of ${region.name}`, () => examineCache(config, region, servers)),
   );
-  const log = await guarded('log', () => examineLog(config, servers));
-  return [...postgres, ...replicas.flat(), ...caches.flat(), ...log, ...checkDistinct(servers)];
+  const rest = await Promise.all([...replicas, ...caches, guarded('log', () => examineLog(config, servers))]);
+  return [...source, ...rest.flat(), ...checkDistinct(servers.toSorted((a, b) => a.name.localeCompare(b.name)))];
 }
 
 async function guarded(subject: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
@@ -43,85 +56,88 @@ async function guarded(subject: string, look: () => Promise<Finding[]>): Promise
     return await look();
   } catch (error) {
     if (!isBusError(error)) throw error;
-    return [fail(subject, `${error.code}: ${error.message}`, error.hint)];
+    const at = error.at === undefined ? '' : ` (${error.at})`;
+    return [fail(subject, `${error.code}${at}: ${error.message}`, error.hint)];
   }
 }
 
 async function examineSource(config: BusConfig): Promise<{ readonly findings: Finding[]; readonly systemId: string }> {
-  const sql = await connect(config.source.url, { applicationName: `afterwrite-doctor-${config.bus}` });
-  try {
+  return withPostgres(config.source.url, config.bus, async (sql) => {
     const settings = await readServerSettings(sql);
-    const catalog = checkCatalog(config, await readTables(sql, ruleTables(config)));
-    const wish = wishOf(config, true);
+    // An identity that is too small may be wanted so (`setup --no-repair-identity`): it makes more old than need be, and is no fault.
+    const wish = wishOf(config, false);
     const facts = await readSetupFacts(sql, wish);
-    return {
-      systemId: settings.systemId,
-      findings: [
-        ...checkServer(settings, `afterwrite-relay-${config.bus}`),
-        ...catalog.faults.map(({ path, message, repair }) => fail('file', `${path}: ${message}`, repair)),
-        ...catalog.warnings.map(({ path, message, repair }) => warn('file', `${path}: ${message}`, repair)),
-        ...(catalog.faults.length + catalog.warnings.length === 0
-          ? [ok('file', 'its tables, columns and types are in the catalog')]
-          : []),
-        ...checkPlan(planSetup(wish, facts, '00000000')),
-        ...checkSlots(facts.slots),
-      ],
-    };
-  } finally {
-    await sql.close();
-  }
+    const findings = [
+      ...checkServer(settings, relayApplicationName(config.bus)),
+      ...checkFile(checkCatalog(config, await readTables(sql, ruleTables(config)))),
+      ...checkPlan(planSetup(wish, facts, SLOT_IDENTITY)),
+      ...facts.slots.flatMap((slot) => checkSlot(slot, settings.horizonSlots)),
+    ];
+    return { findings, systemId: settings.systemId };
+  });
 }
 
-async function examineReplicas(config: BusConfig, region: RegionConfig, systemId: string): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  for (const url of region.replicas) {
-    const sql = await connect(url, { applicationName: `afterwrite-doctor-${config.bus}` });
-    try {
-      const { isInRecovery, systemId: itsSystemId } = await readServerSettings(sql);
-      findings.push(checkReplica({ region: region.name, at: sql.at, isInRecovery, systemId: itsSystemId }, systemId));
-    } finally {
-      await sql.close();
-    }
-  }
-  return findings;
-}
-
-async function examineCache(
-  config: BusConfig,
-  region: RegionConfig,
-  servers: { name: string; runId: string }[],
+async function examineReplica(
+  bus: string,
+  region: string,
+  url: string,
+  sourceSystemId: string | null,
 ): Promise<Finding[]> {
+  return withPostgres(url, bus, async (sql) => {
+    const settings = await readServerSettings(sql);
+    const { timeline } = await readReplicaState(sql);
+    return checkReplica({ ...settings, region, at: sql.at, isTimelineKnown: timeline > 0 }, sourceSystemId);
+  });
+}
+
+async function examineCache(config: BusConfig, region: RegionConfig, servers: SeenServer[]): Promise<Finding[]> {
+  const { bus, prefix, log } = config;
   return withRedis(region.redis, async (redis) => {
     const at = `the Redis of ${region.name}`;
     const facts = await readServerFacts(redis, at);
     servers.push({ name: `redis of ${region.name}`, runId: facts.runId });
-    return checkCache(region.name, { ...facts, ...(await sampleTtls(redis, at, `${config.prefix}*`)) });
+    const keyspace = createKeyspace({ bus, prefix, cells: log.partitions, clustered: false });
+    // Without a prefix the pattern finds the records of every bus too, which have no TTL by design.
+    const isValue = (key: string): boolean => !key.startsWith('afterwrite:');
+    return checkCache(region.name, { ...facts, ...(await sampleTtls(redis, at, keyspace.valueGlob('*'), isValue)) });
   });
 }
 
-async function examineLog({ bus, log }: BusConfig, servers: { name: string; runId: string }[]): Promise<Finding[]> {
-  if (log.kind === 'kafka') {
-    const admin = await createAdmin(log, `afterwrite-doctor-${bus}`);
-    try {
-      return checkTopic(log, await admin.describe(), await admin.settings());
-    } finally {
-      await admin.close();
-    }
+async function examineLog({ bus, log }: BusConfig, servers: SeenServer[]): Promise<Finding[]> {
+  return log.kind === 'kafka' ? examineTopic(bus, log) : examineStreams(bus, log, servers);
+}
+
+async function examineTopic(bus: string, log: KafkaLogConfig): Promise<Finding[]> {
+  const admin = await createAdmin(log, `afterwrite-doctor-${bus}`);
+  try {
+    return checkTopic(log, await admin.describe(), await admin.settings());
+  } finally {
+    await admin.close();
   }
+}
+
+async function examineStreams(bus: string, log: RedisStreamsLogConfig, servers: SeenServer[]): Promise<Finding[]> {
+  const subject = 'log in redis';
   return withRedis(log.url, async (redis) => {
     const at = 'the Redis of the log';
-    const facts = await readServerFacts(redis, at);
-    servers.push({ name: 'log in redis', runId: facts.runId });
-    const [appendonly, appendfsync] = await Promise.all([
-      readSetting(redis, at, 'appendonly'),
-      readSetting(redis, at, 'appendfsync'),
-    ]);
-    return checkLogRedis({
-      appendonly: appendonly === 'yes',
-      appendfsync: appendfsync ?? 'unknown',
-      maxmemoryPolicy: facts.maxmemoryPolicy,
-    });
+    const { runId, version, maxmemoryPolicy } = await readServerFacts(redis, at);
+    servers.push({ name: subject, runId });
+    const appendonly = (await readSetting(redis, at, 'appendonly')) ?? 'unknown';
+    const appendfsync = (await readSetting(redis, at, 'appendfsync')) ?? 'unknown';
+    return [
+      ...checkLogRedis({ version, appendonly, appendfsync, maxmemoryPolicy }),
+      ...(await guarded(subject, async () => [ok(subject, `${await partitionsOf(redis, bus, log)} partitions`)])),
+    ];
   });
+}
+
+async function withPostgres<T>(url: string, bus: string, body: (sql: Connection) => Promise<T>): Promise<T> {
+  const sql = await connect(url, { applicationName: `afterwrite-doctor-${bus}` });
+  try {
+    return await body(sql);
+  } finally {
+    await sql.close();
+  }
 }
 
 async function withRedis<T>(url: string, body: (redis: RedisConnection) => Promise<T>): Promise<T> {

@@ -1,17 +1,18 @@
+import { OWNER_SILENT_MS } from '../../agent/ownership.ts';
 import type { BusConfig, RegionConfig } from '../../config/bus-config.ts';
 import { ruleTables } from '../../config/catalog-check.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
-import { readPublication } from '../../drivers/postgres/publication.ts';
+import { readSentTables, type SentTable } from '../../drivers/postgres/published-tables.ts';
 import { readStreamingClient, type StreamingClient } from '../../drivers/postgres/server-settings.ts';
 import { findSlots } from '../../drivers/postgres/slot.ts';
 import { connectRedis } from '../../drivers/redis/connection.ts';
-import { type CellView, readRegionView } from '../../drivers/redis/region-view.ts';
+import { type CellView, readAgents, readRegionView } from '../../drivers/redis/region-view.ts';
 import { boundsOf } from '../../drivers/redis/streams.ts';
 import { isBusError } from '../../protocol/errors.ts';
 import { createKeyspace } from '../../protocol/keyspace.ts';
-import { LSN_ZERO, type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
+import { type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
 
 /** A part of the bus that could not be asked: its error, in words. */
 export interface Unreachable {
@@ -26,7 +27,7 @@ export interface SourceStatus {
     readonly retainedWalBytes: number | null;
     readonly confirmedLsn: string | null;
   } | null;
-  /** Published tables that no rule names. */
+  /** Published tables that no rule names, partitions as their root. */
   readonly unrouted: readonly string[];
 }
 
@@ -39,7 +40,11 @@ export interface LogStatus {
 
 export interface RegionStatus {
   readonly cells: number;
+  /** Cells whose owner lives. The others wait to be taken. */
   readonly ownedCells: number;
+  /** Cells of which the region record or the cell state is gone: nothing may be stored there until an agent begins them anew. */
+  readonly lostCells: number;
+  /** Agents that live. */
   readonly agents: number;
   /** The lowest of the cells; null until each has begun. */
   readonly watermark: string | null;
@@ -84,7 +89,8 @@ async function sourceStatus(config: BusConfig): Promise<SourceStatus> {
   const { url, slotPrefix, publication } = config.source;
   const sql = await connect(url, { applicationName: `afterwrite-status-${config.bus}` });
   try {
-    const [slot] = await findSlots(sql, slotPrefix, publication);
+    const slots = await findSlots(sql, slotPrefix, publication);
+    const slot = slots.find(({ isActive }) => isActive) ?? slots[0];
     return {
       relay: slot === undefined ? null : ((await readStreamingClient(sql, slot.name)) ?? null),
       slot:
@@ -96,21 +102,23 @@ async function sourceStatus(config: BusConfig): Promise<SourceStatus> {
               retainedWalBytes: slot.retainedWalBytes,
               confirmedLsn: slot.confirmedLsn === null ? null : lsnToPostgres(slot.confirmedLsn),
             },
-      unrouted: await unroutedTables(sql, config),
+      unrouted: unrouted(await readSentTables(sql, publication), await ruledTables(sql, config)),
     };
   } finally {
     await sql.close();
   }
 }
 
-async function unroutedTables(sql: Connection, config: BusConfig): Promise<string[]> {
-  const published = (await readPublication(sql, config.source.publication))?.tables ?? [];
-  const ruled = new Set<string>();
-  for (const [name, table] of await readTables(sql, ruleTables(config))) {
-    ruled.add(name);
-    for (const part of table.descendants) ruled.add(`${part.schema}.${part.name}`);
-  }
-  return published.map(({ schema, name }) => `${schema}.${name}`).filter((name) => !ruled.has(name));
+/** Every table that rules name, and all of its tree. */
+async function ruledTables(sql: Connection, config: BusConfig): Promise<ReadonlySet<string>> {
+  const tables = await readTables(sql, ruleTables(config));
+  const parts = [...tables.values()].flatMap(({ descendants }) => descendants);
+  return new Set([...tables.keys(), ...parts.map(({ schema, name }) => `${schema}.${name}`)]);
+}
+
+/** What the stream carries in vain. */
+export function unrouted(sent: readonly SentTable[], ruled: ReadonlySet<string>): string[] {
+  return [...new Set(sent.filter(({ name, root }) => !ruled.has(name) && !ruled.has(root)).map(({ root }) => root))];
 }
 
 async function logStatus({ bus, log }: BusConfig): Promise<LogStatus> {
@@ -145,29 +153,39 @@ async function regionStatus(config: BusConfig, region: RegionConfig, nowMs: () =
       cells: config.log.partitions,
       clustered: false,
     });
-    return summarise(await readRegionView(redis, keyspace), nowMs());
+    const [cells, agents] = await Promise.all([readRegionView(redis, keyspace), readAgents(redis, keyspace)]);
+    return summarise(cells, agents, nowMs());
   } finally {
     redis.disconnect();
   }
 }
 
-/** A region is as far as its slowest cell. */
-export function summarise(cells: readonly CellView[], nowMs: number): RegionStatus {
-  const owners = cells.flatMap((cell) => cell.owner ?? []);
-  const lowest = (values: readonly (Lsn | undefined)[]): string | null => {
-    const known = values.filter((value) => value !== undefined);
-    return known.length < values.length || known.length === 0
-      ? null
-      : lsnToPostgres(known.reduce((low, one) => (one < low ? one : low)));
-  };
+/**
+ * A region is as far as its slowest cell. `silentMs`: each agent's token, and for how long nothing was heard of it; one that was killed
+ * still stands there as an owner. `nowMs`: Unix time.
+ */
+export function summarise(
+  cells: readonly CellView[],
+  silentMs: ReadonlyMap<string, number>,
+  nowMs: number,
+): RegionStatus {
+  const living = new Set([...silentMs].filter(([, silent]) => silent < OWNER_SILENT_MS).map(([token]) => token));
   const asOf = cells.map((cell) => cell.asOfMs);
   const isBegun = asOf.length > 0 && asOf.every((ms) => ms !== undefined);
   return {
     cells: cells.length,
-    ownedCells: owners.length,
-    agents: new Set(owners).size,
+    ownedCells: cells.filter(({ owner }) => owner !== undefined && living.has(owner)).length,
+    lostCells: cells.filter(({ epoch, offset }) => (epoch === undefined) !== (offset === undefined)).length,
+    agents: living.size,
     watermark: lowest(cells.map((cell) => cell.watermark)),
     stalenessMs: isBegun ? Math.max(0, nowMs - Math.min(...asOf)) : null,
     settledReplica: lowest(cells.map((cell) => cell.settledReplica)),
   };
+}
+
+/** Null until each is known. */
+function lowest(lsns: readonly (Lsn | undefined)[]): string | null {
+  const known = lsns.filter((lsn) => lsn !== undefined);
+  if (known.length < lsns.length || known.length === 0) return null;
+  return lsnToPostgres(known.reduce((low, one) => (one < low ? one : low)));
 }

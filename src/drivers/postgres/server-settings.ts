@@ -9,11 +9,16 @@ interface SettingsRow {
   readonly slots_used: number;
   readonly senders_max: number;
   readonly senders_used: number;
+  readonly idle_timeout_s: number | null;
+  readonly horizons: string[] | null;
   readonly can_replicate: boolean;
+  readonly can_read_stats: boolean;
+  readonly feedback: boolean;
   readonly is_in_recovery: boolean;
   readonly system_id: string;
 }
 
+/** idle_replication_slot_timeout came with PostgreSQL 18. */
 const SETTINGS = `
   SELECT current_setting('server_version_num')::int AS version,
          current_setting('wal_level') AS wal_level,
@@ -23,12 +28,39 @@ const SETTINGS = `
          (SELECT count(*)::int FROM pg_replication_slots) AS slots_used,
          current_setting('max_wal_senders')::int AS senders_max,
          (SELECT count(*)::int FROM pg_stat_replication) AS senders_used,
+         (SELECT setting::int FROM pg_settings WHERE name = 'idle_replication_slot_timeout') AS idle_timeout_s,
+         (SELECT json_agg(slot_name) FROM pg_replication_slots WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL) AS horizons,
          (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS can_replicate,
+         pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AS can_read_stats,
+         current_setting('hot_standby_feedback')::bool AS feedback,
          pg_is_in_recovery() AS is_in_recovery,
          (SELECT system_identifier::text FROM pg_control_system()) AS system_id`;
 
+export interface ServerSettings {
+  /** `server_version_num`, such as 180001. */
+  readonly version: number;
+  readonly walLevel: string;
+  readonly synchronousStandbyNames: string;
+  /** -1 is without a limit. */
+  readonly maxSlotWalKeepSizeMb: number;
+  readonly maxReplicationSlots: number;
+  readonly usedReplicationSlots: number;
+  readonly maxWalSenders: number;
+  readonly usedWalSenders: number;
+  /** A slot that nobody uses for so long is invalidated; 0 is never, as always before PostgreSQL 18. */
+  readonly idleSlotTimeoutS: number;
+  /** Slots that hold back old row versions: a new slot begins no later than the oldest of them. */
+  readonly horizonSlots: readonly string[];
+  readonly roleCanReplicate: boolean;
+  /** Membership of pg_read_all_stats, without which others' walsenders and the WAL receiver show no state. */
+  readonly roleCanReadStats: boolean;
+  readonly hotStandbyFeedback: boolean;
+  readonly isInRecovery: boolean;
+  readonly systemId: string;
+}
+
 /** What a server is set to, as far as the bus depends on it. */
-export async function readServerSettings(sql: Sql) {
+export async function readServerSettings(sql: Sql): Promise<ServerSettings> {
   const [row] = await sql.query<SettingsRow & Record<string, unknown>>(SETTINGS);
   return {
     version: row?.version ?? 0,
@@ -39,7 +71,11 @@ export async function readServerSettings(sql: Sql) {
     usedReplicationSlots: row?.slots_used ?? 0,
     maxWalSenders: row?.senders_max ?? 0,
     usedWalSenders: row?.senders_used ?? 0,
+    idleSlotTimeoutS: row?.idle_timeout_s ?? 0,
+    horizonSlots: row?.horizons ?? [],
     roleCanReplicate: row?.can_replicate === true,
+    roleCanReadStats: row?.can_read_stats === true,
+    hotStandbyFeedback: row?.feedback === true,
     isInRecovery: row?.is_in_recovery === true,
     systemId: row?.system_id ?? '',
   };
@@ -49,6 +85,7 @@ export async function readServerSettings(sql: Sql) {
 export interface StreamingClient {
   readonly applicationName: string;
   readonly clientAddress: string | null;
+  /** `unknown` where the role may not see it: that takes pg_read_all_stats. */
   readonly state: string;
   /** WAL that it has not confirmed, in bytes. */
   readonly lagBytes: number;
@@ -62,14 +99,14 @@ export async function readStreamingClient(sql: Sql, slotName: string): Promise<S
   const [row] = await sql.query<{
     application_name: string;
     address: string | null;
-    state: string;
+    state: string | null;
     lag: string | null;
   }>(CLIENT, [slotName]);
   if (row === undefined) return undefined;
   return {
     applicationName: row.application_name,
     clientAddress: row.address,
-    state: row.state,
+    state: row.state ?? 'unknown',
     lagBytes: Number(row.lag ?? 0),
   };
 }

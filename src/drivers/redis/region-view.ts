@@ -6,7 +6,7 @@ import { ask, type RedisConnection } from './connection.ts';
 /** What a cell's records say, for whoever only looks. */
 export interface CellView {
   readonly cell: number;
-  /** The owner's token; undefined where the cell is free. */
+  /** The token of whoever took it last; undefined where it was given back. Whether that agent lives, `readAgents` tells. */
   readonly owner: string | undefined;
   readonly epoch: string | undefined;
   readonly offset: number | undefined;
@@ -42,4 +42,17 @@ export async function readRegionView(redis: RedisConnection, keyspace: Keyspace)
       };
     }),
   );
+}
+
+/** Reads who works on the region: each agent's token, and for how long nothing was heard of it, by the server's own clock. */
+export async function readAgents(redis: RedisConnection, keyspace: Keyspace): Promise<ReadonlyMap<string, number>> {
+  const at = keyspace.agents;
+  const [heard, [seconds, micros]] = await Promise.all([
+    ask(redis, at, redis.zrange(at, '0', '-1', 'WITHSCORES')),
+    ask(redis, at, redis.time()),
+  ]);
+  const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+  const agents = new Map<string, number>();
+  for (let i = 0; i < heard.length; i += 2) agents.set(heard[i] ?? '', Math.max(0, nowMs - Number(heard[i + 1])));
+  return agents;
 }

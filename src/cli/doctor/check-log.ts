@@ -1,0 +1,100 @@
+import type { KafkaLogConfig } from '../../config/bus-config.ts';
+import type { TopicFacts, TopicSettings } from '../../drivers/kafka/admin.ts';
+import { fail, type Finding, ok, warn } from './finding.ts';
+
+/** The topic: as many partitions as the file says, kept long enough, in more than one copy, and never compacted. */
+export function checkTopic(config: KafkaLogConfig, topic: TopicFacts, settings: TopicSettings): Finding[] {
+  const subject = `topic ${config.topic}`;
+  return [
+    topic.partitions === config.partitions
+      ? ok(subject, `${topic.partitions} partitions`)
+      : fail(
+          subject,
+          `has ${topic.partitions} partitions, the file says ${config.partitions}; the count is fixed for the bus's life`,
+          `log.kafka.partitions: ${topic.partitions}`,
+        ),
+    settings.cleanupPolicy.includes('compact')
+      ? fail(
+          subject,
+          `cleanup.policy is ${settings.cleanupPolicy}: compaction drops records from the middle, and hides gaps`,
+          alter(config.topic, 'cleanup.policy=delete'),
+        )
+      : ok(subject, `cleanup.policy is ${settings.cleanupPolicy}`),
+    settings.retentionMs < 0 || settings.retentionMs >= config.retentionMs
+      ? ok(subject, `records are kept ${hours(settings.retentionMs)}`)
+      : warn(
+          subject,
+          `records are kept ${hours(settings.retentionMs)}, the file says ${hours(config.retentionMs)}: a region that is away longer begins anew`,
+          alter(config.topic, `retention.ms=${config.retentionMs}`),
+        ),
+    checkCopies(subject, config.topic, topic.replicationFactor, settings.minInsyncReplicas),
+  ];
+}
+
+/** The relay sends with acks=all, which waits for the copies that are in sync: at least min.insync.replicas of them. */
+function checkCopies(subject: string, topic: string, copies: number, minInsync: number): Finding {
+  if (copies < minInsync)
+    return fail(
+      subject,
+      `has fewer copies (${copies}) than min.insync.replicas (${minInsync}): every send is refused`,
+      alter(topic, `min.insync.replicas=${Math.max(1, copies - 1)}`),
+    );
+  if (copies === 1)
+    return warn(
+      subject,
+      'has one copy: a broker that is lost takes records with it',
+      'kafka-reassign-partitions: three brokers for each partition',
+    );
+  if (minInsync === 1)
+    return warn(
+      subject,
+      `of ${copies} copies one is enough to acknowledge: a broker that is lost may take records with it`,
+      alter(topic, 'min.insync.replicas=2'),
+    );
+  return ok(subject, `${copies} copies, of which ${minInsync} acknowledge`);
+}
+
+function alter(topic: string, setting: string): string {
+  return `kafka-configs --alter --entity-type topics --entity-name ${topic} --add-config ${setting}`;
+}
+
+function hours(ms: number): string {
+  return ms < 0 ? 'for ever' : `${Number((ms / 3_600_000).toFixed(2))} h`;
+}
+
+export interface LogRedisFacts {
+  /** As INFO says, such as 7.2.4. */
+  readonly version: string;
+  readonly appendonly: string;
+  readonly appendfsync: string;
+  readonly maxmemoryPolicy: string;
+}
+
+/** The first with WAITAOF, by which the relay learns what is durable. */
+const WAITAOF_VERSION = 702;
+
+/** The Redis of the log: the reverse of a cache. It must never forget. */
+export function checkLogRedis(facts: LogRedisFacts): Finding[] {
+  const subject = 'log in redis';
+  const [major, minor] = facts.version.split('.').map(Number);
+  const canWait = (major ?? 0) * 100 + (minor ?? 0) >= WAITAOF_VERSION;
+  const { appendonly, appendfsync, maxmemoryPolicy } = facts;
+  const set = `appendonly ${appendonly}, appendfsync ${appendfsync}`;
+  const isDurable = appendonly === 'yes' && (appendfsync === 'always' || (canWait && appendfsync === 'everysec'));
+  return [
+    isDurable
+      ? ok(subject, `keeps what it acknowledges: ${set}`)
+      : fail(
+          subject,
+          `may forget what it acknowledged: ${set}`,
+          'CONFIG SET appendonly yes; CONFIG SET appendfsync always',
+        ),
+    maxmemoryPolicy === 'noeviction'
+      ? ok(subject, 'maxmemory-policy is noeviction')
+      : fail(
+          subject,
+          `maxmemory-policy is ${maxmemoryPolicy}: it may evict the log`,
+          'CONFIG SET maxmemory-policy noeviction',
+        ),
+  ];
+}
