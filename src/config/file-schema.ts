@@ -145,8 +145,7 @@ const region = z.strictObject(
   { error: 'a region is expected, such as { redis: ${REDIS_EU} }' },
 );
 
-/** One family, to judge those that are right beside others that are not. */
-export const familySchema = z.strictObject(
+const family = z.strictObject(
   {
     key: text('the key template, such as user:{id}').describe(
       'The key template, such as `user:{id}`. Every parameter is supplied by each rule in `on`.',
@@ -238,10 +237,10 @@ export const fileSchema = z
   .describe('What is cached, and what makes it old.');
 
 export type RawFile = z.infer<typeof fileSchema>;
-export type RawFamily = z.infer<typeof familySchema>;
+export type RawFamily = z.infer<typeof family>;
 export type RawRules = z.infer<typeof on>;
 
-/** The JSON Schema of the file, for editors, which see it before the environment is put in: a text may be a variable everywhere. */
+/** The JSON Schema of the file, for editors. */
 export function fileJsonSchema(): Record<string, unknown> {
   return jsonSchemaOf(fileSchema, 'afterwrite.yaml');
 }

@@ -3,9 +3,11 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { parse } from 'yaml';
-import { checkCatalog, type TableFacts } from '../../src/config/catalog-check.ts';
+import { checkCatalog } from '../../src/config/catalog-check.ts';
+import type { TableFacts } from '../../src/config/catalog-facts.ts';
 import { printFault } from '../../src/config/fault.ts';
-import { durationMs, fileJsonSchema } from '../../src/config/file-schema.ts';
+import { durationMs } from '../../src/config/duration.ts';
+import { fileJsonSchema } from '../../src/config/file-schema.ts';
 import { type ConfigResult, parseConfig } from '../../src/config/parse-config.ts';
 import { redacted } from '../../src/config/redacted.ts';
 import type { BusConfig } from '../../src/config/bus-config.ts';
@@ -76,8 +78,8 @@ test('several files are joined, and what stands twice names both places', () => 
   assert.equal(twice.kind, 'faults');
   if (twice.kind === 'faults') {
     assert.deepEqual(twice.faults.map(printFault), [
-      'b.yaml:1 bus: stands in a.yaml:2 already',
-      'b.yaml:3 families.user: stands in a.yaml:13 already',
+      'b.yaml:1 bus: stands in a.yaml:2 already: one place is expected',
+      'b.yaml:3 families.user: stands in a.yaml:13 already: one place is expected',
     ]);
   }
 });
@@ -152,6 +154,6 @@ test('the catalog gives the types of key parameters, and every fault at once', (
   const { warnings } = checkCatalog(config, new Map([table('users', { stored: small }), table('orgs')]));
   assert.deepEqual(
     warnings.map(({ path, repair }) => [path, repair]),
-    [['families.org-members.on.users', 'ALTER TABLE public.users REPLICA IDENTITY FULL']],
+    [['families.org-members.on.users', 'afterwrite setup']],
   );
 });
