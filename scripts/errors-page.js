@@ -1,0 +1,22 @@
+// Writes docs/ERRORS.md from the table of errors: node scripts/errors-page.js
+import { writeFileSync } from 'node:fs';
+import { ERRORS } from '../src/protocol/errors.ts';
+
+const DIRECTIVES = {
+  retry: 'the same step is tried again, with back-off',
+  reset: 'the attempt ends, and a new one starts from what is stored',
+  operator: 'nothing goes on until a person acts',
+  never: 'the request itself is wrong',
+};
+
+export function errorsPage() {
+  const lines = ['# Errors', '', 'Every error has a code. What the program does about it by itself:', ''];
+  for (const [directive, meaning] of Object.entries(DIRECTIVES)) lines.push(`- \`${directive}\`: ${meaning}.`);
+  for (const [code, { retry, summary, hint }] of Object.entries(ERRORS).toSorted(([a], [b]) => a.localeCompare(b))) {
+    lines.push('', `## ${code}`, '', summary, '', `\`${retry}\`. ${hint}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+if (import.meta.filename === process.argv[1])
+  writeFileSync(new URL('../docs/ERRORS.md', import.meta.url), errorsPage());

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { METRICS } from '../../src/protocol/metric-names.ts';
+import { SETTINGS } from '../../src/runtime/settings.ts';
+import { ERRORS } from '../../src/protocol/errors.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const read = (path: string): string => readFileSync(ROOT + path, 'utf8');
+
+test('the page of errors has every code with its hint, and none that is not in the table', () => {
+  const page = read('docs/ERRORS.md');
+  const codes = [...page.matchAll(/^## (\w+)$/gm)].map(([, code]) => code);
+  assert.deepEqual(codes.toSorted(), Object.keys(ERRORS).toSorted(), 'node scripts/errors-page.js writes it');
+  for (const { summary, hint } of Object.values(ERRORS))
+    assert.ok(
+      page.includes(summary) && page.includes(hint),
+      `${summary} is out of date: node scripts/errors-page.js writes it`,
+    );
+});
+
+test('every metric and every setting stands in the operator’s manual', () => {
+  const page = read('docs/OPERATING.md');
+  for (const name of [...Object.keys(METRICS), ...Object.keys(SETTINGS)])
+    assert.ok(page.includes(`\`${name}\``), `${name} is missing`);
+});
+
+test('each test that an invariant names exists', () => {
+  const tests =
+    globSync('test/**/*.test.ts', { cwd: ROOT }).map(read).join('\n') + read('test/contract/log-contract.ts');
+  const named = [...read('docs/INVARIANTS.md').matchAll(/^ {2}- “(.+)”$/gm)].map(([, name]) => name ?? '');
+  assert.ok(named.length >= 20);
+  for (const name of named) assert.ok(tests.includes(name), `no test is called “${name}”`);
+});
+
+test('every link between the documents leads somewhere', () => {
+  for (const page of ['README.md', 'src/README.md', ...globSync('docs/**/*.md', { cwd: ROOT })]) {
+    for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
+      const path = new URL(target ?? '', new URL(page, `file://${ROOT}`));
+      assert.doesNotThrow(
+        () => globSync(fileURLToPath(path)).length === 1 || assert.fail(),
+        `${page} links to ${target}`,
+      );
+    }
+  }
+});
