@@ -65,6 +65,10 @@ test('an agent killed between the apply script and its answer loses nothing, and
   await stage.kill(agent);
   await proxy.close();
   const next = await stage.startAgent('agent-after-kill');
+  await eventually(
+    'it owns every cell',
+    async () => (await metricOf(next.httpPort, 'afterwrite_agent_cells_owned')) === 12,
+  );
   await eventually('every key is gone', async () => (await left()) === 0);
   assert.deepEqual((await cells()).epochs, epochs, 'the chain was never broken');
   await next.stop();

@@ -150,6 +150,10 @@ test('invalidate reaches the region by way of the log: a key, a family, a tag', 
     ]);
   const left = (): Promise<number[]> =>
     Promise.all(['user:7', 'user:8', 'org:1:members'].map((key) => stage.redis.exists(key)));
+  await eventually(
+    'the cells have begun, and what was there before is swept',
+    async () => (await stage.redis.keys('afterwrite:*:sweeps')).length === 0,
+  );
   await fill();
   assert.equal((await cli('invalidate', 'key', 'user', 'id=7')).code, 0);
   await eventually('the key is gone', async () => (await left()).join() === '0,1,1');

