@@ -68,6 +68,11 @@ test('until every cell has begun, a region has neither watermark nor staleness',
   assert.deepEqual([watermark, stalenessMs], [null, null]);
 });
 
+test('without replicas nothing is settled on them', () => {
+  const cells = [cell(0), cell(1, { settledReplica: lsn(0) })];
+  assert.equal(summarise(cells, LIVING, NOW_MS).settledReplica, null);
+});
+
 test('a clock that is behind the one of Postgres shows no negative staleness', () => {
   assert.equal(summarise([cell(0, { asOfMs: NOW_MS + 50 })], LIVING, NOW_MS).stalenessMs, 0);
 });
