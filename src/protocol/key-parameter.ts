@@ -90,8 +90,12 @@ function printBoolean(value: unknown): string {
   return fail('boolean', value);
 }
 
-/** ISO, as pgoutput prints it (the walsender sets DateStyle): `2026-02-28`, `10191-01-01`, `0044-03-15 BC`, `infinity`. */
-const DATE = /^(?:[0-9]{4,7}-[0-9]{2}-[0-9]{2}(?: BC)?|-?infinity)$/;
+/**
+ * ISO, as pgoutput prints it (the walsender sets DateStyle): `2026-02-28`, `10191-01-01`, `0044-03-15 BC`, `infinity`. A year has four digits, or
+ * more and then no zero before them, so that one date has one text.
+ */
+const DATE =
+  /^(?:(?!0000)(?:[0-9]{4}|[1-9][0-9]{4,6})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?: BC)?|-?infinity)$/;
 
 function printDate(value: unknown): string {
   return typeof value === 'string' && DATE.test(value) ? escapeText(value) : fail('date', value);

@@ -63,10 +63,13 @@ export function globOf(template: KeyTemplate): string {
   return template.literals.map((literal) => literal.replace(/[*?[\]\\^]/g, '\\$&')).join('*');
 }
 
-/** A test for the template's own keys. A parameter prints no separator, so the match is exact. */
+/** What `printKeyParameter` prints: a character that it leaves, or one that it escapes. A lone surrogate is never printed. */
+const PRINTED =
+  '(?:[A-Za-z0-9\\-_.~@+\\u0080-\\ud7ff\\ue000-\\u{10ffff}]|%(?:[01][0-9A-F]|2[0-9ACF]|3[A-F]|5[BCDE]|60|7[BCDF]))*';
+
+/** A test for the template's own keys: it finds what can be printed, and nothing else, since a parameter prints no separator. */
 export function matcherOf(template: KeyTemplate): (key: string) => boolean {
-  const parameter = '(?:[A-Za-z0-9\\-_.~@+\\u0080-\\uffff]|%[0-9A-F]{2})*';
-  const pattern = template.literals.map((literal) => literal.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')).join(parameter);
-  const regex = new RegExp(`^${pattern}$`);
+  const pattern = template.literals.map((literal) => literal.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join(PRINTED);
+  const regex = new RegExp(`^${pattern}$`, 'u');
   return (key) => regex.test(key);
 }

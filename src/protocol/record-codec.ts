@@ -149,6 +149,7 @@ function string(raw: unknown): string {
 }
 
 function number(raw: unknown): number {
-  if (typeof raw === 'number') return raw;
+  // JSON has no infinity, but a number that is too large is read as one, and could not be written again.
+  if (typeof raw === 'number' && Number.isFinite(raw)) return raw;
   throw new TypeError('a number is expected');
 }

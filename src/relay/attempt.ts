@@ -1,4 +1,5 @@
 import type { BusConfig } from '../config/bus-config.ts';
+import { isBusError } from '../protocol/errors.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
@@ -138,13 +139,23 @@ function* ruleTables(config: BusConfig): Generator<string> {
     for (const rule of rules) yield tableText(rule.table);
 }
 
-/** The highest source epoch that any partition's last record names. */
+/**
+ * The highest source epoch that any partition's last record names. Every partition hears of an epoch within a moment of its beginning, so
+ * one whose last record somebody else wrote may be passed over, as long as another can be read.
+ */
 function highestEpoch(texts: readonly (string | null)[]): SourceEpoch | undefined {
   let highest: SourceEpoch | undefined;
+  let unreadable: unknown;
   texts.forEach((text, partition) => {
     if (text === null) return;
-    const { sourceEpoch } = decodeRecord(text, `the last record of partition ${partition}`);
-    if (highest === undefined || sourceEpoch.number > highest.number) highest = sourceEpoch;
+    try {
+      const { sourceEpoch } = decodeRecord(text, `the last record of partition ${partition}`);
+      if (highest === undefined || sourceEpoch.number > highest.number) highest = sourceEpoch;
+    } catch (error) {
+      if (!isBusError(error, 'RECORD_INVALID')) throw error;
+      unreadable = error;
+    }
   });
+  if (highest === undefined && unreadable !== undefined) throw unreadable;
   return highest;
 }

@@ -231,3 +231,17 @@ test('an error for the operator ends the relay', async () => {
   source.fail(new BusError('RECORD_INVALID', 'an operator has to act'));
   await assert.rejects(done, { code: 'RECORD_INVALID' });
 });
+
+test('a last record that somebody else wrote is passed over while another partition can be read, and stops the relay otherwise', async () => {
+  const log = new HeldLog();
+  const first = startRelay(new ScriptedSource(), log);
+  await eventually('records', () => log.texts.size === PARTITIONS);
+  await first.relay.drain();
+  log.texts.set(0, 'garbage');
+  const source = new ScriptedSource();
+  const second = startRelay(source, log);
+  await eventually('streaming', () => source.sink !== undefined);
+  await second.relay.drain();
+  log.texts.set(0, 'garbage').set(1, 'garbage');
+  await assert.rejects(startRelay(new ScriptedSource(), log).done, { code: 'RECORD_INVALID' });
+});

@@ -12,7 +12,7 @@ import { type CellView, readAgents, readRegionView } from '../../drivers/redis/r
 import { boundsOf } from '../../drivers/redis/streams.ts';
 import { isBusError } from '../../protocol/errors.ts';
 import { createKeyspace } from '../../protocol/keyspace.ts';
-import { type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
+import { LSN_ZERO, type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
 
 /** A part of the bus that could not be asked: its error, in words. */
 export interface Unreachable {
@@ -49,6 +49,7 @@ export interface RegionStatus {
   /** The lowest of the cells; null until each has begun. */
   readonly watermark: string | null;
   readonly stalenessMs: number | null;
+  /** The lowest of the cells; null where nothing is settled, as without replicas. */
   readonly settledReplica: string | null;
 }
 
@@ -116,9 +117,9 @@ async function ruledTables(sql: Connection, config: BusConfig): Promise<Readonly
   return new Set([...tables.keys(), ...parts.map(({ schema, name }) => `${schema}.${name}`)]);
 }
 
-/** What the stream carries in vain. */
+/** What the stream carries in vain. `ruled` holds the partitions of every ruled table too. */
 export function unrouted(sent: readonly SentTable[], ruled: ReadonlySet<string>): string[] {
-  return [...new Set(sent.filter(({ name, root }) => !ruled.has(name) && !ruled.has(root)).map(({ root }) => root))];
+  return [...new Set(sent.filter(({ name, root }) => !ruled.has(name)).map(({ root }) => root))];
 }
 
 async function logStatus({ bus, log }: BusConfig): Promise<LogStatus> {
@@ -178,8 +179,10 @@ export function summarise(
     lostCells: cells.filter(({ epoch, offset }) => (epoch === undefined) !== (offset === undefined)).length,
     agents: living.size,
     watermark: lowest(cells.map((cell) => cell.watermark)),
-    stalenessMs: isBegun ? Math.max(0, nowMs - Math.min(...asOf)) : null,
-    settledReplica: lowest(cells.map((cell) => cell.settledReplica)),
+    stalenessMs: isBegun ? Math.max(0, Math.round(nowMs - Math.min(...asOf))) : null,
+    settledReplica: lowest(
+      cells.map(({ settledReplica }) => (settledReplica === LSN_ZERO ? undefined : settledReplica)),
+    ),
   };
 }
 

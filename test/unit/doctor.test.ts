@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkFile } from '../../src/cli/doctor/check-file.ts';
+import { checkLogRedis, checkTopic } from '../../src/cli/doctor/check-log.ts';
+import { checkPlan, checkServer } from '../../src/cli/doctor/check-postgres.ts';
+import { checkCache, checkDistinct } from '../../src/cli/doctor/check-redis.ts';
+import { checkReplica } from '../../src/cli/doctor/check-replica.ts';
+import { checkSlot } from '../../src/cli/doctor/check-slot.ts';
+import { type Finding, findingLines } from '../../src/cli/doctor/finding.ts';
+
+/** What a check says beside its ok lines, as `level message`. */
+function complaints(findings: readonly Finding[]): string[] {
+  return findings.filter(({ level }) => level !== 'ok').map(({ level, message }) => `${level} ${message}`);
+}
+
+/**
+ * From facts of which nothing is to be said, each case changes some, and names by its first words the one complaint that must come, or none.
+ * A complaint without a repair is of no use, so each must have one.
+ */
+function table<Facts extends object>(
+  good: Facts,
+  check: (facts: Facts) => Finding[],
+  cases: readonly (readonly [promise: string, change: Partial<Facts>, complaint: string])[],
+): void {
+  for (const [promise, change, complaint] of cases) {
+    test(promise, () => {
+      assert.deepEqual(complaints(check(good)), []);
+      const findings = check({ ...good, ...change });
+      const found = complaints(findings);
+      if (complaint === '') assert.deepEqual(found, []);
+      else {
+        assert.equal(found.length, 1, found.join('\n'));
+        assert.equal(found[0]?.startsWith(complaint), true, found[0]);
+      }
+      assert.deepEqual(
+        findings.filter(({ level, repair }) => level !== 'ok' && repair === undefined),
+        [],
+      );
+    });
+  }
+}
+
+const SERVER: Parameters<typeof checkServer>[0] = {
+  version: 180_001,
+  walLevel: 'logical',
+  synchronousStandbyNames: '',
+  maxSlotWalKeepSizeMb: 65_536,
+  maxReplicationSlots: 10,
+  usedReplicationSlots: 1,
+  maxWalSenders: 10,
+  usedWalSenders: 1,
+  idleSlotTimeoutS: 0,
+  horizonSlots: [],
+  roleCanReplicate: true,
+  roleCanReadStats: true,
+  hotStandbyFeedback: false,
+  isInRecovery: false,
+  systemId: '7',
+};
+
+table(SERVER, (facts) => checkServer(facts, 'afterwrite-relay-shop'), [
+  ['a server before 15 fails: it has no column lists', { version: 140_011 }, 'fail version 14'],
+  ['version 15 is well', { version: 150_018 }, ''],
+  ['a wal_level other than logical fails', { walLevel: 'replica' }, 'fail wal_level is replica'],
+  ['a role without REPLICATION fails', { roleCanReplicate: false }, 'fail the role may not replicate'],
+  ['no room for another slot is warned of', { usedReplicationSlots: 10 }, 'warn max_replication_slots: all 10 in use'],
+  ['no room for another walsender is warned of', { usedWalSenders: 10 }, 'warn max_wal_senders: all 10 in use'],
+  ['WAL without a limit is warned of', { maxSlotWalKeepSizeMb: -1 }, 'warn max_slot_wal_keep_size has no limit'],
+  [
+    'a timeout that takes the slot of a relay that is away is warned of',
+    { idleSlotTimeoutS: 3600 },
+    'warn idle_replication_slot_timeout: a relay that is away for 3600 s',
+  ],
+  [
+    'synchronous_standby_names = * fails: every commit would wait for the log',
+    { synchronousStandbyNames: '*' },
+    "fail synchronous_standby_names = '*'",
+  ],
+  [
+    'the relay by its name in an ANY list fails, whatever its case',
+    { synchronousStandbyNames: 'ANY 1 (s1, "Afterwrite-Relay-Shop")' },
+    'fail synchronous_standby_names',
+  ],
+  ['other standbys are well, even with a similar name', { synchronousStandbyNames: 'FIRST 1 (s1, relay)' }, ''],
+]);
+
+const PLAN = { steps: [], refusals: [], notes: [] };
+table<Parameters<typeof checkPlan>[0]>(PLAN, checkPlan, [
+  [
+    'what setup would do has not been done, and fails',
+    { steps: [{ title: 'Make the publication p', why: 'w', sql: ['s'] }] },
+    'fail not done: Make the publication p',
+  ],
+  [
+    'what setup would refuse fails, with the repair',
+    { refusals: [{ subject: 'public.t', why: 'no identity', repair: ['ALTER TABLE t;'] }] },
+    'fail public.t: no identity',
+  ],
+  ['what setup notes is said once, by the catalog', { notes: ['public.t: too small'] }, ''],
+]);
+
+const SLOT: Parameters<typeof checkSlot>[0] = {
+  name: 'afterwrite_shop_0123abcd',
+  identity: '0123abcd',
+  database: 'shop',
+  isActive: true,
+  walStatus: 'reserved',
+  restartLsn: null,
+  confirmedLsn: null,
+  retainedWalBytes: 1 << 20,
+  failover: true,
+  mayPrecedePublication: false,
+};
+
+table(SLOT, (slot) => checkSlot(slot, [SLOT.name]), [
+  ['a slot older than its publication fails', { mayPrecedePublication: true }, 'fail is older than its publication'],
+  ['a lost slot fails', { walStatus: 'lost' }, 'fail is lost'],
+  ['a slot that is about to be lost fails', { walStatus: 'unreserved' }, 'fail is about to be lost'],
+  ['much retained WAL is warned of', { retainedWalBytes: 6 * (1 << 30) }, 'warn holds back 6.0 GiB'],
+  ['a slot that no standby keeps is warned of', { failover: false }, 'warn is not kept on standbys'],
+  ['before 17 nothing is said of standbys', { failover: null }, ''],
+  ['without a publication nothing is said of its age', { mayPrecedePublication: null }, ''],
+]);
+
+test('where another slot may be why, a slot is only warned to be older than its publication', () => {
+  const findings = checkSlot({ ...SLOT, mayPrecedePublication: true }, [SLOT.name, 'another']);
+  assert.deepEqual(complaints(findings), [
+    'warn may be older than its publication, or only have begun as far back as another',
+  ]);
+});
+
+const REPLICA: Parameters<typeof checkReplica>[0] = {
+  region: 'eu',
+  at: 'pg-eu:5432/shop',
+  isInRecovery: true,
+  systemId: '7',
+  isTimelineKnown: true,
+  roleCanReadStats: true,
+  hotStandbyFeedback: true,
+};
+
+table(REPLICA, (replica) => checkReplica(replica, '7'), [
+  ['a replica that is not in recovery fails', { isInRecovery: false }, 'fail pg-eu:5432/shop is no replica'],
+  ['a replica of another primary fails', { systemId: '8' }, 'fail pg-eu:5432/shop follows another primary'],
+  [
+    'a replica that hides its timeline fails: nothing would ever be settled there',
+    { isTimelineKnown: false, roleCanReadStats: false },
+    'fail pg-eu:5432/shop hides its timeline',
+  ],
+  ['a replica without a WAL receiver is warned of', { isTimelineKnown: false }, 'warn pg-eu:5432/shop receives no WAL'],
+  ['a replica without hot_standby_feedback is well', { hotStandbyFeedback: false }, ''],
+]);
+
+test('a replica is not blamed for a source that could not be asked', () => {
+  assert.deepEqual(complaints(checkReplica(REPLICA, null)), []);
+});
+
+const CACHE: Parameters<typeof checkCache>[1] = {
+  version: '7.2.4',
+  role: 'master',
+  maxmemoryBytes: 1 << 30,
+  maxmemoryPolicy: 'volatile-lru',
+  isCluster: false,
+  sampled: 10,
+  withoutTtl: 0,
+};
+
+table(CACHE, (facts) => checkCache('eu', facts), [
+  ['a cache with noeviction fails', { maxmemoryPolicy: 'noeviction' }, 'fail maxmemory-policy is noeviction'],
+  ['a cache without maxmemory fails', { maxmemoryBytes: 0 }, 'fail maxmemory is not set'],
+  [
+    "allkeys-* is warned of: it may drop the bus's records",
+    { maxmemoryPolicy: 'allkeys-lru' },
+    'warn maxmemory-policy is allkeys-lru',
+  ],
+  ['volatile-* is well', { maxmemoryPolicy: 'volatile-ttl' }, ''],
+  ['a policy that is not told is warned of', { maxmemoryPolicy: '' }, 'warn maxmemory-policy is ""'],
+  ['a Redis before 7 fails', { version: '6.2.14' }, 'fail version 6.2.14'],
+  ['a Redis Cluster fails', { isCluster: true }, 'fail is a Redis Cluster'],
+  ['a replica of another Redis fails', { role: 'slave' }, 'fail is a replica of another Redis'],
+  ['values without a TTL are warned of', { withoutTtl: 3 }, 'warn 3 of 10 values looked at have no TTL'],
+  ['an empty cache is well', { sampled: 0 }, ''],
+]);
+
+test('two regions on one Redis fail, and so does a log in a cache', () => {
+  const servers = ['redis of eu', 'redis of us', 'log in redis', 'redis of ap'].map((name, i) => ({
+    name,
+    runId: i === 3 ? 'other' : 'one',
+  }));
+  assert.deepEqual(
+    checkDistinct(servers).map(({ subject, level, message }) => `${level} ${subject} ${message}`),
+    ['fail redis of us is the same server as redis of eu', 'fail log in redis is the same server as redis of eu'],
+  );
+});
+
+const HOUR_MS = 3_600_000;
+const KAFKA = {
+  kind: 'kafka' as const,
+  brokers: ['kafka:9092'],
+  topic: 'afterwrite.shop',
+  partitions: 12,
+  replicationFactor: 3,
+  retentionMs: 72 * HOUR_MS,
+  ssl: false,
+};
+const TOPIC = {
+  partitions: 12,
+  replicationFactor: 3,
+  cleanupPolicy: 'delete',
+  retentionMs: 72 * HOUR_MS,
+  minInsyncReplicas: 2,
+};
+
+table(TOPIC, (topic) => checkTopic(KAFKA, topic, topic), [
+  ['a compacted topic fails', { cleanupPolicy: 'compact' }, 'fail cleanup.policy is compact'],
+  ['a topic that is compacted too fails', { cleanupPolicy: 'compact,delete' }, 'fail cleanup.policy is compact,delete'],
+  ['another number of partitions than the file says fails', { partitions: 6 }, 'fail has 6 partitions'],
+  ['a shorter retention than the file says is warned of', { retentionMs: HOUR_MS }, 'warn records are kept 1 h'],
+  ['a retention without end is well', { retentionMs: -1 }, ''],
+  ['one copy is warned of', { replicationFactor: 1, minInsyncReplicas: 1 }, 'warn has one copy'],
+  ['one acknowledging copy of three is warned of', { minInsyncReplicas: 1 }, 'warn of 3 copies one is enough'],
+  ['fewer copies than must acknowledge fail', { replicationFactor: 1 }, 'fail has fewer copies (1) than min.insync'],
+]);
+
+const LOG_REDIS = { version: '7.0.15', appendonly: 'yes', appendfsync: 'always', maxmemoryPolicy: 'noeviction' };
+
+table(LOG_REDIS, checkLogRedis, [
+  ['a log without an append-only file fails', { appendonly: 'no' }, 'fail may forget what it acknowledged'],
+  ['a log that is written a second late fails', { appendfsync: 'everysec' }, 'fail may forget what it acknowledged'],
+  ['from 7.2 on a log may be written late: the relay waits for it', { version: '7.2.0', appendfsync: 'everysec' }, ''],
+  ['a log that is never flushed fails', { version: '7.2.0', appendfsync: 'no' }, 'fail may forget'],
+  [
+    'a log that may be evicted fails: the reverse of the rule for a cache',
+    { maxmemoryPolicy: 'volatile-lru' },
+    'fail maxmemory-policy is volatile-lru',
+  ],
+]);
+
+const FULL = 'ALTER TABLE public.t REPLICA IDENTITY FULL';
+const FAULT = { path: 'families.user.on.t', message: 'public.t is not well', repair: FULL };
+
+table<Parameters<typeof checkFile>[0]>({ faults: [], warnings: [] }, checkFile, [
+  ['a fault of the catalog fails', { faults: [FAULT] }, 'fail families.user.on.t: public.t is not well'],
+  ['a warning of the catalog is one', { warnings: [FAULT] }, 'warn families.user.on.t: public.t is not well'],
+]);
+
+test('no repair changes an identity by itself: without the publication in the same step the application could not update', () => {
+  const [warning] = checkFile({ faults: [], warnings: [FAULT] });
+  assert.equal(warning?.repair, 'afterwrite setup');
+  const [fault] = checkFile({ faults: [FAULT], warnings: [] });
+  assert.equal(fault?.repair, `${FULL}; -- then: afterwrite setup`);
+});
+
+test('each finding is a line with its level and subject, and its repair on the next', () => {
+  assert.deepEqual(
+    findingLines([
+      { subject: 'postgres', level: 'ok', message: 'version 18' },
+      { subject: 'log', level: 'fail', message: 'gone', repair: 'afterwrite setup' },
+    ]),
+    ['ok    postgres  version 18', 'fail  log       gone', '                → afterwrite setup'],
+  );
+});
