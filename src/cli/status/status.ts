@@ -119,7 +119,7 @@ async function ruledTables(sql: Connection, config: BusConfig): Promise<Readonly
 
 /** What the stream carries in vain. `ruled` holds the partitions of every ruled table too. */
 export function unrouted(sent: readonly SentTable[], ruled: ReadonlySet<string>): string[] {
-  return [...new Set(sent.filter(({ name, root }) => !ruled.has(name)).map(({ root }) => root))];
+  return [...new Set(sent.filter(({ name }) => !ruled.has(name)).map(({ root }) => root))];
 }
 
 async function logStatus({ bus, log }: BusConfig): Promise<LogStatus> {
