@@ -10,6 +10,7 @@ import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.
 import { setupCommand } from './commands/setup.ts';
 import { statusCommand } from './commands/status.ts';
 import { type DemoOptions, demoCommand } from './demo/demo.ts';
+import { SERVER_VARIABLES } from './demo/servers.ts';
 import type { Output } from './output.ts';
 import type { RowOperation } from './explain.ts';
 
@@ -68,6 +69,7 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .option('--rate <n>', 'commits a second', wholeNumber, 100)
     .addOption(new Option('--log <kind>', 'the log to use').choices(['kafka', 'redis-streams']))
     .option('--keep', 'leave servers and processes running until Ctrl-C, after the proof')
+    .addHelpText('after', `\nServers that run already:\n${variablesHelp()}`)
     .action(async (options: Omit<DemoOptions, 'json'>) =>
       done(await demoCommand(output, { ...options, json: context().json })),
     );
@@ -165,6 +167,12 @@ function addInvalidate(
     .description('every entry of the family')
     .argument('<family>')
     .action((family: string) => run({ scope: 'family', family }));
+}
+
+function variablesHelp(): string {
+  return Object.entries(SERVER_VARIABLES)
+    .map(([name, help]) => `  ${name.padEnd(30)}${help}`)
+    .join('\n');
 }
 
 function wholeNumber(text: string): number {

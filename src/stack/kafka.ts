@@ -4,8 +4,9 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { BusError } from '../protocol/errors.ts';
+import { BusError, isBusError } from '../protocol/errors.ts';
 import { canInstallPackages, installPackages, type Say } from './debian.ts';
+import { hasDocker, startContainer } from './docker.ts';
 import { type GuardedProcess, startGuarded, untilReady } from './guarded-process.ts';
 import { acceptsConnections, freePort, programInPath, temporaryFolder } from './place.ts';
 
@@ -19,8 +20,6 @@ export interface KafkaServer {
   /** Undefined where it was given, and is not ours to end. */
   readonly process: GuardedProcess | undefined;
   stop(): Promise<void>;
-  /** Starts it again in its old place, with its old data, after its process has ended. */
-  restart(): Promise<KafkaServer>;
 }
 
 export interface KafkaOptions {
@@ -34,18 +33,18 @@ const JVM = ['-Xms128m', '-Xmx320m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=
 /** Finds or starts a Kafka broker (KRaft, one node): given brokers, else its jars under Java. Throws `STACK_UNAVAILABLE`. */
 export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServer> {
   if (options.brokers !== undefined) {
-    const given: KafkaServer = {
-      brokers: options.brokers,
-      chosen: 'the given brokers',
-      process: undefined,
-      stop: async () => undefined,
-      restart: async () => given,
-    };
-    return given;
+    return { brokers: options.brokers, chosen: 'the given brokers', process: undefined, stop: async () => undefined };
   }
   const say = options.say ?? (() => undefined);
-  const java = await findJava(say);
-  const classpath = await findJars(say);
+  let java: string;
+  let classpath: string;
+  try {
+    java = await findJava(say);
+    classpath = await findJars(say);
+  } catch (error) {
+    if (isBusError(error, 'STACK_UNAVAILABLE') && (await hasDocker())) return startInDocker();
+    throw error;
+  }
   const folder = await temporaryFolder('kafka');
   try {
     const [port, controllerPort] = [await freePort(), await freePort()];
@@ -100,7 +99,6 @@ async function startBroker(broker: Broker): Promise<KafkaServer> {
       await server.stop('SIGKILL');
       await folder.remove();
     },
-    restart: () => startBroker(broker),
   };
 }
 
@@ -125,6 +123,36 @@ function properties(folder: string, port: number, controllerPort: number): strin
   return Object.entries(settings)
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');
+}
+
+async function startInDocker(): Promise<KafkaServer> {
+  const port = await freePort();
+  const container = await startContainer({
+    image: `apache/kafka:${KAFKA_VERSION}`,
+    ports: new Map([[port, port]]),
+    env: {
+      KAFKA_NODE_ID: '1',
+      KAFKA_PROCESS_ROLES: 'broker,controller',
+      KAFKA_LISTENERS: `PLAINTEXT://:${port},CONTROLLER://:9093`,
+      KAFKA_ADVERTISED_LISTENERS: `PLAINTEXT://127.0.0.1:${port}`,
+      KAFKA_CONTROLLER_LISTENER_NAMES: 'CONTROLLER',
+      KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      KAFKA_CONTROLLER_QUORUM_VOTERS: '1@localhost:9093',
+      KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false',
+      KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: '1',
+      KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR: '1',
+      KAFKA_TRANSACTION_STATE_LOG_MIN_ISR: '1',
+      KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0',
+    },
+    ready: ['/opt/kafka/bin/kafka-broker-api-versions.sh', '--bootstrap-server', `127.0.0.1:${port}`],
+  });
+  const server: KafkaServer = {
+    brokers: [`127.0.0.1:${port}`],
+    chosen: `Docker (apache/kafka:${KAFKA_VERSION})`,
+    process: undefined,
+    stop: container.stop,
+  };
+  return server;
 }
 
 async function findJava(say: Say): Promise<string> {

@@ -1,7 +1,8 @@
 import { chown, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BusError } from '../protocol/errors.ts';
+import { BusError, isBusError } from '../protocol/errors.ts';
 import type { Say } from './debian.ts';
+import { hasDocker, startContainer } from './docker.ts';
 import { type GuardedProcess, startGuarded, untilReady } from './guarded-process.ts';
 import { freePort, temporaryFolder, unprivilegedUser } from './place.ts';
 import { findPostgresPrograms, type PostgresMajor } from './postgres-programs.ts';
@@ -84,8 +85,33 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     };
   } catch (error) {
     await folder.remove();
+    if (isBusError(error, 'STACK_UNAVAILABLE') && (await hasDocker())) return startInDocker(options);
     throw error;
   }
+}
+
+/** A primary alone: its replica would need its folder. */
+async function startInDocker(options: PostgresOptions): Promise<PostgresServer> {
+  const port = await freePort();
+  const settings = Object.entries({ ...SETTINGS, ...options.settings, listen_addresses: '*' }).flatMap(
+    ([name, value]) => ['-c', `${name}=${value}`],
+  );
+  const image = `postgres:${options.major ?? 18}`;
+  const container = await startContainer({
+    image,
+    ports: new Map([[port, 5432]]),
+    env: { POSTGRES_HOST_AUTH_METHOD: 'trust' },
+    command: ['postgres', ...settings],
+    ready: ['pg_isready', '-h', '127.0.0.1', '-U', 'postgres'],
+  });
+  return {
+    url: urlOf(port),
+    replicaUrl: undefined,
+    chosen: `Docker (${image})`,
+    primary: undefined,
+    replica: undefined,
+    stop: container.stop,
+  };
 }
 
 function urlOf(port: number): string {

@@ -1,5 +1,6 @@
 import { BusError } from '../protocol/errors.ts';
 import { canInstallPackages, installPackages, type Say } from './debian.ts';
+import { hasDocker, startContainer } from './docker.ts';
 import { type GuardedProcess, startGuarded, untilReady } from './guarded-process.ts';
 import { acceptsConnections, freePort, programInPath, temporaryFolder } from './place.ts';
 
@@ -48,6 +49,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   }
   const say = options.say ?? (() => undefined);
   const program = await findProgram(say);
+  if (program === undefined) return startInDocker(options);
   const folder = await temporaryFolder('redis');
   try {
     const port = options.port ?? (await freePort());
@@ -72,7 +74,8 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   }
 }
 
-async function findProgram(say: Say): Promise<string> {
+/** The machine's program, or Debian's package; undefined where a container has to do. */
+async function findProgram(say: Say): Promise<string | undefined> {
   const present = programInPath('redis-server');
   if (present !== undefined) return present;
   if (canInstallPackages()) {
@@ -80,8 +83,30 @@ async function findProgram(say: Say): Promise<string> {
     const installed = programInPath('redis-server');
     if (installed !== undefined) return installed;
   }
+  if (await hasDocker()) return undefined;
   throw new BusError(
     'STACK_UNAVAILABLE',
     'No Redis: there is no redis-server in PATH. Install it (Debian: `apt-get install redis-server`; macOS: `brew install redis`), or use Docker: `docker compose up`.',
   );
+}
+
+async function startInDocker(options: RedisOptions): Promise<RedisServer> {
+  const port = options.port ?? (await freePort());
+  const settings = Object.entries({ ...CACHE_SETTINGS, ...options.settings }).flatMap(([name, value]) => [
+    `--${name}`,
+    value,
+  ]);
+  const container = await startContainer({
+    image: 'redis:8',
+    ports: new Map([[port, 6379]]),
+    command: ['redis-server', ...settings],
+    ready: ['redis-cli', 'ping'],
+  });
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    chosen: 'Docker (redis:8)',
+    process: undefined,
+    stop: container.stop,
+  };
 }

@@ -19,7 +19,7 @@ describeLog('a log in Kafka', async () => {
   const admin = await createAdmin(config, 'test');
   await admin.create();
   await admin.close();
-  const raw = new kafkajs.Kafka({ brokers: [...server.brokers], logLevel: 0 }).admin();
+  const raw = new kafkajs.Kafka({ brokers: [...server.brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
   await raw.connect();
   // Deleting records wants to know the leaders.
   await raw.fetchTopicOffsets('contract');

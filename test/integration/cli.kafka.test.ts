@@ -83,7 +83,7 @@ test('the doctor fails on a cache that never forgets or has no limit, and warns 
 test('the doctor fails on a topic that is compacted', async () => {
   const { log } = stage.config;
   if (log.kind !== 'kafka') throw new Error('Kafka is expected.');
-  const admin = new kafkajs.Kafka({ brokers: [...log.brokers], logLevel: 0 }).admin();
+  const admin = new kafkajs.Kafka({ brokers: [...log.brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
   await admin.connect();
   const set = (value: string): Promise<unknown> =>
     admin.alterConfigs({

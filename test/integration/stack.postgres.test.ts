@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../../src/drivers/postgres/connection.ts';
 import { connectRedis } from '../../src/drivers/redis/connection.ts';
+import { startKafka } from '../../src/stack/kafka.ts';
 import { startPostgres } from '../../src/stack/postgres.ts';
 import { startRedis } from '../../src/stack/redis.ts';
 import { eventually } from '../support/eventually.ts';
@@ -53,7 +56,6 @@ test('what cannot be had is named, with the command that brings it', async () =>
   const { PATH, KAFKA_HOME } = process.env;
   process.env['PATH'] = '/nonexistent';
   try {
-    const { startKafka } = await import('../../src/stack/kafka.ts');
     process.env['XDG_CACHE_HOME'] = '/nonexistent';
     await assert.rejects(
       withoutRoot(() => startRedis()),
@@ -67,6 +69,38 @@ test('what cannot be had is named, with the command that brings it', async () =>
     process.env['PATH'] = PATH;
     if (KAFKA_HOME !== undefined) process.env['KAFKA_HOME'] = KAFKA_HOME;
     delete process.env['XDG_CACHE_HOME'];
+  }
+});
+
+test('where only a Docker engine is there, the servers run in containers that are removed at their end', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fake-docker-'));
+  const said = join(folder, 'said');
+  writeFileSync(
+    join(folder, 'docker'),
+    `#!/bin/sh\necho "$@" >> ${said}\ncase "$1" in info) echo 28.0;; run) echo container-1;; esac\n`,
+    { mode: 0o755 },
+  );
+  const { PATH } = process.env;
+  process.env['PATH'] = folder;
+  process.env['XDG_CACHE_HOME'] = folder;
+  try {
+    const [redis, kafka] = await withoutRoot(async () => [await startRedis(), await startKafka()] as const);
+    assert.deepEqual([redis.chosen, kafka.chosen], ['Docker (redis:8)', 'Docker (apache/kafka:4.1.1)']);
+    await redis.stop();
+    const lines = readFileSync(said, 'utf8').split('\n');
+    assert.ok(
+      lines.some((line) =>
+        line.startsWith(
+          `run --rm --detach --label afterwrite=demo --publish 127.0.0.1:${redis.port}:6379 redis:8 redis-server`,
+        ),
+      ),
+    );
+    assert.ok(lines.some((line) => line.includes(`--env KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://${kafka.brokers[0]}`)));
+    assert.ok(lines.includes('rm --force container-1'));
+  } finally {
+    process.env['PATH'] = PATH;
+    delete process.env['XDG_CACHE_HOME'];
+    rmSync(folder, { recursive: true, force: true });
   }
 });
 

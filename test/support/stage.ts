@@ -82,8 +82,8 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       source: { url: postgres.url },
       log:
         'brokers' in log
-          ? { kafka: { brokers: (log as KafkaServer).brokers, partitions } }
-          : { redisStreams: { url: (log as RedisServer).url, partitions } },
+          ? { kafka: { brokers: log.brokers, partitions } }
+          : { redisStreams: { url: log.url, partitions } },
       regions: { eu: { redis: cache.url } },
       families: options.families,
       ...(options.tags === undefined ? {} : { tags: options.tags }),

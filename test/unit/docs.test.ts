@@ -12,7 +12,7 @@ const read = (path: string): string => readFileSync(ROOT + path, 'utf8');
 test('the page of errors has every code with its hint, and none that is not in the table', () => {
   const page = read('docs/ERRORS.md');
   const codes = [...page.matchAll(/^## (\w+)$/gm)].map(([, code]) => code);
-  assert.deepEqual(codes.toSorted(), Object.keys(ERRORS).toSorted(), 'node scripts/errors-page.js writes it');
+  assert.deepEqual(new Set(codes), new Set(Object.keys(ERRORS)), 'node scripts/errors-page.js writes it');
   for (const { summary, hint } of Object.values(ERRORS))
     assert.ok(
       page.includes(summary) && page.includes(hint),
@@ -37,11 +37,8 @@ test('each test that an invariant names exists', () => {
 test('every link between the documents leads somewhere', () => {
   for (const page of ['README.md', 'src/README.md', ...globSync('docs/**/*.md', { cwd: ROOT })]) {
     for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
-      const path = new URL(target ?? '', new URL(page, `file://${ROOT}`));
-      assert.doesNotThrow(
-        () => globSync(fileURLToPath(path)).length === 1 || assert.fail(),
-        `${page} links to ${target}`,
-      );
+      const path = fileURLToPath(new URL(target ?? '', new URL(page, `file://${ROOT}`)));
+      assert.ok(existsSync(path), `${page} links to ${target}`);
     }
   }
 });

@@ -73,6 +73,7 @@ const standbys: readonly (readonly [names: string, expected: boolean])[] = [
   ['any 2 (replica1, replica2, *)', true],
   ['2 (replica1, replica2)', false],
   ['"first*"', false],
+  ['"*"', true],
 ];
 
 for (const [names, expected] of standbys) {

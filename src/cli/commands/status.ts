@@ -22,10 +22,10 @@ export function isWhole({ source, log, regions }: BusStatus): boolean {
 export function statusLines({ bus, source, log, regions }: BusStatus): string[] {
   const rows = Object.entries(regions).map(([name, region]) => {
     if (isUnreachable(region)) return [name, region.error, '', '', '', ''];
-    const { cells, ownedCells, agents, watermark, stalenessMs, settledReplica } = region;
+    const { cells, ownedCells, lostCells, agents, watermark, stalenessMs, settledReplica } = region;
     return [
       name,
-      `${ownedCells} of ${cells}`,
+      `${ownedCells} of ${cells}${lostCells > 0 ? `, ${lostCells} lost` : ''}`,
       String(agents),
       watermark ?? '-',
       stalenessMs === null ? '-' : `${Math.round(stalenessMs)} ms`,

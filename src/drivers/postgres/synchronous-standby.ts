@@ -9,9 +9,9 @@ const NAME = /"(?:[^"]|"")*"|[^\s,"]+/g;
 export function isSynchronousStandby(synchronousStandbyNames: string, applicationName: string): boolean {
   const list = METHOD.exec(synchronousStandbyNames)?.[1] ?? synchronousStandbyNames;
   return [...list.matchAll(NAME)].some(([token]) => {
-    if (token === '*') return true;
     const name = token.startsWith('"') ? token.slice(1, -1).replaceAll('""', '"') : token;
-    return name.toLowerCase() === applicationName.toLowerCase();
+    // Quoted or not, a star stands for every name.
+    return name === '*' || name.toLowerCase() === applicationName.toLowerCase();
   });
 }
 
