@@ -10,7 +10,7 @@ import { loadConfig } from '../../src/config/load-config.ts';
 import type { BusConfig } from '../../src/config/bus-config.ts';
 import { type Connection, connect } from '../../src/drivers/postgres/connection.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
-import { type KafkaServer, startKafka } from '../../src/stack/kafka.ts';
+import { startKafka } from '../../src/stack/kafka.ts';
 import { freePort } from '../../src/stack/place.ts';
 import type { PostgresMajor } from '../../src/stack/postgres-programs.ts';
 import { type PostgresServer, startPostgres } from '../../src/stack/postgres.ts';
