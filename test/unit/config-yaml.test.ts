@@ -30,6 +30,17 @@ families:
   assert.deepEqual([config.regions.get('eu')?.redis, config.observe], ['redis://h', true]);
 });
 
+test('a variable that is not set, or empty, or no variable, is named by its place', () => {
+  const text = 'a: { b: ["${X}", "${Y}${Z}", "${9}", "${X"] }';
+  const said = faultsOf(parseConfig([{ name: 'f', text }], { Y: '', Z: 'z' })).filter((one) => one.includes(' a.b'));
+  assert.deepEqual(said, [
+    'f:1 a.b.0: the environment variable X is not set, or empty',
+    'f:1 a.b.1: the environment variable Y is not set, or empty',
+    'f:1 a.b.2: "${9}" names no variable: letters, digits and "_" are expected, as in ${PG_URL}',
+    'f:1 a.b.3: "${" begins a variable that does not end: ${NAME} is expected, or $${ for the two characters',
+  ]);
+});
+
 test('anchors, aliases and merge keys are read; one that contains itself is a fault and no endless loop', () => {
   const families = `families:
   a: &a { key: "a:{id}", ttl: 1m, on: &on { t: { id: id } } }
@@ -42,6 +53,8 @@ test('anchors, aliases and merge keys are read; one that contains itself is a fa
   const faultOf = (text: string): string => faultsOf(parseFamilies(text))[0] ?? '';
   assert.match(faultOf('families: &a { x: *a }'), /^f:5 families\.x: this alias stands inside of its own anchor/);
   assert.match(faultOf('families: { x: *nothing }'), /^f:5: "\*nothing" stands for nothing/);
+  assert.match(faultOf('families: { x: *a${X} }'), /^f:5: "\*a\$\{X\}" stands for nothing/);
+  assert.match(faultOf('families: !env X'), /^f:5: this is no valid YAML: Unresolved tag: !env/);
   assert.match(
     faultOf(`x: &a [1]\n${bomb(9)}families: *j`),
     /^f:\d+: this is no YAML that can be read: Excessive alias count/,
@@ -82,7 +95,7 @@ test('several files are joined, and what stands twice names both places', () => 
 
 test('of a file that cannot be read, nothing is said to be missing', () => {
   const files = [
-    { name: 'a', text: 'bus: b\nfamilies: {' },
+    { name: 'a', text: 'bus: b\nfamilies: {\n\n' },
     { name: 'b', text: 'families:\n  f: { key: "f:{id}" }\n' },
   ];
   assert.deepEqual(faultsOf(parseConfig(files, {})), [
