@@ -1,5 +1,4 @@
-// Writes docs/ERRORS.md from the table of errors: node scripts/errors-page.js
-import { writeFileSync } from 'node:fs';
+// The manual's page of errors, made from their table.
 import { ERRORS } from '../src/protocol/errors.ts';
 
 const DIRECTIVES = {
@@ -17,6 +16,3 @@ export function errorsPage() {
   }
   return `${lines.join('\n')}\n`;
 }
-
-if (import.meta.filename === process.argv[1])
-  writeFileSync(new URL('../docs/ERRORS.md', import.meta.url), errorsPage());

@@ -6,7 +6,7 @@
  */
 const OPEN = '\ufdd0';
 const CLOSE = '\ufdd1';
-const WRITTEN = /\$\{([^{}\n]*)\}/g;
+const WRITTEN = /\$\{([^\s{}[\]"',]*)\}/g;
 const GUARDED = /\$\$\ufdd0([^\ufdd1]*)\ufdd1|\$\ufdd0([^\ufdd1]*)\ufdd1|\$\$\{|\$\{/g;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 

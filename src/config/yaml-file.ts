@@ -7,7 +7,7 @@ export type Path = readonly (string | number)[];
 /** A parsed file, with the place of everything in it. */
 export interface YamlFile {
   readonly name: string;
-  /** Undefined where the file is no YAML. */
+  /** Undefined where the file is no YAML that can be read. */
   readonly value: unknown;
   /** The line of a path, or of the nearest thing that contains it. */
   readonly lineOf: (path: Path) => number;
@@ -29,21 +29,19 @@ export function parseYamlFile(name: string, text: string, env: Environment): Yam
   };
   const note = (path: Path, message: string): void =>
     void faults.push({ file: name, line: lineOf(path), path: path.join('.'), message });
-  const noteAt = (line: number, message: string): void => {
+  const noteAt: NoteAt = (line, message, path = []) => {
     // One mistake makes the parser complain several times of a line: the first says it best.
-    if (!faults.some((fault) => fault.line === line))
-      faults.push({ file: name, line, path: '', message: unguard(message) });
+    if (faults.some((fault) => fault.line === line)) return;
+    faults.push({ file: name, line, path: path.join('.'), message: unguard(message) });
   };
   const raw = readDocument(text, lines, noteAt);
-  if (faults.length > 0) return { name, value: undefined, lineOf, faults };
+  if (raw === undefined) return { name, value: undefined, lineOf, faults };
   return { name, value: interpolate(raw, [], { env, note, within: new Set() }), lineOf, faults };
 }
 
-function readDocument(
-  text: string,
-  lines: Map<string, number>,
-  fault: (line: number, message: string) => void,
-): unknown {
+type NoteAt = (line: number, message: string, path?: Path) => void;
+
+function readDocument(text: string, lines: Map<string, number>, fault: NoteAt): unknown {
   const counter = new LineCounter();
   // What is not closed is missed at the very end, after the last line that says anything.
   const lastLine = text.trimEnd().split('\n').length;
@@ -51,15 +49,19 @@ function readDocument(
     const document = parseDocument(guardVariables(text), {
       lineCounter: counter,
       prettyErrors: false,
-      uniqueKeys: true,
+      uniqueKeys: false,
       stringKeys: true,
       merge: true,
     });
     // A warning is a tag that is not known: what it was to do to the value would be a guess.
-    for (const { message, pos } of [...document.errors, ...document.warnings])
-      fault(Math.min(counter.linePos(pos[0]).line, lastLine), `this is no valid YAML: ${message}`);
-    new Places(document, counter, lines, fault).note(document.contents, []);
-    return document.toJS() as unknown;
+    for (const { code, message, pos } of [...document.errors, ...document.warnings]) {
+      const line = Math.min(counter.linePos(pos[0]).line, lastLine);
+      if (code === 'MULTIPLE_DOCS') fault(line, 'one document is expected, and another begins with "---"');
+      else fault(line, `this is no valid YAML: ${message}`);
+    }
+    const places = new Places(document, counter, lines, fault);
+    places.note(document.contents, []);
+    return document.errors.length === 0 && places.isSound ? (document.toJS() as unknown) : undefined;
   } catch (error) {
     fault(1, `this is no YAML that can be read: ${(error as Error).message}`);
     return undefined;
@@ -70,37 +72,34 @@ function keyOf(path: Path): string {
   return JSON.stringify(path);
 }
 
-/** Notes the line of every key and item. */
+/** Notes the line of every key and item, and what stands twice. */
 class Places {
+  /** False if something cannot be turned into a value. */
+  isSound = true;
   readonly #document: Document;
   readonly #counter: LineCounter;
   readonly #lines: Map<string, number>;
-  readonly #fault: (line: number, message: string) => void;
+  readonly #report: NoteAt;
 
-  constructor(
-    document: Document,
-    counter: LineCounter,
-    lines: Map<string, number>,
-    fault: (line: number, message: string) => void,
-  ) {
+  constructor(document: Document, counter: LineCounter, lines: Map<string, number>, fault: NoteAt) {
     this.#document = document;
     this.#counter = counter;
     this.#lines = lines;
-    this.#fault = fault;
+    this.#report = fault;
   }
 
   note(node: unknown, path: Path): void {
     if (isAlias(node) && node.resolve(this.#document) === undefined)
-      this.#fault(
-        this.#lineOf(node),
-        `"*${node.source}" stands for nothing: an anchor "&${node.source}" before it is expected`,
-      );
+      this.#fault(node, `"*${node.source}" stands for nothing: an anchor "&${node.source}" before it is expected`);
     if (isMap(node)) {
       for (const { key, value } of node.items) {
         if (!isScalar(key)) continue;
         const name = unguard(String(key.value));
         // An object of JavaScript cannot keep such a key: the section would be lost without a word.
-        if (name === '__proto__') this.#fault(this.#lineOf(key), '"__proto__" can be no name here');
+        if (name === '__proto__') this.#fault(key, '"__proto__" can be no name here');
+        const first = this.#lines.get(keyOf([...path, name]));
+        if (first !== undefined)
+          this.#report(this.#lineOf(key), `stands in line ${first} already: one place is expected`, [...path, name]);
         this.#enter(key, value, [...path, name]);
       }
     } else if (isSeq(node)) node.items.forEach((item, index) => this.#enter(item, item, [...path, index]));
@@ -109,6 +108,11 @@ class Places {
   #enter(place: unknown, value: unknown, path: Path): void {
     this.#lines.set(keyOf(path), this.#lineOf(place));
     this.note(value, path);
+  }
+
+  #fault(node: unknown, message: string): void {
+    this.isSound = false;
+    this.#report(this.#lineOf(node), message);
   }
 
   #lineOf(node: unknown): number {

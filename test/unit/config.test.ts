@@ -1,40 +1,33 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import { parse } from 'yaml';
-import { checkCatalog } from '../../src/config/catalog-check.ts';
-import type { TableFacts } from '../../src/config/catalog-facts.ts';
-import { printFault } from '../../src/config/fault.ts';
-import { durationMs } from '../../src/config/duration.ts';
-import { fileJsonSchema } from '../../src/config/file-schema.ts';
-import { type ConfigResult, parseConfig } from '../../src/config/parse-config.ts';
+import { DURATION, durationMs } from '../../src/config/duration.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { parseConfig } from '../../src/config/parse-config.ts';
 import { redacted } from '../../src/config/redacted.ts';
-import type { BusConfig } from '../../src/config/bus-config.ts';
+import {
+  ENVIRONMENT,
+  EXAMPLE,
+  EXAMPLE_URL,
+  expectConfig,
+  faultsOf,
+  parseExample,
+  parseFamilies,
+} from '../support/config-text.ts';
 
-const EXAMPLE = readFileSync(new URL('../../examples/shop/afterwrite.yaml', import.meta.url), 'utf8');
-const ENVIRONMENT = {
-  PG_URL: 'postgres://app:s3cret@db/shop',
-  PG_REPLICA: 'postgres://app:s3cret@replica/shop',
-  KAFKA_BROKER: 'kafka:9092',
-  REDIS_EU: 'redis://:s3cret@eu',
-  REDIS_US: 'redis://us',
-  REDIS_AP: 'redis://ap',
-};
-
-function configOf(result: ConfigResult): BusConfig {
-  if (result.kind === 'faults') throw new Error(result.faults.map(printFault).join('\n'));
-  return result.config;
-}
-
-const example = (text = EXAMPLE): ConfigResult => parseConfig([{ name: 'afterwrite.yaml', text }], ENVIRONMENT);
-
-test('the example is right, with defaults where it says nothing', () => {
-  const config = configOf(example());
+test('the example is right and without a warning, with defaults where it says nothing', () => {
+  const result = parseExample();
+  const config = expectConfig(result);
+  assert.deepEqual(result.warnings, []);
   assert.equal(config.prefix, 'shop:');
+  assert.equal(config.source.url, ENVIRONMENT.PG_URL);
   assert.deepEqual(
-    [config.source.publication, config.source.slotPrefix, config.source.asynchronousCommits],
-    ['afterwrite_shop', 'afterwrite_shop', true],
+    [
+      config.source.publication,
+      config.source.slotPrefix,
+      config.source.asynchronousCommits,
+      config.source.eventTrigger,
+    ],
+    ['afterwrite_shop', 'afterwrite_shop', true, false],
   );
   assert.deepEqual(config.log, {
     kind: 'kafka',
@@ -45,115 +38,124 @@ test('the example is right, with defaults where it says nothing', () => {
     retentionMs: 259_200_000,
     ssl: false,
   });
-  assert.deepEqual(config.families.get('user')?.rules, [
-    { table: { schema: 'public', name: 'users' }, columns: ['id'] },
+  assert.deepEqual([config.observe, config.keysPerTransactionMax], [false, 10_000]);
+  assert.deepEqual(
+    [...config.families.values()].map(({ name, ttlMs, reads, rules, whenChanged }) => [
+      name,
+      ttlMs,
+      reads,
+      rules[0],
+      whenChanged,
+    ]),
+    [
+      ['user', 300_000, 'primary', { table: { schema: 'public', name: 'users' }, columns: ['id'] }, 'evict'],
+      ['org-members', 60_000, 'primary', { table: { schema: 'public', name: 'users' }, columns: ['org_id'] }, 'evict'],
+      ['product', 3_600_000, 'replica', { table: { schema: 'public', name: 'products' }, columns: ['id'] }, 'evict'],
+      [
+        'user-orders',
+        30_000,
+        'primary',
+        { table: { schema: 'public', name: 'orders' }, columns: ['user_id'] },
+        'evict',
+      ],
+    ],
+  );
+});
+
+test('the log in Redis Streams has its own defaults', () => {
+  const config = expectConfig(
+    parseExample(EXAMPLE.replace(/^ {2}kafka: .*$/m, '  redisStreams: { url: "${REDIS_US}" }')),
+  );
+  assert.deepEqual(config.log, { kind: 'redis-streams', url: 'redis://us', partitions: 12, recordsMax: 1_000_000 });
+});
+
+test('a table may feed a family in two ways, and stand in another schema', () => {
+  const families = 'families: { friends: { key: "f:{id}", ttl: 1m, on: { social.pairs: [{ a: id }, { b: id }] } } }';
+  const { rules } = expectConfig(parseFamilies(families)).families.get('friends') ?? {};
+  const table = { schema: 'social', name: 'pairs' };
+  assert.deepEqual(rules, [
+    { table, columns: ['a'] },
+    { table, columns: ['b'] },
   ]);
 });
 
-test('no secret is shown', () => {
-  const kafka = '{ kafka: { brokers: ["k:1"], sasl: { mechanism: plain, username: u, password: s3cret } } }';
-  const text = EXAMPLE.replace(/^log: .*$/m, `log: ${kafka}`);
-  const shown = JSON.stringify(redacted(configOf(example(text))));
+test('columns stand in the order of the template’s parameters, whatever their order in the file', () => {
+  const families = 'families: { m: { key: "o:{org}:{id}", ttl: 1m, on: { t: { user_id: id, org_id: org } } } }';
+  const config = expectConfig(parseFamilies(families));
+  assert.deepEqual(config.families.get('m')?.rules[0]?.columns, ['org_id', 'user_id']);
+});
+
+test('no secret is shown, and what has the name of one is', () => {
+  const kafka = '  kafka: { brokers: ["k:1"], sasl: { mechanism: plain, username: u, password: s3cret } }';
+  const families = 'families:\n  password: { key: "p:{id}", ttl: 1m, on: { p: { id: id } } }';
+  const text = EXAMPLE.replace(/^ {2}kafka: .*$/m, kafka).replace('families:', families);
+  const shown = JSON.stringify(redacted(expectConfig(parseExample(text))));
   assert.doesNotMatch(shown, /s3cret/);
   assert.match(shown, /postgres:\/\/app:\*\*\*@db\/shop/);
+  assert.match(shown, /"username":"u","password":"\*\*\*"/);
+  assert.match(shown, /"password":\{"name":"password"/);
 });
 
-test('several files are joined, and what stands twice names both places', () => {
-  const more = 'families:\n  extra: { key: "extra:{id}", ttl: 1m, on: { extras: { id: id } } }\n';
-  const joined = parseConfig(
-    [
-      { name: 'a.yaml', text: EXAMPLE },
-      { name: 'b.yaml', text: more },
-    ],
-    ENVIRONMENT,
-  );
-  assert.deepEqual([...configOf(joined).families.keys()], ['user', 'org-members', 'extra']);
-  const twice = parseConfig(
-    [
-      { name: 'a.yaml', text: EXAMPLE },
-      { name: 'b.yaml', text: 'bus: other\nfamilies:\n  user: { key: "u:{id}", ttl: 1m }\n' },
-    ],
-    ENVIRONMENT,
-  );
-  assert.equal(twice.kind, 'faults');
-  if (twice.kind === 'faults') {
-    assert.deepEqual(twice.faults.map(printFault), [
-      'b.yaml:1 bus: stands in a.yaml:2 already: one place is expected',
-      'b.yaml:3 families.user: stands in a.yaml:13 already: one place is expected',
-    ]);
-  }
+test('a fault never shows the value: it may be a secret', () => {
+  const text = `bus: b\nsource: { url: "s3cret" }\nlog: { redisStreams: { url: "redis://u:s3cret/x@h" } }\nregions: { eu: { redis: "http://s3cret" } }\n`;
+  const said = faultsOf(parseConfig([{ name: 'f', text }], {})).join('\n');
+  assert.match(said, /source\.url: .*\n.*log\.redisStreams\.url: .*\n.*regions\.eu\.redis: /);
+  assert.doesNotMatch(said, /s3cret/);
 });
 
-test('a rule hash changes with what decides, and with nothing else', () => {
-  const hash = (text: string): string | undefined => configOf(example(text)).families.get('user')?.ruleHash;
-  const first = hash(EXAMPLE);
-  assert.match(first ?? '', /^[0-9a-f]{16}$/);
-  assert.equal(hash(EXAMPLE.replace('ttl: 5m', 'ttl: 6m')), first);
-  for (const change of [
-    ['"user:{id}"', '"u:{id}"'],
-    ['{ users: { id: id } }', '{ people: { id: id } }'],
-    ['"org:{org_id}"]', '"o:{org_id}"]'],
-    ['bus: shop', 'bus: mall'],
-  ] as const) {
-    assert.notEqual(hash(EXAMPLE.replace(change[0], change[1])), first, change[1]);
-  }
+test('a duration is a number with its unit', () => {
+  const texts = ['250ms', '5s', '5m', '72h', '1d', '1.5s', '0.1s'];
+  assert.deepEqual(texts.map(durationMs), [250, 5000, 300_000, 259_200_000, 86_400_000, 1500, 100]);
+  for (const text of ['5', '5 m', 'm', '-5m', '1e3s', '5M', '5mm', '1h30m', '.5s']) assert.doesNotMatch(text, DURATION);
 });
 
-test('durations have a unit', () => {
-  assert.deepEqual(
-    ['250ms', '5s', '5m', '72h', '1d', '1.5s'].map(durationMs),
-    [250, 5000, 300_000, 259_200_000, 86_400_000, 1500],
-  );
-});
-
-test('the JSON Schema accepts the example and refuses what the file may not hold', () => {
-  const validate = new Ajv2020({ strict: false, validateFormats: false }).compile(fileJsonSchema());
-  const value = parse(EXAMPLE) as Record<string, unknown>;
-  assert.equal(validate(value), true, JSON.stringify(validate.errors));
-  assert.equal(validate({ ...value, familys: {} }), false);
-});
-
-const table = (name: string, more: Partial<TableFacts> = {}): [string, TableFacts] => {
-  const columns = ['id', 'org_id', 'name'].map((column) => ({
-    name: column,
-    typeOid: column === 'name' ? 25 : 20,
-    baseType: column === 'name' ? 'text' : 'int8',
-    isDeterministic: true,
-  }));
-  const stored = [{ schema: 'public', name, identity: { columns: ['id', 'org_id', 'name'] } }];
-  return [`public.${name}`, { schema: 'public', name, kind: 'table', isUnlogged: false, columns, stored, ...more }];
-};
-
-test('the catalog gives the types of key parameters, and every fault at once', () => {
-  const config = configOf(example());
-  const good = checkCatalog(config, new Map([table('users'), table('orgs')]));
-  assert.deepEqual([good.faults, good.warnings], [[], []]);
-  assert.deepEqual(
-    good.parameterTypes,
-    new Map([
-      ['user', ['integer']],
-      ['org-members', ['integer']],
-    ]),
-  );
-  const faultsOf = (...tables: [string, TableFacts][]): string[] =>
-    checkCatalog(config, new Map(tables)).faults.map(({ message }) => message);
-  assert.match(faultsOf(table('users'))[0] ?? '', /public\.orgs does not exist/);
-  assert.match(faultsOf(table('users', { kind: 'view' }), table('orgs'))[0] ?? '', /is a view/);
-  assert.match(faultsOf(table('users', { isUnlogged: true }), table('orgs'))[0] ?? '', /unlogged/);
-  assert.match(faultsOf(table('users', { columns: [] }), table('orgs'))[0] ?? '', /no column "id"/);
-  const numeric = [{ name: 'id', typeOid: 1700, baseType: 'numeric', isDeterministic: true }];
+test('what is allowed but keeps old values is warned of', () => {
+  assert.deepEqual(warningsOf('families: { f: { key: "f:{id}", ttl: 1m } }'), [
+    'families.f: has no rule in `on`: nothing but messages and its ttl makes it old',
+  ]);
+  const tags = 'tags: { "t:{id}": { on: { t: { id: id } } } }';
   assert.match(
-    faultsOf(table('users'), table('orgs', { columns: numeric }))[0] ?? '',
-    /type numeric, which has no canonical text: text, varchar/,
+    warningsOf(`families: { f: { key: "f:{q}", ttl: 1m, tags: ["t:{id}"] } }\n${tags}`).join('|'),
+    /^families\.f\.tags: found by its rows’ labels alone/,
   );
-  const loose = [{ name: 'id', typeOid: 25, baseType: 'text', isDeterministic: false }];
-  assert.match(faultsOf(table('users'), table('orgs', { columns: loose }))[0] ?? '', /nondeterministic collation/);
-  const bare = [{ schema: 'public', name: 'orgs', identity: { columns: null } }];
-  assert.match(faultsOf(table('users'), table('orgs', { stored: bare }))[0] ?? '', /no replica identity/);
-  const small = [{ schema: 'public', name: 'users', identity: { columns: ['id'] } }];
-  const { warnings } = checkCatalog(config, new Map([table('users', { stored: small }), table('orgs')]));
-  assert.deepEqual(
-    warnings.map(({ path, repair }) => [path, repair]),
-    [['families.org-members.on.users', 'afterwrite setup']],
+  const on = 'on: { t: { id: id } }';
+  assert.match(
+    warningsOf(`families: { f: { key: "f:{id}", ttl: 1m, ${on}, tags: ["t:{x}"] } }`).join('|'),
+    /^families\.f\.tags\.0: nothing but messages makes the label "t:\{x\}" old/,
+  );
+  assert.match(
+    warningsOf(`families: { f: { key: "f:{id}", ttl: 1m, ${on} } }\n${tags}`).join('|'),
+    /^tags\.t:\{id\}: no family carries such a label/,
+  );
+  const unnamed = `families: { f: { key: "f:{id}", ttl: 1m, ${on}, source: "select id from t where id = {id}", tags: ["t:{x}"] } }\n${tags}`;
+  assert.match(warningsOf(unnamed).join('|'), /^families\.f\.tags\.0: the label is printed from x of the loaded value/);
+  assert.deepEqual(warningsOf(unnamed.replace('select id from', 'select * from')), []);
+  assert.match(
+    warningsOf(`families: { f: { key: "f:{id}", ttl: 1m, ${on}, when-changed: expire } }`).join('|'),
+    /"expire" evicts for now/,
   );
 });
+
+test('a program that loads a file with faults ends with all of them, and with what it could not read', async () => {
+  const path = EXAMPLE_URL.pathname;
+  const noEnvironment = await loadConfig([path], {}).then(
+    () => assert.fail('it was loaded'),
+    (error: unknown) => error as Error & { code: string },
+  );
+  assert.equal(noEnvironment.code, 'CONFIG_INVALID');
+  const lines = noEnvironment.message.split('\n');
+  assert.equal(lines.length, Object.keys(ENVIRONMENT).length);
+  for (const name of Object.keys(ENVIRONMENT))
+    assert.ok(
+      lines.some((line) => line.includes(`variable ${name} is not set`)),
+      name,
+    );
+  await assert.rejects(loadConfig([`${path}.none`], {}), { code: 'CONFIG_INVALID', message: /cannot be read: ENOENT/ });
+  assert.equal((await loadConfig([path], ENVIRONMENT)).bus, 'shop');
+});
+
+function warningsOf(families: string): string[] {
+  const result = parseFamilies(families);
+  assert.deepEqual(faultsOf(result), []);
+  return result.warnings.map(({ path, message }) => `${path}: ${message}`);
+}

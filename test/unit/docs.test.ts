@@ -12,11 +12,11 @@ const read = (path: string): string => readFileSync(ROOT + path, 'utf8');
 test('the page of errors has every code with its hint, and none that is not in the table', () => {
   const page = read('docs/ERRORS.md');
   const codes = [...page.matchAll(/^## (\w+)$/gm)].map(([, code]) => code);
-  assert.deepEqual(new Set(codes), new Set(Object.keys(ERRORS)), 'node scripts/errors-page.js writes it');
+  assert.deepEqual(new Set(codes), new Set(Object.keys(ERRORS)), 'node scripts/write-manual.js writes it');
   for (const { summary, hint } of Object.values(ERRORS))
     assert.ok(
       page.includes(summary) && page.includes(hint),
-      `${summary} is out of date: node scripts/errors-page.js writes it`,
+      `${summary} is out of date: node scripts/write-manual.js writes it`,
     );
 });
 
