@@ -36,9 +36,10 @@ function left(from: number, to: number): Promise<number> {
   return stage.redis.exists(...Array.from({ length: to - from + 1 }, (_, i) => `user:${from + i}`));
 }
 
-test('a relay killed between the log’s answer and the confirmation loses nothing, and repeats harmlessly', async () => {
+test('a relay killed between the log’s answer and the confirmation loses nothing, and repeats harmlessly', async (t) => {
   const { hostname, port } = new URL(stage.url);
   const proxy = await startTcpProxy({ host: hostname, port: Number(port) });
+  t.after(() => proxy.close());
   const relay = await stage.startRelay(
     'relay-behind-proxy',
     await stage.withUrls((text) => text.replaceAll(`${hostname}:${port}`, `127.0.0.1:${proxy.port}`)),
@@ -60,7 +61,6 @@ test('a relay killed between the log’s answer and the confirmation loses nothi
   );
   assert.ok((await confirmedLsn()) < end, 'Postgres has been told nothing');
   await stage.kill(relay);
-  await proxy.close();
   await fill(1, 50);
   const second = await stage.startRelay('relay');
   await stage.sql.query(`update users set name = 'c' where id between 51 and 100`);
@@ -124,7 +124,8 @@ test('a relay that is asked to end drains, confirms and gives the slot back', as
 });
 
 test('a transaction of a million rows passes with the relay’s memory flat', { timeout: 200_000 }, async (t) => {
-  const relay = await stage.startRelay('relay-bulk');
+  // A heap of this size ends a process that holds on to the rows, which are larger.
+  const relay = await stage.startRelay('relay-bulk', stage.configPath, { NODE_OPTIONS: '--max-old-space-size=64' });
   const memory = (field: string): number =>
     Number(
       new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${relay.pid}/status`, 'utf8'))?.[1] ?? 0,
@@ -137,6 +138,5 @@ test('a transaction of a million rows passes with the relay’s memory flat', { 
   const peak = memory('VmHWM');
   t.diagnostic(`relay memory: ${before.toFixed(0)} MiB before, peak ${peak.toFixed(0)} MiB`);
   assert.equal(await metricOf(relay.httpPort, 'afterwrite_relay_changes_total{op="insert"}'), 1_000_000);
-  assert.ok(peak < before + 100, `a peak of ${peak.toFixed(0)} MiB is not flat: the rows alone are larger`);
   await relay.stop();
 });

@@ -39,7 +39,11 @@ export interface Stage {
   readonly partitions: number;
   /** A copy of the file with some URLs replaced: a proxy in place of a server. */
   withUrls(replace: (text: string) => string): Promise<string>;
-  startRelay(name: string, configPath?: string): Promise<DemoChild & { readonly httpPort: number }>;
+  startRelay(
+    name: string,
+    configPath?: string,
+    env?: Readonly<Record<string, string>>,
+  ): Promise<DemoChild & { readonly httpPort: number }>;
   startAgent(name: string, configPath?: string): Promise<DemoChild & { readonly httpPort: number }>;
   /** Kills a child without a word, as kill -9 does. */
   kill(child: DemoChild): Promise<void>;
@@ -99,10 +103,11 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       name: string,
       args: readonly string[],
       path: string,
+      env: Readonly<Record<string, string>> = {},
     ): Promise<DemoChild & { readonly httpPort: number }> => {
       const httpPort = await freePort();
       const child = {
-        ...(await startChild({ name, args: [...args, '--config', path], env: {}, folder, port: httpPort })),
+        ...(await startChild({ name, args: [...args, '--config', path], env, folder, port: httpPort })),
         httpPort,
       };
       children.add(child);
@@ -123,7 +128,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
         await writeFile(path, replace(text));
         return path;
       },
-      startRelay: (name, path = configPath) => start(name, ['relay'], path),
+      startRelay: (name, path = configPath, env = {}) => start(name, ['relay'], path, env),
       startAgent: (name, path = configPath) => start(name, ['agent', '--region', 'eu'], path),
       kill: async (child) => {
         children.delete(child);

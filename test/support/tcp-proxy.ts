@@ -5,8 +5,8 @@ export interface TcpProxy {
   readonly port: number;
   /** From now on, bytes from the client do not reach the server, on every connection. */
   swallowRequests(): void;
-  /** From now on, bytes from the server do not reach the client, on every connection. */
-  swallowReplies(): void;
+  /** From the first request on that holds the text, nothing from the server reaches the client, on every connection. */
+  swallowRepliesFrom(text: string): void;
   /** Cuts every connection and leads new ones to another server. */
   retarget(target: { readonly host: string; readonly port: number }): Promise<void>;
   /** Bytes swallowed so far, of both directions. */
@@ -19,6 +19,7 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
   const sockets = new Set<Socket>();
   let swallow: 'nothing' | 'requests' | 'replies' = 'nothing';
   let swallowed = 0;
+  let trigger: string | undefined;
   const server = createServer((client) => {
     const upstream = connect(target);
     for (const socket of [client, upstream]) {
@@ -27,6 +28,7 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
       socket.on('error', () => undefined);
     }
     client.on('data', (bytes) => {
+      if (trigger !== undefined && bytes.includes(trigger)) swallow = 'replies';
       if (swallow === 'requests') swallowed += bytes.length;
       else upstream.write(bytes);
     });
@@ -48,7 +50,7 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
   return {
     port: (server.address() as AddressInfo).port,
     swallowRequests: () => (swallow = 'requests'),
-    swallowReplies: () => (swallow = 'replies'),
+    swallowRepliesFrom: (text) => (trigger = text),
     retarget: (next) => {
       target = next;
       cut();
