@@ -99,7 +99,7 @@ function warnOfGaps(raw: RawFamily, path: Path, warn: NoteFault): void {
     if ((raw.tags ?? []).length > 0)
       warn(
         [...path, 'tags'],
-        'found by its rows’ labels alone: a row that comes to belong to the entry has put no label on it yet, so nothing makes it old. A rule of its own in `on` would (looked at: whether there is any)',
+        'found by its rows’ labels alone: a row that comes to belong to the entry has put no label on it yet, so nothing makes it old. A rule in `on` is expected (this looks only at whether there is one; the check against the catalog looks at its tables)',
       );
     else warn(path, 'has no rule in `on`: nothing but messages and its ttl makes it old');
   }
