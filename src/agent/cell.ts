@@ -197,21 +197,20 @@ export class Cell {
       if (then === undefined && end === undefined) taken += 1;
     }
     this.#queue.splice(0, taken);
-    if (plan.records > 0) return (await this.#apply(plan)) ?? (await this.#finish(then, end));
-    return this.#finish(then, end);
-  }
-
-  async #finish(then: (() => Promise<void>) | undefined, end: CellEnd | undefined): Promise<CellEnd | undefined> {
+    const applied = plan.records > 0 ? await this.#apply(plan) : 'applied';
+    // Refused, the cell was read anew: what the next record asked for belongs to where it stood before.
+    if (applied === 'read anew') return undefined;
+    if (applied !== 'applied') return applied;
     await then?.();
     return end;
   }
 
-  async #apply(plan: BatchPlan): Promise<CellEnd | undefined> {
+  async #apply(plan: BatchPlan): Promise<'applied' | 'read anew' | CellEnd> {
     const { store, clock, observer, token } = this.#parts;
     const startedAtMs = clock.monotonicMs();
     const batch = plan.batch();
     const answer = await store.apply(this.cell, token, batch);
-    if (answer.kind !== 'applied') return this.#refused(answer);
+    if (answer.kind !== 'applied') return (await this.#refused(answer)) ?? 'read anew';
     this.#position = plan.position;
     this.#storedOffset = plan.position.offset;
     this.#parts.reader.applied(this.cell, plan.position.offset);
@@ -228,7 +227,7 @@ export class Cell {
       unlinked: answer.unlinked,
       seconds: (clock.monotonicMs() - startedAtMs) / 1000,
     });
-    return undefined;
+    return 'applied';
   }
 
   async #refused(answer: Exclude<ApplyAnswer, { kind: 'applied' }>): Promise<CellEnd | undefined> {

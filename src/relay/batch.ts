@@ -124,6 +124,8 @@ export class Batcher {
     const records: PartitionRecord[] = [];
     const recordsPerLane = Math.max(1, Math.floor(SEND_RECORDS_MAX / this.#lanes.length));
     const carriesData = this.#pending > 0;
+    const { rules, ...withoutRules } = facts;
+    const rulesBytes = rules === undefined ? 0 : 3 * JSON.stringify(rules).length;
     this.#lanes.forEach((lane, partition) => {
       const isOwed =
         due.idle ||
@@ -131,10 +133,12 @@ export class Batcher {
         ((due.settled || carriesData) && lacksSettled(lane, facts.settledPrimary));
       if (lane.runs.length === 0 && !isOwed) return;
       let recordsLeft = recordsPerLane;
-      let bytesLeft = PARTITION_BYTES_MAX;
+      let bytesLeft = PARTITION_BYTES_MAX - rulesBytes;
       do {
         const transactions = this.#pack(lane);
-        records.push({ partition, record: this.#close(lane, transactions, facts) });
+        // Once a send and partition is enough for the rules.
+        const said = recordsLeft === recordsPerLane ? facts : withoutRules;
+        records.push({ partition, record: this.#close(lane, transactions, said) });
         recordsLeft -= 1;
         bytesLeft -= bytesAtMost(transactions);
       } while (lane.runs.length > 0 && recordsLeft > 0 && bytesLeft > RECORD_BYTES_MAX);

@@ -173,3 +173,16 @@ test('what goes to one partition in one send stays below what a broker takes, ho
     assert.ok(records.length > 0 && bytes < PARTITION_BYTES_MAX);
   }
 });
+
+test('rules go into every partition, once in a send', () => {
+  const batcher = new Batcher(PARTITIONS, START);
+  batcher.begin(lsn(110), 0);
+  for (let n = 0; n < 500; n++) batcher.add({ scope: 'key', family: 'user', act: 'evict', key: `user:${n}` });
+  batcher.commit(lsn(120));
+  const rules = { partitions: PARTITIONS, bucketsPerCell: 1, families: { user: 'h' } };
+  const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: 0, rules };
+  const records = batcher.take(facts, { idle: false, settled: false });
+  const withRules = records.filter(({ record }) => record.rules !== undefined).map(({ partition }) => partition);
+  assert.deepEqual(withRules, [0, 1, 2]);
+  assert.ok(records.length > PARTITIONS);
+});
