@@ -2,10 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { stringify } from 'yaml';
-import { setupCommand } from '../../src/cli/commands/setup.ts';
 import { type DemoChild, startChild } from '../../src/cli/demo/children.ts';
+import { setUpQuietly } from '../../src/cli/demo/quiet-setup.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import type { BusConfig } from '../../src/config/bus-config.ts';
 import { type Connection, connect } from '../../src/drivers/postgres/connection.ts';
@@ -94,7 +93,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     });
     await writeFile(configPath, text);
-    await setUp(configPath);
+    await setUpQuietly(configPath);
     const redis = await connectRedis(cache.url, { name: 'test' });
     closing.push(() => Promise.resolve(redis.disconnect()));
     const children = new Set<DemoChild>();
@@ -141,21 +140,6 @@ export async function openStage(options: StageOptions): Promise<Stage> {
     await close();
     throw error;
   }
-}
-
-async function setUp(configPath: string): Promise<void> {
-  const printed: string[] = [];
-  const sink = new Writable({
-    write: (chunk: Buffer, _encoding, written) => {
-      printed.push(chunk.toString());
-      written();
-    },
-  });
-  const code = await setupCommand(
-    { output: { out: sink, err: sink }, configPaths: [configPath], json: false },
-    { dryRun: false, repairIdentity: true },
-  );
-  if (code !== 0) throw new Error(`setup ended with ${code}:\n${printed.join('')}`);
 }
 
 /** A metric of a child, by its name and labels as Prometheus prints them; undefined before it is there. */

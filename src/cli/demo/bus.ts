@@ -1,19 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { stringify } from 'yaml';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
 import { connect } from '../../drivers/postgres/connection.ts';
 import { connectRedis } from '../../drivers/redis/connection.ts';
 import { loadConfig } from '../../config/load-config.ts';
-import { BusError } from '../../protocol/errors.ts';
 import { freePort } from '../../stack/place.ts';
-import { setupCommand } from '../commands/setup.ts';
-import { EXIT } from '../exit-code.ts';
 import { type DemoChild, startChild } from './children.ts';
 import type { DemoServers } from './servers.ts';
 import { REGIONS } from './servers.ts';
+import { setUpQuietly } from './quiet-setup.ts';
 import { SHOP_SCHEMA } from './shop.ts';
 
 /** A bus of the demo's own, with a name that is used once: on servers that were given it stands beside what is there. */
@@ -35,7 +32,7 @@ export async function prepareBus(servers: DemoServers, folder: string): Promise<
   const databaseUrl = await createShop(servers.postgres.url, database);
   const configPath = join(folder, 'afterwrite.yaml');
   await writeFile(configPath, stringify(fileOf(name, databaseUrl, servers)));
-  await setUp(configPath);
+  await setUpQuietly(configPath);
   const children: DemoChild[] = [];
   const start = async (program: string, args: readonly string[]): Promise<void> => {
     const child = await startChild({
@@ -100,22 +97,6 @@ async function createShop(serverUrl: string, database: string): Promise<string> 
   } finally {
     await shop.close();
   }
-}
-
-async function setUp(configPath: string): Promise<void> {
-  const printed: string[] = [];
-  const sink = new Writable({
-    write: (chunk: Buffer, _encoding, written) => {
-      printed.push(chunk.toString());
-      written();
-    },
-  });
-  const code = await setupCommand(
-    { output: { out: sink, err: sink }, configPaths: [configPath], json: false },
-    { dryRun: false, repairIdentity: true },
-  );
-  if (code !== EXIT.ok)
-    throw new BusError('STACK_START_FAILED', `afterwrite setup ended with ${code}:\n${printed.join('')}`);
 }
 
 async function removeTraces(servers: DemoServers, name: string, database: string, configPath: string): Promise<void> {

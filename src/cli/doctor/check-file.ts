@@ -7,7 +7,9 @@ export function checkFile({ faults, warnings }: Pick<CatalogVerdict, 'faults' | 
   const findings = [
     ...faults.map(({ path, message, repair }) => fail(subject, `${path}: ${message}`, thenSetup(repair))),
     // An identity that is changed by itself no longer fits the publication's column list, and the application's UPDATE fails.
-    ...warnings.map(({ path, message }) => warn(subject, `${path}: ${message}`, 'afterwrite setup')),
+    ...warnings.map(({ path, message, repair }) =>
+      warn(subject, `${path}: ${message}`, repair === undefined ? undefined : 'afterwrite setup'),
+    ),
   ];
   return findings.length > 0 ? findings : [ok(subject, 'its tables, columns and types are in the catalog')];
 }
