@@ -16,7 +16,7 @@ const strict =
   process.env.CI === undefined ? [] : ['--test-reporter=./scripts/no-skips.js', '--test-reporter-destination=stderr'];
 const { status } = spawnSync(
   process.execPath,
-  ['--test', '--test-concurrency=2', '--test-timeout=300000', '--test-force-exit', ...reporter, ...strict, ...files],
+  ['--test', '--test-concurrency=2', '--test-timeout=300000', ...reporter, ...strict, ...files],
   { stdio: 'inherit' },
 );
 process.exit(status ?? 1);
