@@ -12,6 +12,7 @@ const SCHEMA = new URL(
 
 interface Service {
   readonly image?: string;
+  readonly build?: string;
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, unknown>>;
   readonly depends_on?: Readonly<Record<string, unknown>>;
@@ -43,6 +44,16 @@ test('every service, volume and file that it names is there', () => {
       assert.ok(isThere, `${name} mounts ${from}`);
     }
   }
+});
+
+test('one service builds the image, and every other that runs it waits for that one', () => {
+  const ours = services.filter(([, service]) => service.image === 'afterwrite:local');
+  assert.deepEqual(
+    ours.flatMap(([name, { build }]) => (build === undefined ? [] : [name])),
+    ['setup'],
+  );
+  for (const [name, service] of ours)
+    assert.ok(name === 'setup' || 'setup' in (service.depends_on ?? {}), `${name} does not wait for setup`);
 });
 
 test('it gives every variable that the example file asks for, and every region an agent', () => {
