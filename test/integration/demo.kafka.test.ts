@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -23,20 +23,28 @@ function ownTemporaryFolder(): { readonly path: string; readonly env: Readonly<R
   return { path, env: { TMPDIR: path } };
 }
 
-/** Processes whose command line or environment names the folder. */
-function processesOf(folder: string): string[] {
-  return readdirSync('/proc').filter((pid) => {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false;
-    try {
-      return existsSync(`/proc/${pid}/cmdline`) && readCommand(pid).includes(folder);
-    } catch {
-      return false;
-    }
-  });
+/** The command lines, by pid, of the processes that name the folder. One may end while we look. */
+function processesOf(folder: string): ReadonlyMap<string, string> {
+  const commands = readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
+    .map((pid): [string, string] => [pid, readCommand(pid)]);
+  return new Map(commands.filter(([, command]) => command.includes(folder)));
+}
+
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
 }
 
 function readCommand(pid: string): string {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
 }
 
 for (const log of ['kafka', 'redis-streams'] as const) {
@@ -57,7 +65,7 @@ for (const log of ['kafka', 'redis-streams'] as const) {
         );
         assert.deepEqual(Object.keys(result.latencyMs), ['p50', 'p99', 'p999', 'max']);
         assert.deepEqual(readdirSync(folder.path), []);
-        assert.deepEqual(processesOf(folder.path), []);
+        assert.deepEqual([...processesOf(folder.path).values()], []);
       } finally {
         rmSync(folder.path, { recursive: true, force: true });
       }
@@ -78,7 +86,7 @@ for (const moment of ['Postgres:', 'Changing rows'] as const) {
       assert.equal(run.code, 130, run.out + run.err);
       await eventually(
         'nothing is left',
-        () => readdirSync(folder.path).length === 0 && processesOf(folder.path).length === 0,
+        () => readdirSync(folder.path).length === 0 && processesOf(folder.path).size === 0,
       );
     } finally {
       rmSync(folder.path, { recursive: true, force: true });
@@ -94,10 +102,10 @@ test('a demo that is killed outright leaves no server', { timeout: 120_000 }, as
     });
     await eventually(
       'no server is left',
-      () => processesOf(folder.path).filter((pid) => /postgres|redis/.test(readCommand(pid))).length === 0,
+      () => ![...processesOf(folder.path).values()].some((command) => /postgres|redis/.test(command)),
     );
   } finally {
-    for (const pid of processesOf(folder.path)) process.kill(Number(pid), 'SIGKILL');
+    for (const pid of processesOf(folder.path).keys()) killIfAlive(Number(pid));
     rmSync(folder.path, { recursive: true, force: true });
   }
 });

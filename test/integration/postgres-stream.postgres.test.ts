@@ -273,8 +273,10 @@ for (const major of [15, 18] as const) {
         await assert.rejects(fixture.stream(), (error) => isBusError(error, 'POSTGRES_SLOT_ACTIVE'));
         await holder.stream.stop();
         assert.equal(await holder.stream.ended, 'closed');
+        await fixture.slotsAreFree();
         const next = await fixture.stream();
         await next.stream.stop();
+        await fixture.slotsAreFree();
         await fixture.run(`SELECT pg_drop_replication_slot('${fixture.slotName}')`);
         await assert.rejects(fixture.stream(), (error) => isBusError(error, 'POSTGRES_SLOT_MISSING'));
       });

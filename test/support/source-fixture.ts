@@ -95,10 +95,17 @@ export class SourceFixture {
   /** Ends the streams and the session, and lets the server forget what the slot held back. */
   async close(): Promise<void> {
     await Promise.all(this.#streams.map(({ stream }) => stream.stop()));
+    await this.slotsAreFree();
     await this.run(
       `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database() AND starts_with(slot_name, '${this.schema}')`,
     );
     await this.sql.close();
+  }
+
+  /** Waits until no walsender holds a slot of the fixture: one goes on for a moment after its connection has ended. */
+  async slotsAreFree(): Promise<void> {
+    const text = 'SELECT 1 FROM pg_replication_slots WHERE active AND starts_with(slot_name, $1)';
+    await eventually('the slots are free', async () => (await this.sql.query(text, [this.schema])).length === 0);
   }
 
   async confirmedLsn(): Promise<string> {

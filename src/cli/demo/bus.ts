@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
-import { connect } from '../../drivers/postgres/connection.ts';
+import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import { connectRedis } from '../../drivers/redis/connection.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { freePort } from '../../stack/place.ts';
@@ -12,6 +13,9 @@ import type { DemoServers } from './servers.ts';
 import { REGIONS } from './servers.ts';
 import { setUpQuietly } from './quiet-setup.ts';
 import { SHOP_SCHEMA } from './shop.ts';
+
+/** How long a walsender may go on after its relay has ended. */
+const SLOT_WAIT_MS = 5000;
 
 /** A bus of the demo's own, with a name that is used once: on servers that were given it stands beside what is there. */
 export interface DemoBus {
@@ -99,12 +103,20 @@ async function createShop(serverUrl: string, database: string): Promise<string> 
   }
 }
 
+/** The relay has ended, but its walsender holds the slot for a moment longer. */
+async function dropSlots(server: Connection, database: string): Promise<void> {
+  const until = Date.now() + SLOT_WAIT_MS;
+  const active = 'select 1 from pg_replication_slots where active and database = $1';
+  while ((await server.query(active, [database])).length > 0 && Date.now() < until) await setTimeout(20);
+  await server.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1', [
+    database,
+  ]);
+}
+
 async function removeTraces(servers: DemoServers, name: string, database: string, configPath: string): Promise<void> {
   if (servers.postgres.primary === undefined) {
     const server = await connect(servers.postgres.url, { applicationName: 'afterwrite-demo' });
-    await server.query('select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1', [
-      database,
-    ]);
+    await dropSlots(server, database);
     await server.query(`drop database ${database} with (force)`);
     await server.close();
   }
