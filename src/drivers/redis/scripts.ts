@@ -16,11 +16,7 @@ type Command = (keyCount: number, ...rest: readonly (string | number | Buffer)[]
 /** The scripts of a connection. ioredis sends the hash, and the text where the server does not know it. */
 export function scriptsOf(redis: RedisConnection): RunScript {
   const commands = redis as unknown as Record<string, Command>;
-  for (const name of NAMES) {
-    redis.defineCommand(commandOf(name), {
-      lua: readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8'),
-    });
-  }
+  for (const name of NAMES) redis.defineCommand(commandOf(name), { lua: scriptText(name) });
   return (name, keys, args) => {
     const command = commands[commandOf(name)];
     if (command === undefined) throw new Error(`The script ${name} is not defined.`);
@@ -29,6 +25,15 @@ export function scriptsOf(redis: RedisConnection): RunScript {
     );
     return ask(redis, `${name}.lua on ${keys[0]}`, command.call(redis, keys.length, ...keys, ...plain));
   };
+}
+
+const read = (file: string): string => readFileSync(new URL(`./scripts/${file}.lua`, import.meta.url), 'utf8');
+
+/** A script begins with the line that declares its flags; what all share comes behind that. */
+function scriptText(name: ScriptName): string {
+  const text = read(name);
+  const end = text.indexOf('\n') + 1;
+  return text.slice(0, end) + read('prelude') + text.slice(end);
 }
 
 function commandOf(name: ScriptName): string {

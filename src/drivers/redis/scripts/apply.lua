@@ -22,16 +22,15 @@ for first = 4, #KEYS, CHUNK do
   unlinked = unlinked + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, #KEYS)))
 end
 
-local function larger(a, b) if a and a > b then return a end return b end
-local settledPrimary = larger(stored[3], header.settledPrimary)
+local function larger(a, b) if a and less(b, a) then return a end return b end
+local function largerBytes(a, b) if a and lessBytes(b, a) then return a end return b end
+local function largerMark(a, b) if a and lessMark(b, a) then return a end return b end
+local settledPrimary = largerMark(stored[3], header.settledPrimary)
 
--- A fence bucket is a string: the fold (8 bytes), then entries of 12 bytes: commit LSN, key hash; big-endian, so that the order of
--- strings is the order of LSNs.
+-- A fence bucket is a string: the fold (8 bytes), then entries of 12 bytes: commit LSN, key hash; big-endian.
 local FOLD, ENTRY, ENTRIES_MAX = 8, 12, 8
 local NO_FOLD = string.rep('\0', FOLD)
-local function binary(hex) return (string.gsub(hex, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)) end
-local function hex(bytes) return (string.gsub(bytes, '.', function(c) return string.format('%02x', string.byte(c)) end)) end
-local dropped = binary(stored[5])
+local dropped = unhex(stored[5])
 local settledEverywhere
 local function bound()
   if not settledEverywhere then
@@ -39,8 +38,8 @@ local function bound()
     -- A mark of another timeline settles nothing here.
     if header.hasReplicas and string.sub(stored[4], 1, 8) ~= string.sub(mark, 1, 8) then settledEverywhere = NO_FOLD
     else
-      if header.hasReplicas and stored[4] < mark then mark = stored[4] end
-      settledEverywhere = binary(string.sub(mark, 10))
+      if header.hasReplicas and lessMark(stored[4], mark) then mark = stored[4] end
+      settledEverywhere = unhex(string.sub(mark, 10))
     end
   end
   return settledEverywhere
@@ -51,18 +50,18 @@ local function compact(bucket)
   local byHash, entries = {}, {}
   for at = FOLD + 1, #bucket, ENTRY do
     local lsn, hash = string.sub(bucket, at, at + 7), string.sub(bucket, at + 8, at + 11)
-    byHash[hash] = larger(byHash[hash], lsn)
+    byHash[hash] = largerBytes(byHash[hash], lsn)
   end
   for hash, lsn in pairs(byHash) do
-    if lsn < bound() then dropped = larger(dropped, lsn) else entries[#entries + 1] = lsn .. hash end
+    if lessBytes(lsn, bound()) then dropped = largerBytes(dropped, lsn) else entries[#entries + 1] = lsn .. hash end
   end
-  if fold < bound() then
-    dropped = larger(dropped, fold)
+  if lessBytes(fold, bound()) then
+    dropped = largerBytes(dropped, fold)
     fold = NO_FOLD
   end
-  table.sort(entries)
+  table.sort(entries, function(a, b) return lessBytes(string.sub(a, 1, 8), string.sub(b, 1, 8)) end)
   local first = math.max(1, #entries - ENTRIES_MAX + 1)
-  if first > 1 then fold = larger(fold, string.sub(entries[first - 1], 1, 8)) end
+  if first > 1 then fold = largerBytes(fold, string.sub(entries[first - 1], 1, 8)) end
   return fold .. table.concat(entries, '', first)
 end
 local buckets = (#ARGV - 3) / 2
@@ -96,5 +95,5 @@ end
 for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sweep[2]) end
 
 redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
-  'watermark', larger(stored[2], header.watermark), 'asOf', header.asOf, 'settledPrimary', settledPrimary, 'droppedLsn', hex(dropped))
+  'watermark', larger(stored[2], header.watermark), 'asOf', header.asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
 return {'applied', unlinked}
