@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -44,6 +44,8 @@ export interface Stage {
     env?: Readonly<Record<string, string>>,
   ): Promise<DemoChild & { readonly httpPort: number }>;
   startAgent(name: string, configPath?: string): Promise<DemoChild & { readonly httpPort: number }>;
+  /** The last lines that each child has logged, for the message of a failing test. */
+  logTails(lines: number): Promise<string>;
   /** Kills a child without a word, as kill -9 does. */
   kill(child: DemoChild): Promise<void>;
   close(): Promise<void>;
@@ -129,6 +131,14 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       },
       startRelay: (name, path = configPath, env = {}) => start(name, ['relay'], path, env),
       startAgent: (name, path = configPath) => start(name, ['agent', '--region', 'eu'], path),
+      logTails: async (lines) => {
+        const names = (await readdir(folder)).filter((name) => name.endsWith('.log'));
+        const tails = names.map(async (name) => {
+          const all = (await readFile(join(folder, name), 'utf8')).trimEnd().split('\n');
+          return `--- ${name}\n${all.slice(-lines).join('\n')}`;
+        });
+        return (await Promise.all(tails)).join('\n');
+      },
       kill: async (child) => {
         children.delete(child);
         process.kill(child.pid, 'SIGKILL');

@@ -3,6 +3,7 @@ import { BusError } from '../../protocol/errors.ts';
 import type { LogWriter, OutgoingRecord } from '../../relay/to-log.ts';
 import { ask, connectRedis, type RedisConnection } from './connection.ts';
 import { type Durability, durabilityOf, idOf, partitionsOf, STREAM_FIELD, streamKeys } from './streams.ts';
+import { TrimMargin } from './trim-margin.ts';
 
 const TRIM_EVERY_MS = 5000;
 const WAITAOF_TIMEOUT_MS = 5000;
@@ -27,6 +28,7 @@ class StreamsWriter implements LogWriter {
   readonly #durability: Durability;
   #state: 'idle' | 'sending' | 'dead' = 'idle';
   #trimmedAtMs = 0;
+  readonly #margin = new TrimMargin();
 
   constructor(
     redis: RedisConnection,
@@ -87,19 +89,31 @@ class StreamsWriter implements LogWriter {
       });
   }
 
-  /** What every region has applied may go, but its last record; beyond the hard cap, anything: a region that is behind it has a gap. */
+  /** What every region has applied a while ago may go, but its last record; beyond the hard cap, anything: a region that is behind it has a gap. */
   async #trimNowAndThen(): Promise<void> {
     const nowMs = performance.now();
     if (nowMs - this.#trimmedAtMs < TRIM_EVERY_MS) return;
     this.#trimmedAtMs = nowMs;
     const { stream, positions } = streamKeys(this.#bus);
-    const applied = Object.entries(await ask(this.#redis, positions, this.#redis.hgetall(positions)));
+    const trimTo = this.#margin.note(
+      nowMs,
+      lowestApplied(await ask(this.#redis, positions, this.#redis.hgetall(positions))),
+    );
     for (let partition = 0; partition < this.partitions; partition++) {
       const key = stream(partition);
-      const offsets = applied.flatMap(([field, offset]) => (field.endsWith(`:${partition}`) ? [Number(offset)] : []));
-      if (offsets.length > 0)
-        await ask(this.#redis, key, this.#redis.xtrim(key, 'MINID', '~', idOf(Math.min(...offsets))));
+      const offset = trimTo?.get(partition);
+      if (offset !== undefined) await ask(this.#redis, key, this.#redis.xtrim(key, 'MINID', '~', idOf(offset)));
       await ask(this.#redis, key, this.#redis.xtrim(key, 'MAXLEN', '~', this.#recordsMax));
     }
   }
+}
+
+/** `<region>:<partition>` -> offset, to the lowest offset of each partition. */
+function lowestApplied(positions: Readonly<Record<string, string>>): Map<number, number> {
+  const lowest = new Map<number, number>();
+  for (const [field, text] of Object.entries(positions)) {
+    const partition = Number(field.slice(field.lastIndexOf(':') + 1));
+    lowest.set(partition, Math.min(lowest.get(partition) ?? Infinity, Number(text)));
+  }
+  return lowest;
 }
