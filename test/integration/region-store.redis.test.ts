@@ -171,7 +171,18 @@ test('evictions are applied when memory is full', async () => {
     await store.apply(0, TOKEN, batch(0, { keys: ['user:1'], fences: new Map([[1, entries([[5, 1]])]]) })),
     { kind: 'applied', unlinked: 1 },
   );
+  assert.equal(await store.enlist(TOKEN), 1, 'an agent lives on');
+  assert.equal((await store.take(1, '', TOKEN)).kind, 'taken');
+  assert.equal((await store.beginEpoch(1, TOKEN, epoch('e1', null, 0))).kind, 'applied');
   await redis.config('SET', 'maxmemory', '0');
+});
+
+test('an agent that was silent, or that another server’s clock put into the future, lives no more', async () => {
+  await redis.flushall();
+  const [seconds] = await redis.time();
+  await redis.zadd(keyspace.agents, (Number(seconds) - 60) * 1000, 'silent', (Number(seconds) + 60) * 1000, 'future');
+  assert.equal(await store.enlist(TOKEN), 1);
+  assert.equal(await store.enlist('b'.repeat(16)), 2);
 });
 
 test('a sweep that was raised again while it ran stays owed', async () => {

@@ -38,12 +38,7 @@ class RedisRegionStore implements RegionStore {
   }
 
   async enlist(agent: string): Promise<number> {
-    const key = this.#keyspace.agents;
-    const [seconds, micros] = await this.#ask(this.#redis.time());
-    const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
-    await this.#ask(this.#redis.zadd(key, nowMs, agent));
-    await this.#ask(this.#redis.zremrangebyscore(key, '-inf', nowMs - LIVING_MS));
-    return this.#ask(this.#redis.zcard(key));
+    return Number(await this.#run('enlist', [this.#keyspace.agents], [agent, LIVING_MS]));
   }
 
   async dismiss(agent: string): Promise<void> {

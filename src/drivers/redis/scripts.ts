@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { type RedisConnection, ask } from './connection.ts';
 
-const NAMES = ['apply', 'begin-epoch', 'take', 'beat', 'release', 'settle-replica', 'sweep', 'clear-sweep'] as const;
+const NAMES = [
+  'apply',
+  'begin-epoch',
+  'enlist',
+  'take',
+  'beat',
+  'release',
+  'settle-replica',
+  'sweep',
+  'clear-sweep',
+] as const;
 
 export type ScriptName = (typeof NAMES)[number];
 export type ScriptArgument = string | number | Uint8Array;
