@@ -41,6 +41,7 @@ export class Agent {
   readonly #drain = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   readonly #barred = new Set<number>();
+  readonly #distrusted = new Set<number>();
   #holdings: Holdings | undefined;
   #identity: RedisIdentity | undefined;
   #settledReplica: Lsn | null = null;
@@ -107,8 +108,8 @@ export class Agent {
     const token = this.#token;
     const config = this.#config;
     try {
-      const distrust = await this.#isAnotherServer(store);
-      onConnected();
+      if (await this.#isAnotherServer(store))
+        for (let cell = 0; cell < reader.partitions; cell++) this.#distrusted.add(cell);
       const facts = { config, cells: reader.partitions, hasReplicas: replicas.length > 0 };
       const holdings = new Holdings({
         ports: this.#ports,
@@ -117,12 +118,12 @@ export class Agent {
         facts,
         token,
         barred: this.#barred,
-        distrust,
+        distrusted: this.#distrusted,
         fail: failed.reject,
       });
       this.#holdings = holdings;
       const loops = [
-        this.#lookLoop(store, holdings, signal),
+        this.#lookLoop(store, holdings, signal, onConnected),
         this.#reportLoop(reader, holdings, signal),
         watchReplicas(
           { replicas, clock, store, holdings, token, onSettled: (mark) => (this.#settledReplica = mark.lsn) },
@@ -158,12 +159,16 @@ export class Agent {
     return before !== undefined && isUnrelated(before, this.#identity);
   }
 
-  async #lookLoop(store: RegionStore, holdings: Holdings, signal: AbortSignal): Promise<void> {
+  async #lookLoop(store: RegionStore, holdings: Holdings, signal: AbortSignal, onLooked: () => void): Promise<void> {
     const ownership = new Ownership();
+    let isFirst = true;
     while (!signal.aborted) {
       const living = await store.enlist(this.#token);
       await holdings.beat();
       const owners = await store.owners();
+      // Only now is it known that this server takes writes, and that its records are ours to read.
+      if (isFirst) onLooked();
+      isFirst = false;
       const held = new Set(holdings.numbers);
       const nowMs = this.#ports.clock.monotonicMs();
       const decision = ownership.decide({ owners, token: this.#token, held, barred: this.#barred, living, nowMs });

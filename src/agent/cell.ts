@@ -23,6 +23,8 @@ export interface CellParts {
   readonly token: string;
   /** A random name for an epoch. */
   readonly epochName: () => string;
+  /** Told when an epoch has begun: what is stored is ours again. */
+  readonly begun: () => void;
 }
 
 export type CellEnd = 'stopped' | 'another owner' | 'incomprehensible';
@@ -47,6 +49,7 @@ export class Cell {
   #isBusy = false;
   #isSuspect = false;
   #heardAtMs = 0;
+  #signal = AbortSignal.abort();
   sweepsMayBeOwed = true;
   /** The settled mark of the replicas that was last written to the cell. */
   settledReplica: SettledMark = NOTHING_SETTLED;
@@ -84,6 +87,7 @@ export class Cell {
 
   /** Works until the signal, or until the cell is another's or cannot go on. `distrust`: what is stored is somebody else's. */
   async run(stored: StoredCell, distrust: boolean, signal: AbortSignal): Promise<CellEnd> {
+    this.#signal = signal;
     await this.#resume(stored, distrust);
     while (!signal.aborted) {
       if (this.#isSuspect) await this.#readAnew();
@@ -116,12 +120,15 @@ export class Cell {
     const place = placeInLog(stored.offset, await this.#bounds());
     if (place !== 'within') return this.#await(place);
     this.#position = stored;
+    this.#asOfMs = stored.asOfMs;
     this.settledReplica = stored.settledReplica;
     await this.#read(stored.offset + 1);
   }
 
   async #readAnew(): Promise<void> {
     this.#isSuspect = false;
+    // Another Redis may owe what this one has done.
+    this.sweepsMayBeOwed = true;
     const stored = await this.#parts.store.read(this.cell);
     if (stored === null) return this.#await('lost');
     await this.#resume(stored);
@@ -145,9 +152,20 @@ export class Cell {
   }
 
   async #bounds(): Promise<{ readonly first: Offset; readonly next: Offset }> {
-    const bounds = (await this.#parts.reader.bounds())[this.cell];
-    if (bounds === undefined) throw new RangeError(`The log has no partition ${this.cell}.`);
-    return bounds;
+    for (;;) {
+      const all = await this.#parts.reader.bounds().catch((error: unknown) => {
+        if (isBusError(error) && error.retry === 'retry' && !this.#signal.aborted) return undefined;
+        throw error;
+      });
+      // The log is away: the cell waits for it. That is no failure of the region's Redis.
+      if (all === undefined) {
+        await this.#parts.clock.sleep(QUIET_MS, this.#signal);
+        continue;
+      }
+      const bounds = all[this.cell];
+      if (bounds === undefined) throw new RangeError(`The log has no partition ${this.cell}.`);
+      return bounds;
+    }
   }
 
   /** A log that says nothing may have lost its end: a position beyond it would wait for ever. */
@@ -258,6 +276,7 @@ export class Cell {
     });
     if (answer.kind !== 'applied') return this.#refused(answer);
     observer.epoch(this.cell, this.#epochReason, floor);
+    this.#parts.begun();
     this.settledReplica = NOTHING_SETTLED;
     this.#position = position;
     this.#storedOffset = position.offset;

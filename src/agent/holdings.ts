@@ -18,8 +18,8 @@ export interface HoldingParts {
   readonly token: string;
   /** Cells that this agent cannot work on; kept over spells of connection. */
   readonly barred: Set<number>;
-  /** Whether the server's records are somebody else's. */
-  readonly distrust: boolean;
+  /** Cells whose records may be somebody else's, until they have begun an epoch; kept over spells of connection. */
+  readonly distrusted: Set<number>;
   /** A cell's failure ends the spell. */
   readonly fail: (error: unknown) => void;
 }
@@ -92,14 +92,26 @@ export class Holdings {
   }
 
   #start(number: number, stored: StoredCell): void {
-    const { ports, store, reader, facts, token, distrust, fail } = this.#parts;
+    const { ports, store, reader, facts, token, distrusted, fail } = this.#parts;
     const { clock, observer } = ports;
-    const cell = new Cell(number, { store, reader, clock, observer, facts, token, epochName: ports.token });
+    const cell = new Cell(number, {
+      store,
+      reader,
+      clock,
+      observer,
+      facts,
+      token,
+      epochName: ports.token,
+      begun: () => distrusted.delete(number),
+    });
     const stop = new AbortController();
     const done = cell
-      .run(stored, distrust, stop.signal)
+      .run(stored, distrusted.has(number), stop.signal)
       .then((end) => this.#ended(number, end))
-      .catch(fail);
+      .catch((error: unknown) => {
+        // Whoever stopped a cell needs nothing more of it.
+        if (!stop.signal.aborted) fail(error);
+      });
     this.#running.set(number, { cell, stop, done });
     observer.took(number);
   }

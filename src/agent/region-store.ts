@@ -49,6 +49,8 @@ export interface StoredPosition {
   readonly watermark: Lsn;
   readonly settledPrimary: SettledMark;
   readonly settledReplica: SettledMark;
+  /** Postgres's clock as of the watermark, Unix time in milliseconds. */
+  readonly asOfMs: number;
 }
 
 /** Null where the region record or the cell state is missing. */

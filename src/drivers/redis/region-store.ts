@@ -67,12 +67,13 @@ class RedisRegionStore implements RegionStore {
       RECORD_FIELD.watermark,
       RECORD_FIELD.settledPrimary,
       RECORD_FIELD.settledReplica,
+      RECORD_FIELD.asOf,
     ];
     const [values, epoch] = await Promise.all([
       this.#ask(this.#redis.hmget(record(cell), ...fields)),
       this.#ask(this.#redis.hget(state(cell), STATE_FIELD.epoch)),
     ]);
-    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica] = values;
+    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf] = values;
     if (
       offset == null ||
       sourceEpoch == null ||
@@ -88,6 +89,7 @@ class RedisRegionStore implements RegionStore {
       watermark: lsnFromHex(watermark),
       settledPrimary: parseSettledMark(settledPrimary),
       settledReplica: parseSettledMark(settledReplica),
+      asOfMs: Number(asOf ?? 0),
     };
   }
 

@@ -10,7 +10,7 @@ local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
 local owner = redis.call('HGET', record, 'owner') or ''
 local token, count = string.match(owner, '^(%w+):(%d+)$')
 if token ~= ARGV[1] then return {'owner'} end
-local stored = redis.call('HMGET', record, 'offset', 'watermark', 'settledPrimary', 'settledReplica', 'droppedLsn')
+local stored = redis.call('HMGET', record, 'offset', 'watermark', 'settledPrimary', 'settledReplica', 'droppedLsn', 'asOf')
 if not stored[1] or redis.call('HEXISTS', state, 'epoch') == 0 then return {'lost'} end
 if stored[1] ~= ARGV[2] then return {'position'} end
 local header = cjson.decode(ARGV[3])
@@ -94,6 +94,9 @@ for _, rule in ipairs(header.rules) do
 end
 for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sweep[2]) end
 
+-- Late records alone say nothing of the time.
+local asOf = header.asOf
+if (tonumber(stored[6]) or 0) > tonumber(asOf) then asOf = stored[6] end
 redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
-  'watermark', larger(stored[2], header.watermark), 'asOf', header.asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
+  'watermark', larger(stored[2], header.watermark), 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
 return {'applied', unlinked}

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { Agent, type AgentPorts } from '../../src/agent/agent.ts';
+import type { LogReader } from '../../src/agent/from-log.ts';
+import type { AgentObserver, AgentProgress } from '../../src/agent/observe.ts';
+import type { RegionStore } from '../../src/agent/region-store.ts';
+import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
+import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
+import { BusError } from '../../src/protocol/errors.ts';
+import { createKeyspace } from '../../src/protocol/keyspace.ts';
+import { lsn } from '../../src/protocol/lsn.ts';
+import { encodeRecord } from '../../src/protocol/record-codec.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
+import { MemoryLog } from '../../src/testing/memory-log.ts';
+import { busConfig, USER } from '../support/bus-config.ts';
+import { eventually } from '../support/eventually.ts';
+
+const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: 1, clustered: false });
+let servers: RedisServer[] = [];
+let clients: RedisConnection[] = [];
+let log: MemoryLog;
+
+before(async () => {
+  servers = await Promise.all([startRedis(), startRedis()]);
+  clients = await Promise.all(servers.map(({ url }) => connectRedis(url, { name: 'test' })));
+});
+
+beforeEach(async () => {
+  for (const client of clients) await client.flushall();
+  log = new MemoryLog(1);
+});
+
+after(async () => {
+  for (const client of clients) client.disconnect();
+  for (const server of servers) await server.stop();
+});
+
+function append(from: number, to: number, asOfMs: number, epoch = 1): void {
+  const sourceEpoch = { number: epoch, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
+  const bounds = { from: lsn(from), to: lsn(to), sentThrough: lsn(0), settledPrimary: lsn(0) };
+  log.append([
+    { partition: 0, value: encodeRecord({ bus: 'shop', sourceEpoch, ...bounds, asOfMs, transactions: [] }) },
+  ]);
+}
+
+/** An agent in this process, on a log in memory and a real Redis. */
+function startAgent(more: Partial<AgentPorts> = {}) {
+  const seen = {
+    connected: 0,
+    away: [] as string[],
+    epochs: [] as string[],
+    progress: undefined as AgentProgress | undefined,
+  };
+  const observer: AgentObserver = {
+    connected: () => void (seen.connected += 1),
+    away: (error) => void seen.away.push(String(error)),
+    redisAway: () => undefined,
+    took: () => undefined,
+    gaveUp: () => undefined,
+    stopped: () => undefined,
+    applied: () => undefined,
+    refused: () => undefined,
+    epoch: (_, reason) => void seen.epochs.push(reason),
+    deadLetter: () => undefined,
+    swept: () => undefined,
+    progress: (now) => (seen.progress = now),
+  };
+  let tokens = 0;
+  const start = Math.floor(Math.random() * 0xffff_ffff);
+  const agent = new Agent(
+    {
+      connectStore: () => connect(0),
+      openLog: (handler) => Promise.resolve(log.openReader(handler)),
+      replicas: [],
+      clock: systemClock,
+      observer,
+      random: () => 0,
+      token: () => (start + (tokens += 1)).toString(16).padStart(16, '0'),
+      ...more,
+    },
+    busConfig([USER]),
+  );
+  const ended = agent.run(new AbortController().signal);
+  return {
+    seen,
+    stop: async () => {
+      await agent.drain();
+      await ended;
+    },
+  };
+}
+
+const connect = (server: number): Promise<RegionStore> =>
+  connectRegionStore(servers[server]?.url ?? '', 'agent', keyspace);
+const offset = async (server = 0): Promise<string | null> =>
+  (await clients[server]?.hget(keyspace.record(0), 'offset')) ?? null;
+
+test('a cell that is taken over tells at once how stale it is, and a late record of a former epoch does not hide it', async () => {
+  append(0, 10, 1_000_000.25, 2);
+  const first = startAgent();
+  await eventually('applied', async () => (await offset()) === '0');
+  append(0, 5, 500, 1);
+  await eventually('applied', async () => (await offset()) === '1');
+  await first.stop();
+  assert.equal(await clients[0]?.hget(keyspace.record(0), 'asOf'), '1000000.25');
+  const second = startAgent();
+  await eventually('it owns the cell', () => (second.seen.progress?.watermark ?? null) !== null);
+  assert.ok((second.seen.progress?.stalenessMs ?? 0) > 60_000, 'stale, though nothing has arrived');
+  await second.stop();
+});
+
+test('a log that is away is not a Redis that is away: the cell waits, and goes on', async () => {
+  append(0, 10, 1);
+  let refusals = 0;
+  const reader = (real: LogReader): LogReader => ({
+    partitions: 1,
+    ended: real.ended,
+    take: (partition, from) => real.take(partition, from),
+    release: (partition) => real.release(partition),
+    pause: (partition) => real.pause(partition),
+    resume: (partition) => real.resume(partition),
+    applied: () => undefined,
+    bounds: () => ((refusals += 1) > 2 ? real.bounds() : Promise.reject(new BusError('KAFKA_UNREACHABLE', 'away'))),
+    close: () => real.close(),
+  });
+  const agent = startAgent({ openLog: (handler) => Promise.resolve(reader(log.openReader(handler))) });
+  await eventually('applied', async () => (await offset()) === '0');
+  assert.deepEqual([agent.seen.away, agent.seen.connected], [[], 1]);
+  await agent.stop();
+});
+
+test('a server that takes no writes never counts as connected', async () => {
+  await clients[1]?.replicaof('127.0.0.1', servers[0]?.port ?? 0);
+  append(0, 10, 1);
+  let tries = 0;
+  const agent = startAgent({ connectStore: () => connect((tries += 1) > 5 ? 0 : 1) });
+  await eventually('tried often', () => tries > 3);
+  assert.equal(agent.seen.connected, 0);
+  await eventually('connected to the master', () => agent.seen.connected === 1);
+  await agent.stop();
+  await clients[1]?.replicaof('NO', 'ONE');
+});
+
+test('an unrelated server stays distrusted until its cells have begun anew, though the connection breaks before', async () => {
+  append(0, 10, 1);
+  // Both servers hold a cell of the same bus, whole and within the log.
+  for (const server of [0, 1]) {
+    const one = startAgent({ connectStore: () => connect(server) });
+    await eventually('applied', async () => (await offset(server)) === '0');
+    await one.stop();
+  }
+  let tries = 0;
+  let breakFirst: (() => Promise<void>) | undefined;
+  const agent = startAgent({
+    connectStore: async () => {
+      tries += 1;
+      const store = await connect(tries === 1 ? 0 : 1);
+      if (tries === 1) breakFirst = () => store.close();
+      // The second connection breaks after the server has said who it is.
+      if (tries === 2) {
+        const identity = store.identity.bind(store);
+        store.identity = async () => {
+          const answer = await identity();
+          await store.close();
+          return answer;
+        };
+      }
+      return store;
+    },
+  });
+  await eventually('it works on the first', () => (agent.seen.progress?.owned ?? 0) === 1);
+  await breakFirst?.();
+  await eventually('a new epoch', () => agent.seen.epochs.includes('unrelated server'));
+  assert.ok(tries >= 3);
+  await agent.stop();
+});
