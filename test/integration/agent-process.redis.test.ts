@@ -95,8 +95,8 @@ test('agents share the cells; one that is killed is replaced, one that is added 
   );
   t.diagnostic(`all cells owned again ${Math.round(performance.now() - killedAt)} ms after kill -9`);
   const killGap = load.longestGapMs();
-  const fourth = await stage.startAgent('agent-4');
   load.reset();
+  const fourth = await stage.startAgent('agent-4');
   await eventually('equal shares again', async () =>
     (await Promise.all([first, third, fourth].map((one) => share(one.httpPort)))).every((n) => n === 4),
   );
