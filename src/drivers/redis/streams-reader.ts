@@ -46,6 +46,7 @@ class StreamsReader implements LogReader {
   /** Counts the calls of `take`: what was asked for before one is not delivered after it. */
   #takes = 0;
   #control: RedisConnection;
+  #opening: Promise<void> | undefined;
   #notedAtMs = 0;
 
   constructor(
@@ -91,8 +92,13 @@ class StreamsReader implements LogReader {
   }
 
   async bounds(): Promise<readonly LogBounds[]> {
-    if (this.#control.status === 'end')
-      this.#control = await connectRedis(this.#config.url, { name: `afterwrite-${this.#region}` });
+    // Many cells ask at once: one connection is opened for all of them.
+    if (this.#control.status === 'end') {
+      this.#opening ??= connectRedis(this.#config.url, { name: `afterwrite-${this.#region}` })
+        .then((redis) => void (this.#control = redis))
+        .finally(() => (this.#opening = undefined));
+      await this.#opening;
+    }
     const all = Array.from({ length: this.partitions }, (_, partition) =>
       boundsOf(this.#control, this.#bus, partition),
     );
