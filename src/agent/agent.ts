@@ -60,6 +60,9 @@ export class Agent {
       reader = await this.#ports.openLog((partition, records) => this.#holdings?.cell(partition)?.deliver(records));
       reader.ended.catch(() => undefined);
       await this.#lives(reader, until);
+    } catch (error) {
+      // Asked to end before the log could be opened: there is nothing to finish.
+      if (!until.aborted || reader !== undefined) throw error;
     } finally {
       await reader?.close();
       this.#ended.resolve();

@@ -175,3 +175,11 @@ test('an unrelated server stays distrusted until its cells have begun anew, thou
   assert.ok(tries >= 3);
   await agent.stop();
 });
+
+test('an agent that still waits for its log ends without a failure when it is asked to', async () => {
+  const refused = Promise.withResolvers<LogReader>();
+  const agent = startAgent({ openLog: () => refused.promise });
+  const stopped = agent.stop();
+  refused.reject(new BusError('KAFKA_UNREACHABLE', 'away'));
+  await stopped;
+});
