@@ -2,7 +2,7 @@ import type { BusConfig } from '../config/bus-config.ts';
 import { isBusError } from '../protocol/errors.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
-import type { SourceEpoch } from '../protocol/source-epoch.ts';
+import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { AckTracker } from './ack-tracker.ts';
 import { type ParameterTypes, readApplicationMessage } from './application-message.ts';
@@ -29,7 +29,7 @@ export interface AttemptFacts {
   readonly config: BusConfig;
   readonly rules: (partitions: number) => RulesNotice;
   readonly parameterTypes: ParameterTypes;
-  readonly continuity: (highest: SourceEpoch | undefined) => Continuity;
+  readonly continuity: (highest: SourceEpoch | undefined, life: SourceLife) => Continuity;
 }
 
 export interface AttemptEnd {
@@ -56,7 +56,7 @@ export async function runAttempt(
     const stream = await source.open(stop);
     try {
       const highest = highestEpoch(await log.lastRecords(stop));
-      const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest));
+      const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest, stream.life));
       observer.epoch(decision);
       const barrier = decision.change === 'none' ? undefined : await source.allocateXid();
       const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });

@@ -9,6 +9,9 @@ import { PARTITION_BYTES_MAX, SEND_RECORDS_MAX } from './to-log.ts';
 /** Items that may wait to be sent; beyond, the relay stops reading. A few tens of megabytes. */
 export const PENDING_ITEMS_MAX = 100_000;
 
+/** Runs, or items of one, that a lane has sent and still holds. Under load it may never be empty, and what it holds is forgotten now and then. */
+const SENT_KEPT_MAX = 1024;
+
 const ITEM_OVERHEAD_BYTES = 64;
 const TRANSACTION_OVERHEAD_BYTES = 64;
 const RECORD_OVERHEAD_BYTES = 512;
@@ -36,7 +39,8 @@ interface Run {
   readonly committedAtMs: number;
   /** Everything that ends at or below was decoded before this transaction began. */
   readonly decodedBefore: Lsn;
-  readonly ordinal: number;
+  /** The ordinal of the first of `items`. */
+  ordinal: number;
   readonly items: Invalidation[];
   /** Items that a record holds already. */
   taken: number;
@@ -188,10 +192,7 @@ export class Batcher {
       lane.sentThrough = lsnMax(lane.sentThrough, run.commitLsn);
       if (run.taken === run.items.length) lane.head += 1;
     }
-    if (lane.head === lane.runs.length) {
-      lane.runs = [];
-      lane.head = 0;
-    }
+    forgetSent(lane);
     this.#pending -= RECORD_ITEMS_MAX - room;
     return transactions;
   }
@@ -202,6 +203,18 @@ export class Batcher {
     lane.settledSent = lsnMax(lane.settledSent, facts.settledPrimary);
     return { ...facts, from, to: lane.through, sentThrough: lane.sentThrough, transactions };
   }
+}
+
+function forgetSent(lane: Lane): void {
+  if (lane.head === lane.runs.length || lane.head >= SENT_KEPT_MAX) {
+    lane.runs.splice(0, lane.head);
+    lane.head = 0;
+  }
+  const run = lane.runs[lane.head];
+  if (run === undefined || run.taken < SENT_KEPT_MAX) return;
+  run.items.splice(0, run.taken);
+  run.ordinal += run.taken;
+  run.taken = 0;
 }
 
 /** A character of UTF-16 is three bytes of UTF-8 at most; quotes, commas and names come on top. */

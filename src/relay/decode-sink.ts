@@ -149,10 +149,22 @@ export class DecodeSink implements StreamSink {
   }
 
   #applyMessage(content: Uint8Array): void {
-    const meaning = this.#parts.readMessage(new TextDecoder().decode(content));
+    const meaning = this.#parts.readMessage(utf8(content));
     for (const fault of meaning.faults) this.#events.messageFault(fault);
     if (meaning.everything) this.#parts.router.everything();
     for (const item of meaning.items) this.#parts.collector.add(item);
     for (const table of meaning.tables) this.#wholeTables(this.#parts.directory.lookupName(table));
+  }
+}
+
+/**
+ * The content is in the database's encoding: unlike rows, nobody converts it. What is not UTF-8 would name other keys than it means, so
+ * it reads as nothing, which widens.
+ */
+function utf8(content: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(content);
+  } catch {
+    return '';
   }
 }

@@ -2,7 +2,7 @@ import type { BusConfig } from '../config/bus-config.ts';
 import { BusError, isBusError } from '../protocol/errors.ts';
 import { FENCE_BUCKETS } from '../protocol/invalidation.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
-import type { SourceEpoch } from '../protocol/source-epoch.ts';
+import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { ParameterTypes } from './application-message.ts';
 import { type AttemptEnd, type AttemptPorts, runAttempt } from './attempt.ts';
@@ -32,8 +32,8 @@ export class Relay {
   readonly #drain = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   #failures = 0;
-  /** The start time of the postmaster whose stream ended in order, while nothing else was seen since. */
-  #cleanEndOfMs: number | undefined;
+  /** The run of the server whose stream ended in order, and the first run seen since: any later one may follow a crash of that. */
+  #cleanEnd: { readonly ofMs: number; nextMs?: number } | undefined;
 
   /** `random` gives numbers in [0, 1). */
   constructor(ports: AttemptPorts, facts: RelayFacts, random: () => number) {
@@ -80,7 +80,8 @@ export class Relay {
 
   #afterEnd(end: AttemptEnd): number {
     this.#failures = 0;
-    if (end.outcome === 'clean') this.#cleanEndOfMs = end.epoch.postmasterStartedAtMs;
+    this.#ports.observer.state('starting', 'the stream ended');
+    if (end.outcome === 'clean') this.#cleanEnd = { ofMs: end.epoch.postmasterStartedAtMs };
     return BACKOFF.firstMs;
   }
 
@@ -98,12 +99,14 @@ export class Relay {
     return {
       ...this.#facts,
       rules: (partitions) => rulesNotice(this.#facts.config, partitions),
-      continuity: (highest) => this.#continuity(highest),
+      continuity: (highest, life) => this.#continuity(highest, life),
     };
   }
 
-  #continuity(highest: SourceEpoch | undefined): Continuity {
-    const endedCleanly = highest !== undefined && highest.postmasterStartedAtMs === this.#cleanEndOfMs;
+  #continuity(highest: SourceEpoch | undefined, life: SourceLife): Continuity {
+    const end = this.#cleanEnd;
+    if (end !== undefined && life.postmasterStartedAtMs !== end.ofMs) end.nextMs ??= life.postmasterStartedAtMs;
+    const endedCleanly = highest?.postmasterStartedAtMs === end?.ofMs && life.postmasterStartedAtMs === end?.nextMs;
     return { endedCleanly, asynchronousCommits: this.#facts.config.source.asynchronousCommits };
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Invalidation } from '../../src/protocol/invalidation.ts';
@@ -185,4 +186,28 @@ test('rules go into every partition, once in a send', () => {
   const withRules = records.filter(({ record }) => record.rules !== undefined).map(({ partition }) => partition);
   assert.deepEqual(withRules, [0, 1, 2]);
   assert.ok(records.length > PARTITIONS);
+});
+
+/** Feeds faster than sends empty the lane, in transactions of `items`, in a heap that cannot hold all that was sent. */
+function overload(items: number): { readonly status: number | null; readonly stderr: string } {
+  const program = `
+    import { Batcher } from ${JSON.stringify(new URL('../../src/relay/batch.ts', import.meta.url).href)};
+    const batcher = new Batcher(1, 100n);
+    const facts = { bus: 'b', sourceEpoch: ${JSON.stringify(EPOCH)}, settledPrimary: 0n, asOfMs: 0 };
+    for (let n = 0; n < 2_000_000; n++) {
+      if (n % ${items} === 0) batcher.begin(BigInt(1000 + n), 0);
+      batcher.add({ scope: 'tag', tag: 'org:' + n });
+      if (n % ${items} === ${items - 1}) batcher.commit(BigInt(1001 + n));
+      while (batcher.pendingItems > 10_000) batcher.take(facts, { idle: false, settled: false });
+    }
+    if (batcher.pendingItems === 0) throw new Error('the lane was emptied');`;
+  const node = ['--max-old-space-size=48', '--input-type=module', '--eval', program];
+  return spawnSync(process.execPath, node, { encoding: 'utf8' });
+}
+
+test('what was sent is forgotten though more always waits, in small transactions and in one without end', () => {
+  for (const items of [1, 4_000_000]) {
+    const { status, stderr } = overload(items);
+    assert.equal(status, 0, stderr.slice(-500));
+  }
 });

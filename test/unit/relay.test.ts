@@ -245,3 +245,40 @@ test('a last record that somebody else wrote is passed over while another partit
   log.texts.set(0, 'garbage').set(1, 'garbage');
   await assert.rejects(startRelay(new ScriptedSource(), log).done, { code: 'RECORD_INVALID' });
 });
+
+test('a clean end vouches for the next run of the server alone, not for one that follows a crash of it', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('records', () => log.texts.size === PARTITIONS);
+  log.isHeld = true;
+  await eventually('a send is out', () => log.isWaiting);
+  source.life = { ...source.life, postmasterStartedAtMs: 2000 };
+  source.endCleanly();
+  log.release();
+  await eventually('a send of the next run is out', () => source.opens === 2 && log.isWaiting);
+  source.life = { ...source.life, postmasterStartedAtMs: 3000 };
+  log.isHeld = false;
+  log.release(new BusError('POSTGRES_UNREACHABLE', 'the server is gone'));
+  await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+});
+
+test('a relay whose stream the server has ended does not say that it streams', async () => {
+  const source = new ScriptedSource();
+  const { states } = startRelay(source);
+  await eventually('streaming', () => states.at(-1) === 'streaming');
+  source.slotIsHeld = true;
+  source.endCleanly();
+  await eventually('not streaming', () => states.at(-1) === 'starting');
+});
+
+test('a message that is not UTF-8 makes everything old, since the keys that it names cannot be read', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined);
+  source.sink?.begin(lsn(300), 0, 300);
+  const content = Buffer.from('{"keys":[{"family":"user","params":{"id":"Zürich"}}]}', 'latin1');
+  source.sink?.message(true, lsn(300), 'afterwrite', content);
+  source.sink?.commit(lsn(300), lsn(310), 0);
+  await eventually('sent', () => source.confirms.includes(lsn(310)));
+  assert.deepEqual(new Set(log.keys()), new Set(['user*', 'org-members*']));
+});

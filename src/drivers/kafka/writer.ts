@@ -1,4 +1,4 @@
-import type { Producer } from 'kafkajs';
+import type { Producer, RecordMetadata } from 'kafkajs';
 import type { KafkaLogConfig } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
 import type { LogWriter, OutgoingRecord } from '../../relay/to-log.ts';
@@ -88,7 +88,9 @@ class KafkaWriter implements LogWriter {
     this.#state = 'sending';
     const messages = records.map(({ partition, value }) => ({ partition, value }));
     try {
-      await this.#producer.sendBatch({ acks: ALL_REPLICAS, topicMessages: [{ topic: this.#config.topic, messages }] });
+      const topicMessages = [{ topic: this.#config.topic, messages }];
+      const answered = await this.#producer.sendBatch({ acks: ALL_REPLICAS, topicMessages });
+      requireEvery(records, answered);
       this.#state = 'idle';
     } catch (error) {
       this.#state = 'dead';
@@ -100,4 +102,12 @@ class KafkaWriter implements LogWriter {
     this.#state = 'dead';
     await this.#producer.disconnect().catch(() => undefined);
   }
+}
+
+/** kafkajs leaves out, without a word, what goes to a partition that its metadata lacks: so after a topic was made anew with fewer. */
+function requireEvery(records: readonly OutgoingRecord[], answered: readonly RecordMetadata[]): void {
+  const written = new Set(answered.map(({ partition }) => partition));
+  const missing = records.find(({ partition }) => !written.has(partition));
+  if (missing !== undefined)
+    throw new BusError('KAFKA_SEND_FAILED', `Partition ${missing.partition} is not in the brokers' answer.`);
 }
