@@ -51,6 +51,11 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     tags,
     source: raw.source,
     reads: raw.reads ?? 'primary',
+    isList: raw.rows === 'many',
+    staleMs: raw.stale === undefined ? 0 : durationMs(raw.stale),
+    localMs: raw.local === undefined ? 0 : durationMs(raw.local),
+    isPlain: raw.values === 'plain',
+    tooStale: raw['too-stale'] ?? 'fail',
     whenChanged: raw['when-changed'] ?? 'evict',
   };
 }

@@ -38,6 +38,11 @@ export const ERRORS = {
     summary: 'A key parameter has no canonical form.',
     hint: 'Pass a value of the type of the column that the parameter stands for.',
   },
+  READ_TOKEN_INVALID: {
+    retry: 'never',
+    summary: 'A read token cannot be read.',
+    hint: 'Pass it on as `afterWrite` returned it.',
+  },
   RECORD_INVALID: {
     retry: 'operator',
     summary: 'A record of the log cannot be read.',

@@ -4,9 +4,11 @@ import { cellTag } from './cell-tag.ts';
  * Every Redis key that we write. `<bus>` is the bus's name, `{<cell>}` the hash tag that keeps a cell in one slot of a Redis Cluster.
  *
  *     <prefix>user:42                        a cached value                      (in a Cluster: <prefix>{<cell>}user:42)
+ *     afterwrite:<bus>:{<cell>}:slot:<key>   what stands beside a plain value: its header, or a lease on it
  *     afterwrite:<bus>:{<cell>}:record       hash, the cell's region record
  *     afterwrite:<bus>:{<cell>}:state        hash, the cell's state
  *     afterwrite:<bus>:{<cell>}:sweeps       hash, sweeps that are owed
+ *     afterwrite:<bus>:lease-ends            channel, the keys whose lease has ended while somebody waited
  *     afterwrite:<bus>:agents                sorted set, the live agents of the region, by the Redis server's clock in milliseconds
  *
  * Control records carry no TTL, so that a `volatile-*` eviction policy never drops them.
@@ -15,6 +17,8 @@ export interface Keyspace {
   readonly cells: number;
   /** The Redis key of a cached value. */
   readonly valueKey: (cacheKey: string, cell: number) => string;
+  /** The Redis key beside a plain value. */
+  readonly slotKey: (cacheKey: string, cell: number) => string;
   /** The cache key of a Redis key, or undefined where it is none of this bus. */
   readonly cacheKey: (redisKey: string) => string | undefined;
   /** A SCAN pattern for values from a pattern for cache keys. */
@@ -22,6 +26,7 @@ export interface Keyspace {
   readonly record: (cell: number) => string;
   readonly state: (cell: number) => string;
   readonly sweeps: (cell: number) => string;
+  readonly leaseEnds: string;
   readonly agents: string;
 }
 
@@ -42,6 +47,7 @@ export function createKeyspace(options: {
   return {
     cells,
     valueKey: (cacheKey, cell) => (clustered ? `${prefix}${tagOf(cell)}${cacheKey}` : prefix + cacheKey),
+    slotKey: (cacheKey, cell) => `afterwrite:${bus}:${tagOf(cell)}:slot:${cacheKey}`,
     cacheKey: (redisKey) => {
       if (!redisKey.startsWith(prefix)) return undefined;
       const rest = redisKey.slice(prefix.length);
@@ -51,6 +57,7 @@ export function createKeyspace(options: {
     record: (cell) => `afterwrite:${bus}:${tagOf(cell)}:record`,
     state: (cell) => `afterwrite:${bus}:${tagOf(cell)}:state`,
     sweeps: (cell) => `afterwrite:${bus}:${tagOf(cell)}:sweeps`,
+    leaseEnds: `afterwrite:${bus}:lease-ends`,
     agents: `afterwrite:${bus}:agents`,
   };
 }

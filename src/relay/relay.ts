@@ -18,6 +18,8 @@ const STEADY_MS = 30_000;
 export interface RelayFacts {
   readonly config: BusConfig;
   readonly parameterTypes: ParameterTypes;
+  /** What is published of each family (see rule-text.ts). */
+  readonly ruleTexts: ReadonlyMap<string, string>;
 }
 
 /**
@@ -98,7 +100,7 @@ export class Relay {
   #attemptFacts(): Parameters<typeof runAttempt>[1] {
     return {
       ...this.#facts,
-      rules: (partitions) => rulesNotice(this.#facts.config, partitions),
+      rules: (partitions) => rulesNotice(this.#facts.ruleTexts, partitions),
       continuity: (highest, life) => this.#continuity(highest, life),
     };
   }
@@ -111,10 +113,10 @@ export class Relay {
   }
 }
 
-function rulesNotice(config: BusConfig, partitions: number): RulesNotice {
+function rulesNotice(ruleTexts: ReadonlyMap<string, string>, partitions: number): RulesNotice {
   return {
     partitions,
     bucketsPerCell: Math.floor(FENCE_BUCKETS / partitions),
-    families: Object.fromEntries([...config.families.values()].map((family) => [family.name, family.ruleHash])),
+    families: Object.fromEntries(ruleTexts),
   };
 }

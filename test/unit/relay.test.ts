@@ -95,7 +95,11 @@ function startRelay(
     ...observe,
   };
   const ports = { source, openLog: async () => log.open(), clock: systemClock, observer };
-  const relay = new Relay(ports, { config: busConfig([USER, ORG_MEMBERS]), parameterTypes: new Map() }, () => 0.01);
+  const relay = new Relay(
+    ports,
+    { config: busConfig([USER, ORG_MEMBERS]), parameterTypes: new Map(), ruleTexts: new Map() },
+    () => 0.01,
+  );
   const stop = new AbortController();
   const done = relay.run(stop.signal);
   done.catch(() => undefined);

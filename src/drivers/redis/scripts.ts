@@ -11,6 +11,10 @@ const NAMES = [
   'settle-replica',
   'sweep',
   'clear-sweep',
+  'read',
+  'lease',
+  'store',
+  'give-up',
 ] as const;
 
 export type ScriptName = (typeof NAMES)[number];

@@ -1,0 +1,167 @@
+import type {
+  CacheStore,
+  CellWatermark,
+  Entry,
+  LeaseReply,
+  LeaseRequest,
+  ReadReply,
+  ReadWants,
+  StoreRefusal,
+  StoreReply,
+  StoreRequest,
+} from '../../client/cache-store.ts';
+import { BusError } from '../../protocol/errors.ts';
+import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
+import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
+import { type Mark, parseMark } from '../../protocol/mark.ts';
+import { parseSettledMark } from '../../protocol/settled-mark.ts';
+import type { SourceEpoch } from '../../protocol/source-epoch.ts';
+import { printTagMarks } from '../../protocol/value-slot.ts';
+import { ask, type RedisConnection } from './connection.ts';
+import { type RunScript, scriptsOf } from './scripts.ts';
+
+/** The store of a connection that is given: whoever made it decides about deadlines and new connections. */
+export class RedisCacheStore implements CacheStore {
+  readonly #redis: RedisConnection;
+  readonly #keyspace: Keyspace;
+  readonly #run: RunScript;
+
+  constructor(redis: RedisConnection, keyspace: Keyspace) {
+    this.#redis = redis;
+    this.#keyspace = keyspace;
+    this.#run = scriptsOf(redis);
+  }
+
+  async read(entry: Entry, wants: ReadWants): Promise<ReadReply> {
+    const reply = await this.#run('read', this.#keys(entry), [
+      entry.family,
+      wants.ttl ? 1 : 0,
+      wants.watermark ? 1 : 0,
+    ]);
+    const [slot, ttlLeftMs, epoch, familyMark, rule, tagMarks, watermark] = reply as ReadAnswer;
+    return {
+      slot,
+      ttlLeftMs,
+      epoch,
+      familyMark: markOf(familyMark),
+      tagMarks: tagMarks.map(markOf),
+      rule,
+      watermark: watermark === null ? null : watermarkOf(watermark),
+    };
+  }
+
+  async lease(entry: Entry, request: LeaseRequest): Promise<LeaseReply> {
+    const { token, leaseMs, rule, staleMs, waits } = request;
+    const bucket = `${RECORD_FIELD.bucketPrefix}${entry.bucket}`;
+    const hash = entry.hash.toString(16).padStart(8, '0');
+    const args = [token, leaseMs, entry.family, rule, staleMs, waits ? 1 : 0, bucket, hash];
+    const [kind, ...rest] = (await this.#run('lease', this.#keys(entry), args)) as [string, ...string[]];
+    switch (kind) {
+      case 'leased':
+        return { kind, reading: readingOf(rest) };
+      case 'held':
+        return { kind, token: rest[0] ?? '' };
+      case 'rules':
+        return { kind, rule: rest[0] ?? null };
+      case 'live':
+      case 'lost':
+        return { kind };
+      default:
+        throw this.#unknown(kind, entry);
+    }
+  }
+
+  async store(entry: Entry, request: StoreRequest): Promise<StoreReply> {
+    const [kind, why] = (await this.#run('store', this.#keys(entry), [
+      request.token,
+      request.epoch,
+      request.offset,
+      lsnToHex(request.bound),
+      entry.family,
+      request.rule,
+      printTagMarks(request.tagMarks),
+      request.ttlMs,
+      request.payload === null ? 'n' : 'v',
+      request.id,
+      this.#keyspace.leaseEnds,
+      entry.key,
+      request.payload ?? '',
+    ])) as [string, StoreRefusal | undefined];
+    if (kind === 'stored') return { kind };
+    if (kind === 'refused' && why !== undefined) return { kind, why };
+    throw this.#unknown(kind, entry);
+  }
+
+  async giveUp(entry: Entry, token: string): Promise<void> {
+    await this.#run('give-up', [this.#slot(entry)], [token, this.#keyspace.leaseEnds, entry.key]);
+  }
+
+  async evict(entries: readonly Entry[]): Promise<void> {
+    await Promise.all(
+      entries.map((entry) => ask(this.#redis, 'the region’s Redis', this.#redis.unlink(...this.#keys(entry).slice(2)))),
+    );
+  }
+
+  async rules(): Promise<ReadonlyMap<string, string>> {
+    const state = await ask(this.#redis, this.#keyspace.state(0), this.#redis.hgetall(this.#keyspace.state(0)));
+    const { rulePrefix } = STATE_FIELD;
+    return new Map(
+      Object.entries(state)
+        .filter(([field]) => field.startsWith(rulePrefix))
+        .map(([field, text]) => [field.slice(rulePrefix.length), text]),
+    );
+  }
+
+  /** Record, state, slot and, in plain mode, payload. */
+  #keys(entry: Entry): string[] {
+    const { record, state, valueKey } = this.#keyspace;
+    const keys = [record(entry.cell), state(entry.cell), this.#slot(entry)];
+    if (entry.isPlain) keys.push(valueKey(entry.key, entry.cell));
+    return keys;
+  }
+
+  #slot({ key, cell, isPlain }: Entry): string {
+    return isPlain ? this.#keyspace.slotKey(key, cell) : this.#keyspace.valueKey(key, cell);
+  }
+
+  #unknown(answer: unknown, entry: Entry): BusError {
+    return new BusError('REDIS_COMMAND_FAILED', `A script answered ${JSON.stringify(answer)}.`, {
+      at: this.#slot(entry),
+    });
+  }
+}
+
+type ReadAnswer = [
+  slot: string | null,
+  ttlLeftMs: number,
+  epoch: string | null,
+  familyMark: string | null,
+  rule: string | null,
+  tagMarks: (string | null)[],
+  watermark: (string | null)[] | null,
+];
+
+function markOf(text: string | null): Mark | null {
+  return text === null ? null : parseMark(text);
+}
+
+function watermarkOf([lsn, sourceEpoch, asOf]: readonly (string | null)[]): CellWatermark | null {
+  if (lsn == null || sourceEpoch == null) return null;
+  const { timeline } = JSON.parse(sourceEpoch) as SourceEpoch;
+  return { timeline, lsn: lsnFromHex(lsn), asOfMs: Number(asOf ?? 0) };
+}
+
+function readingOf(fields: readonly string[]) {
+  const [epoch = '', offset = '', sourceEpoch = '', floor = '', fenced = '', dropped = '', primary = '', replica = ''] =
+    fields;
+  return {
+    epoch,
+    offset: Number(offset),
+    timeline: (JSON.parse(sourceEpoch) as SourceEpoch).timeline,
+    floor: lsnFromHex(floor),
+    fenced: lsnFromHex(fenced),
+    droppedLsn: lsnFromHex(dropped),
+    settledPrimary: parseSettledMark(primary),
+    settledReplica: parseSettledMark(replica),
+  };
+}
