@@ -234,7 +234,7 @@ export class Cell {
     this.#parts.reader.applied(this.cell, plan.position.offset);
     this.#gapSeenAt = undefined;
     this.#asOfMs = Math.max(this.#asOfMs, batch.asOfMs);
-    this.sweepsMayBeOwed ||= plan.owesSweeps;
+    this.sweepsMayBeOwed ||= plan.maySweep;
     const nowMs = clock.nowMs();
     observer.applied({
       records: plan.records,

@@ -80,7 +80,7 @@ export interface ApplyBatch {
   /** Bucket -> new entries: commit LSN (8 bytes) and key hash (4 bytes), big-endian, one after another. */
   readonly fences: ReadonlyMap<number, Uint8Array>;
   readonly marks: readonly NewMark[];
-  /** Owed sweeps: field -> value. */
+  /** Owed sweeps: the field of a mark -> the offset at which it was raised last. */
   readonly sweeps: ReadonlyMap<string, string>;
   readonly rules: readonly NewRule[];
   /** Whether the region has read replicas, whose settled mark fence entries must wait for. */
@@ -94,7 +94,7 @@ export interface NewMark {
   readonly lsn: Lsn;
 }
 
-/** A family's rule hash. A new or changed one gets the mark. */
+/** A family's rule hash. A new or changed one gets the mark; a changed one owes a sweep too. */
 export interface NewRule {
   readonly family: string;
   readonly hash: string;

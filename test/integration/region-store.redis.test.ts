@@ -195,6 +195,20 @@ test('a sweep that was raised again while it ran stays owed', async () => {
   assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), undefined);
 });
 
+test('a rule that takes the place of an older one owes a sweep of its family; the first, and the same again, owe none', async () => {
+  await freshCell();
+  const rule = (hash: string, offset: number) => ({ family: 'user', hash, offset, lsn: lsn(0x40 + offset) });
+  const owed = async (): Promise<unknown> => [...((await store.owedSweeps([0]))[0] ?? [])];
+  await store.clearSweep(0, TOKEN, '*', 'e1');
+  await store.apply(0, TOKEN, batch(0, { rules: [rule('h1', 1)] }));
+  await store.apply(0, TOKEN, batch(1, { rules: [rule('h1', 2)] }));
+  assert.deepEqual(await owed(), []);
+  await store.apply(0, TOKEN, batch(2, { rules: [rule('h2', 3)] }));
+  assert.deepEqual(await owed(), [['f:user', '3']]);
+  assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '3:0000000000000043');
+  assert.equal(await redis.hget(keyspace.state(0), 'r:user'), 'h2');
+});
+
 function entries(list: readonly (readonly [commitLsn: number, hash: number])[]): Uint8Array {
   const bytes = Buffer.alloc(list.length * 12);
   list.forEach(([commitLsn, hash], i) => {

@@ -155,7 +155,7 @@ test('a sweep covers its family, every family for a new epoch, and the labelled 
   const config = busConfig([USER, ORG_MEMBERS]);
   const names = (field: string): string[] => familiesOf(field, config).map(({ name }) => name);
   assert.deepEqual(
-    [names('f:user'), names('t:org:7'), names('*'), names('f:gone')],
+    [names('f:user'), names('t:812'), names('*'), names('f:gone')],
     [['user'], ['user'], ['user', 'org-members'], []],
   );
 });

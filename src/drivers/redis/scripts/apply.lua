@@ -87,9 +87,12 @@ local function raise(field, offset, lsn)
 end
 for _, mark in ipairs(header.marks) do raise(mark[1], mark[2], mark[3]) end
 for _, rule in ipairs(header.rules) do
-  if redis.call('HGET', state, 'r:' .. rule[1]) ~= rule[2] then
+  local known = redis.call('HGET', state, 'r:' .. rule[1])
+  if known ~= rule[2] then
     redis.call('HSET', state, 'r:' .. rule[1], rule[2])
     raise('f:' .. rule[1], rule[3], rule[4])
+    -- Values by the former rule: readers that know marks see them no more, plain readers only when they are swept.
+    if known then redis.call('HSET', sweeps, 'f:' .. rule[1], rule[3]) end
   end
 end
 for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sweep[2]) end
