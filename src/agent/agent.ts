@@ -1,9 +1,10 @@
 import type { BusConfig } from '../config/bus-config.ts';
 import { BusError, isBusError } from '../protocol/errors.ts';
 import type { Lsn } from '../protocol/lsn.ts';
+import { answerWithin } from '../runtime/answer-within.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { LogReader, RecordHandler } from './from-log.ts';
+import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader, type RecordHandler } from './from-log.ts';
 import { Holdings } from './holdings.ts';
 import type { AgentObserver } from './observe.ts';
 import { Ownership } from './ownership.ts';
@@ -46,6 +47,8 @@ export class Agent {
   #identity: RedisIdentity | undefined;
   #settledReplica: Lsn | null = null;
   #sweepsOwed = 0;
+  /** As the log told last: what the lag is counted by. */
+  #bounds: readonly LogBounds[] = [];
 
   constructor(ports: AgentPorts, config: BusConfig) {
     this.#ports = ports;
@@ -127,7 +130,8 @@ export class Agent {
       this.#holdings = holdings;
       const loops = [
         this.#lookLoop(store, holdings, signal, onConnected),
-        this.#reportLoop(reader, holdings, signal),
+        this.#reportLoop(holdings, signal),
+        this.#boundsLoop(reader, signal),
         watchReplicas(
           { replicas, clock, store, holdings, token, onSettled: (mark) => (this.#settledReplica = mark.lsn) },
           signal,
@@ -181,16 +185,14 @@ export class Agent {
     }
   }
 
-  async #reportLoop(reader: LogReader, holdings: Holdings, signal: AbortSignal): Promise<void> {
+  async #reportLoop(holdings: Holdings, signal: AbortSignal): Promise<void> {
     const { clock, observer } = this.#ports;
     while (!signal.aborted) {
       const applied = holdings.cells.flatMap((cell) =>
         cell.position === undefined ? [] : [{ cell, position: cell.position }],
       );
-      // A log that is away has no bounds to tell the lag by; the rest is still told.
-      const bounds = await reader.bounds().catch(() => []);
       const lags = applied.map(({ cell, position }) =>
-        Math.max(0, (bounds[cell.cell]?.next ?? 0) - 1 - position.offset),
+        Math.max(0, (this.#bounds[cell.cell]?.next ?? 0) - 1 - position.offset),
       );
       const asOfMs = Math.min(...applied.map(({ cell }) => cell.asOfMs));
       observer.progress({
@@ -204,6 +206,16 @@ export class Agent {
         sweepsOwed: this.#sweepsOwed,
         settledReplica: this.#settledReplica,
       });
+      await clock.sleep(REPORT_EVERY_MS, signal);
+    }
+  }
+
+  /** Apart from the reports, which a log that hangs must not hold up. */
+  async #boundsLoop(reader: LogReader, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    while (!signal.aborted) {
+      const told = await answerWithin(reader.bounds(), BOUNDS_TIMEOUT_MS, clock, signal).catch(() => undefined);
+      this.#bounds = told ?? this.#bounds;
       await clock.sleep(REPORT_EVERY_MS, signal);
     }
   }

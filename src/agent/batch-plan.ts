@@ -93,8 +93,7 @@ export class BatchPlan {
     this.#transactions.push(transaction);
     for (const item of transaction.items) {
       if (item.scope === 'key') this.#keys.set(item.key, lsnMax(commitLsn, this.#keys.get(item.key) ?? commitLsn));
-      else if (item.scope === 'family')
-        this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, offset, commitLsn);
+      else if (item.scope === 'family') this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, offset, commitLsn);
       else this.#raise(`${STATE_FIELD.tagMarkPrefix}${hashKey(item.tag) % TAG_MARKS}`, offset, commitLsn);
     }
   }

@@ -2,10 +2,11 @@ import { BusError, isBusError } from '../protocol/errors.ts';
 import type { LogRecord, Offset } from '../protocol/log-record.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
 import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
+import { answerWithin } from '../runtime/answer-within.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Wake } from '../runtime/wake.ts';
 import { BatchPlan, type BatchFacts } from './batch-plan.ts';
-import type { IncomingRecord, LogReader } from './from-log.ts';
+import { BOUNDS_TIMEOUT_MS, type IncomingRecord, type LogBounds, type LogReader } from './from-log.ts';
 import type { AgentObserver } from './observe.ts';
 import { type EpochReason, judge, placeInLog, type Position, startEpoch } from './plan.ts';
 import type { ApplyAnswer, RegionStore, StoredCell } from './region-store.ts';
@@ -151,15 +152,19 @@ export class Cell {
     this.#heardAtMs = this.#parts.clock.monotonicMs();
   }
 
-  async #bounds(): Promise<{ readonly first: Offset; readonly next: Offset }> {
+  /** Rejects where the cell is stopped meanwhile. */
+  async #bounds(): Promise<LogBounds> {
+    const { reader, clock } = this.#parts;
     for (;;) {
-      const all = await this.#parts.reader.bounds().catch((error: unknown) => {
-        if (isBusError(error) && error.retry === 'retry' && !this.#signal.aborted) return undefined;
+      this.#signal.throwIfAborted();
+      const asked = answerWithin(reader.bounds(), BOUNDS_TIMEOUT_MS, clock, this.#signal);
+      const all = await asked.catch((error: unknown) => {
+        if (isBusError(error) && error.retry === 'retry') return undefined;
         throw error;
       });
-      // The log is away: the cell waits for it. That is no failure of the region's Redis.
+      // The log is away, or hangs: the cell waits for it. That is no failure of the region's Redis.
       if (all === undefined) {
-        await this.#parts.clock.sleep(QUIET_MS, this.#signal);
+        await clock.sleep(QUIET_MS, this.#signal);
         continue;
       }
       const bounds = all[this.cell];

@@ -91,6 +91,24 @@ function startAgent(more: Partial<AgentPorts> = {}) {
   };
 }
 
+/** The log in memory, with bounds that are told otherwise. */
+function withBounds(bounds: (real: LogReader) => ReturnType<LogReader['bounds']>): AgentPorts['openLog'] {
+  return (handler) => {
+    const real = log.openReader(handler);
+    return Promise.resolve({
+      partitions: real.partitions,
+      ended: real.ended,
+      take: (partition, from) => real.take(partition, from),
+      release: (partition) => real.release(partition),
+      pause: (partition) => real.pause(partition),
+      resume: (partition) => real.resume(partition),
+      applied: () => undefined,
+      bounds: () => bounds(real),
+      close: () => real.close(),
+    });
+  };
+}
+
 const connect = (server: number): Promise<RegionStore> =>
   connectRegionStore(servers[server]?.url ?? '', 'agent', keyspace);
 const offset = async (server = 0): Promise<string | null> =>
@@ -113,21 +131,31 @@ test('a cell that is taken over tells at once how stale it is, and a late record
 test('a log that is away is not a Redis that is away: the cell waits, and goes on', async () => {
   append(0, 10, 1);
   let refusals = 0;
-  const reader = (real: LogReader): LogReader => ({
-    partitions: 1,
-    ended: real.ended,
-    take: (partition, from) => real.take(partition, from),
-    release: (partition) => real.release(partition),
-    pause: (partition) => real.pause(partition),
-    resume: (partition) => real.resume(partition),
-    applied: () => undefined,
-    bounds: () => ((refusals += 1) > 2 ? real.bounds() : Promise.reject(new BusError('KAFKA_UNREACHABLE', 'away'))),
-    close: () => real.close(),
+  const agent = startAgent({
+    openLog: withBounds((real) =>
+      (refusals += 1) > 2 ? real.bounds() : Promise.reject(new BusError('KAFKA_UNREACHABLE', 'away')),
+    ),
   });
-  const agent = startAgent({ openLog: (handler) => Promise.resolve(reader(log.openReader(handler))) });
   await eventually('applied', async () => (await offset()) === '0');
   assert.deepEqual([agent.seen.away, agent.seen.connected], [[], 1]);
   await agent.stop();
+});
+
+test('a log that hangs, and never tells its bounds, holds up neither the reports nor the end', async () => {
+  append(0, 10, 1_000_000);
+  let isHanging = false;
+  const agent = startAgent({
+    openLog: withBounds((real) => (isHanging ? new Promise(() => undefined) : real.bounds())),
+  });
+  await eventually('it reports', () => agent.seen.progress?.watermark === lsn(10));
+  isHanging = true;
+  append(10, 20, 1_000_001);
+  await eventually('it reports what came since', () => agent.seen.progress?.watermark === lsn(20));
+  await agent.stop();
+  const waiting = startAgent({ openLog: withBounds(() => new Promise(() => undefined)) });
+  await eventually('it owns the cell, and asks', () => waiting.seen.progress?.owned === 1);
+  await waiting.stop();
+  assert.equal(await clients[0]?.hget(keyspace.record(0), 'owner'), '', 'given back');
 });
 
 test('a server that takes no writes never counts as connected', async () => {
