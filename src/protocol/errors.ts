@@ -182,7 +182,7 @@ export const ERRORS = {
   LOG_NOT_DURABLE: {
     retry: 'operator',
     summary: 'The Redis of the log may forget what it has acknowledged.',
-    hint: 'Set `appendonly yes` and `appendfsync always` on the Redis of the log.',
+    hint: 'Set `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction` on the Redis of the log.',
   },
   LOG_MISSING: {
     retry: 'operator',
