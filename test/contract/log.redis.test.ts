@@ -15,7 +15,7 @@ describeLog('a log in Redis Streams', async () => {
   await createStreams(redis, 'shop', config);
   return {
     partitions: 6,
-    openWriter: () => openStreamsWriter('shop', config, 'test-writer'),
+    openWriter: () => openStreamsWriter('shop', config, new Set(['eu']), 'test-writer'),
     openReader: (handler) => openStreamsReader('shop', config, 'eu', handler),
     trim: async (partition, first) =>
       void (await redis.xtrim(streamKeys('shop').stream(partition), 'MINID', idOf(first))),
