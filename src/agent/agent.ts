@@ -42,6 +42,7 @@ export class Agent {
   readonly #drain = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   readonly #barred = new Set<number>();
+  readonly #unfit = new Map<number, string>();
   readonly #distrusted = new Set<number>();
   #holdings: Holdings | undefined;
   #identity: RedisIdentity | undefined;
@@ -124,6 +125,7 @@ export class Agent {
         facts,
         token,
         barred: this.#barred,
+        unfit: this.#unfit,
         distrusted: this.#distrusted,
         fail: failed.reject,
       });
@@ -172,13 +174,27 @@ export class Agent {
     while (!signal.aborted) {
       const living = await store.enlist(this.#token);
       await holdings.beat();
-      const owners = await store.owners();
+      const answers = await store.owners();
       // Only now is it known that this server takes writes, and that its records are ours to read.
       if (isFirst) onLooked();
       isFirst = false;
-      const held = new Set(holdings.numbers);
-      const nowMs = this.#ports.clock.monotonicMs();
-      const decision = ownership.decide({ owners, token: this.#token, held, barred: this.#barred, living, nowMs });
+      const owners = answers.map((owner, cell) => {
+        if (typeof owner !== 'string') {
+          holdings.standStill(cell, owner, '');
+          return null;
+        }
+        holdings.noteOwner(cell, owner);
+        return owner;
+      });
+      const decision = ownership.decide({
+        owners,
+        token: this.#token,
+        held: new Set(holdings.numbers),
+        barred: this.#barred,
+        unfit: this.#unfit,
+        living,
+        nowMs: this.#ports.clock.monotonicMs(),
+      });
       if (decision.release !== undefined) await holdings.giveUp(decision.release);
       for (const { cell, seen } of decision.take) await holdings.take(cell, seen);
       await this.#ports.clock.sleep(LOOK_EVERY_MS, signal);
@@ -197,7 +213,7 @@ export class Agent {
       const asOfMs = Math.min(...applied.map(({ cell }) => cell.asOfMs));
       observer.progress({
         owned: holdings.numbers.length,
-        stopped: this.#barred.size,
+        stopped: this.#barred.size + this.#unfit.size,
         watermark: applied
           .map(({ position }) => position.watermark)
           .reduce<Lsn | null>((low, one) => (low === null || one < low ? one : low), null),

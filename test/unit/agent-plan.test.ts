@@ -89,6 +89,7 @@ test('agents never hold one cell together, never more than their share, and end 
             token: agent.token,
             held: agent.held,
             barred: new Set(),
+            unfit: new Set(),
             living: count,
             nowMs,
           });
@@ -121,8 +122,15 @@ test('agents never hold one cell together, never more than their share, and end 
 test('a cell is free after three seconds of silence on the watcher’s own clock, and not before', () => {
   const ownership = new Ownership();
   const look = (owner: string, nowMs: number) =>
-    ownership.decide({ owners: [owner], token: 'b'.repeat(16), held: new Set(), barred: new Set(), living: 1, nowMs })
-      .take.length;
+    ownership.decide({
+      owners: [owner],
+      token: 'b'.repeat(16),
+      held: new Set(),
+      barred: new Set(),
+      unfit: new Set(),
+      living: 1,
+      nowMs,
+    }).take.length;
   assert.equal(look('aaaa:1', 0), 0);
   assert.equal(look('aaaa:1', OWNER_SILENT_MS - 1), 0);
   assert.equal(look('aaaa:2', OWNER_SILENT_MS), 0);

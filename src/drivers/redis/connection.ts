@@ -72,6 +72,7 @@ export function redisError(error: unknown, at: string): BusError {
   if (word === undefined)
     return new BusError('REDIS_UNREACHABLE', `Redis does not answer: ${redactUrls(message)}`, { at, cause: error });
   if (DENIED.has(word)) return new BusError('REDIS_DENIED', message, { at, cause: error });
+  if (word === 'WRONGTYPE') return new BusError('REDIS_WRONG_TYPE', message, { at, cause: error });
   if (NOT_NOW.has(word)) return new BusError('REDIS_UNREACHABLE', message, { at, cause: error });
   return new BusError('REDIS_COMMAND_FAILED', message, { at, cause: error });
 }
