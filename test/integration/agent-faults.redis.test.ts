@@ -1,19 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { Agent, type AgentPorts } from '../../src/agent/agent.ts';
+import type { AgentPorts } from '../../src/agent/agent.ts';
 import type { LogReader } from '../../src/agent/from-log.ts';
-import type { AgentObserver, AgentProgress } from '../../src/agent/observe.ts';
 import type { RegionStore } from '../../src/agent/region-store.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
 import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { BusError } from '../../src/protocol/errors.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
-import { encodeRecord } from '../../src/protocol/record-codec.ts';
-import { systemClock } from '../../src/runtime/clock.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { MemoryLog } from '../../src/testing/memory-log.ts';
-import { busConfig, USER } from '../support/bus-config.ts';
+import { appendTo, startAgentOn } from '../support/agent-in-process.ts';
 import { eventually } from '../support/eventually.ts';
 
 const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: 1, clustered: false });
@@ -36,60 +33,9 @@ after(async () => {
   for (const server of servers) await server.stop();
 });
 
-function append(from: number, to: number, asOfMs: number, epoch = 1): void {
-  const sourceEpoch = { number: epoch, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
-  const bounds = { from: lsn(from), to: lsn(to), sentThrough: lsn(0), settledPrimary: lsn(0) };
-  log.append([
-    { partition: 0, value: encodeRecord({ bus: 'shop', sourceEpoch, ...bounds, asOfMs, transactions: [] }) },
-  ]);
-}
-
-/** An agent in this process, on a log in memory and a real Redis. */
-function startAgent(more: Partial<AgentPorts> = {}) {
-  const seen = {
-    connected: 0,
-    away: [] as string[],
-    epochs: [] as string[],
-    progress: undefined as AgentProgress | undefined,
-  };
-  const observer: AgentObserver = {
-    connected: () => void (seen.connected += 1),
-    away: (error) => void seen.away.push(String(error)),
-    redisAway: () => undefined,
-    took: () => undefined,
-    gaveUp: () => undefined,
-    stopped: () => undefined,
-    applied: () => undefined,
-    refused: () => undefined,
-    epoch: (_, reason) => void seen.epochs.push(reason),
-    deadLetter: () => undefined,
-    swept: () => undefined,
-    progress: (now) => (seen.progress = now),
-  };
-  let tokens = 0;
-  const start = Math.floor(Math.random() * 0xffff_ffff);
-  const agent = new Agent(
-    {
-      connectStore: () => connect(0),
-      openLog: (handler) => Promise.resolve(log.openReader(handler)),
-      replicas: [],
-      clock: systemClock,
-      observer,
-      random: () => 0,
-      token: () => (start + (tokens += 1)).toString(16).padStart(16, '0'),
-      ...more,
-    },
-    busConfig([USER]),
-  );
-  const ended = agent.run(new AbortController().signal);
-  return {
-    seen,
-    stop: async () => {
-      await agent.drain();
-      await ended;
-    },
-  };
-}
+const append = (from: number, to: number, asOfMs: number, epoch = 1): void =>
+  appendTo(log, { from, to, asOfMs, epoch });
+const startAgent = (more: Partial<AgentPorts> = {}) => startAgentOn(log, { connectStore: () => connect(0), ...more });
 
 /** The log in memory, with bounds that are told otherwise. */
 function withBounds(bounds: (real: LogReader) => ReturnType<LogReader['bounds']>): AgentPorts['openLog'] {
