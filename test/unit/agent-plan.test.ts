@@ -167,3 +167,14 @@ test('a sweep covers its family, every family for a new epoch, and the labelled 
     [['user'], ['user'], ['user', 'org-members'], []],
   );
 });
+
+test('cells that nobody could work on are taken last, so that they keep none from being taken', () => {
+  const owners = ['', '', null, ''];
+  const facts = { owners, held: new Set<number>(), barred: new Set<number>(), unfit: new Set([0]), nowMs: 0 };
+  for (const token of ['0', '1', '2', '3'].map((digit) => digit.padStart(16, '0'))) {
+    const taken = new Ownership().decide({ ...facts, token: `${token.slice(-8)}00000000`, living: 2 }).take;
+    assert.deepEqual(new Set(taken.map(({ cell }) => cell)), new Set([1, 3]));
+    const alone = new Ownership().decide({ ...facts, token, living: 1 }).take;
+    assert.equal(alone.at(-1)?.cell, 0);
+  }
+});
