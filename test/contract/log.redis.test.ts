@@ -19,6 +19,9 @@ describeLog('a log in Redis Streams', async () => {
     openReader: (handler) => openStreamsReader('shop', config, 'eu', handler),
     trim: async (partition, first) =>
       void (await redis.xtrim(streamKeys('shop').stream(partition), 'MINID', idOf(first))),
+    // A process that is stopped answers nobody and keeps its connections, as one behind a broken network does.
+    goAway: () => Promise.resolve(server.process?.kill('SIGSTOP')),
+    comeBack: () => Promise.resolve(server.process?.kill('SIGCONT')),
     breakDown: async () => {
       redis.disconnect();
       await server.stop();

@@ -32,7 +32,7 @@ test('a server that loads its data is away, and not waited for in silence', asyn
       (error: unknown) => error,
     ),
   );
-  assert.ok(isBusError(refusal, 'REDIS_UNREACHABLE') && /LOADING/.test(refusal.message), String(refusal));
+  assert.ok(isBusError(refusal, 'REDIS_UNREACHABLE') && /LOADING/.test(refusal.message), 'away, by its name');
   await redis.call('CONFIG', 'SET', 'key-load-delay', '0').catch(() => undefined);
   await loaded;
   const connection = await eventually('connected', () =>
