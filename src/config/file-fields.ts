@@ -60,8 +60,7 @@ export const flag = (what: string) =>
     )
     .describe(what);
 
-export const postgresUrl = (what: string) =>
-  url(what, /^postgres(?:ql)?:\/\//, 'postgres://user:password@host:5432/database');
+export const postgresUrl = (what: string) => url(what, /^postgres(?:ql)?:\/\//, 'postgres://user@host:5432/database');
 export const redisUrl = (what: string) =>
   url(what, /^rediss?:\/\//, 'redis://host:6379, or rediss:// for a connection by TLS');
 

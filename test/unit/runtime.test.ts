@@ -91,3 +91,9 @@ test('no password of a URL gets into a log line', () => {
   );
   assert.doesNotMatch(JSON.stringify(fields), /secret/);
 });
+
+test('no password gets into a log line by a place, a stack or a field', () => {
+  const url = 'redis://app:s3cret@eu';
+  const failure = new BusError('REDIS_DENIED', 'refused', { at: url, cause: new Error(url) });
+  assert.doesNotMatch(JSON.stringify([errorFields(failure), errorFields(new TypeError(url))]), /s3cret/);
+});
