@@ -10,7 +10,7 @@ import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.
 import { setupCommand } from './commands/setup.ts';
 import { statusCommand } from './commands/status.ts';
 import { type DemoOptions, demoCommand } from './demo/demo.ts';
-import { SERVER_VARIABLES } from './demo/servers.ts';
+import { SERVER_VARIABLES } from './demo/given-servers.ts';
 import type { Output } from './output.ts';
 import type { RowOperation } from './explain.ts';
 
@@ -21,7 +21,7 @@ export interface Programs {
 }
 
 const EXIT_HELP = `
-Exit codes: 0 all is well · 1 something is wrong, or was missed · 2 usage, settings, the file, or something missing · 130 Ctrl-C`;
+Exit codes: 0 all is well · 1 something is wrong, or was missed · 2 usage, settings, the file, or something missing · 128 and its number after a signal: 130 is Ctrl-C`;
 
 /** The command line. `done` is told the exit code of the command that ran. */
 export function createProgram(output: Output, programs: Programs, done: (code: number) => void): Command {
