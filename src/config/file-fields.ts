@@ -76,9 +76,9 @@ function url(what: string, scheme: RegExp, example: string) {
     .describe(what);
 }
 
-/** A host, or, for Postgres, the folder of its socket. */
+/** A host, or, for Postgres, the folder of its socket. A blank would end the password for whoever masks it. */
 function hasPlace(value: string): boolean {
-  if (!URL.canParse(value)) return false;
+  if (!URL.canParse(value) || /\s/.test(value)) return false;
   const { hostname, searchParams } = new URL(value);
   return hostname !== '' || searchParams.has('host');
 }
