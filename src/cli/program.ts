@@ -1,9 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { settingsHelp } from '../runtime/settings.ts';
 import { configCheckCommand, configSchemaCommand, configShowCommand } from './commands/config.ts';
-import { type CommandContext, configOf } from './commands/context.ts';
+import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.ts';
@@ -31,24 +32,22 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .option(
       '-c, --config <file>',
       'the user’s file; given again, the files are joined (AFTERWRITE_CONFIG; default afterwrite.yaml)',
-      (file: string, files: string[]) => [...files, file],
-      [],
+      (file: string, files: string[] | undefined) => [...(files ?? []), file],
     )
     .option('--json', 'one JSON object in place of lines, where a program would read it')
     .configureOutput({ writeOut: (text) => output.out.write(text), writeErr: (text) => output.err.write(text) })
-    .addHelpText('after', EXIT_HELP)
+    .version(version(), '-V, --version')
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('afterAll', EXIT_HELP)
     .showHelpAfterError('(--help says more)')
     .exitOverride();
 
   const context = (): CommandContext => {
-    const { config, json } = program.opts<{ config: string[]; json?: boolean }>();
+    const { config, json } = program.opts<{ config?: string[]; json?: boolean }>();
     const fromEnvironment = process.env['AFTERWRITE_CONFIG'];
     return {
       output,
-      configPaths:
-        config.length > 0
-          ? config
-          : [fromEnvironment === undefined || fromEnvironment === '' ? 'afterwrite.yaml' : fromEnvironment],
+      configPaths: config ?? [fromEnvironment === undefined || fromEnvironment === '' ? DEFAULT_FILE : fromEnvironment],
       json: json === true,
     };
   };
@@ -167,6 +166,12 @@ function addInvalidate(
     .description('every entry of the family')
     .argument('<family>')
     .action((family: string) => run({ scope: 'family', family }));
+}
+
+/** The package stands two folders up, in the sources and in what is built of them. */
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 function variablesHelp(): string {

@@ -30,14 +30,15 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
     connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     commandTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
   });
-  // The commands' own failures tell; an unheard 'error' event would end the process.
-  redis.on('error', () => undefined);
+  // The commands' own failures tell; an unheard 'error' event would end the process. Only it says why there is no connection.
+  let reason: Error | undefined;
+  redis.on('error', (error: Error) => (reason ??= error));
   try {
     await redis.connect();
     return redis;
   } catch (error) {
     redis.disconnect();
-    throw redisError(error, redactUrls(url));
+    throw redisError(reason ?? error, redactUrls(url));
   }
 }
 
