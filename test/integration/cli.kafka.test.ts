@@ -195,6 +195,20 @@ test('the doctor fails on a slot that is older than its publication, and set-up 
   );
 });
 
+test('what explain and invalidate are given is refused where it would be read in another way', async () => {
+  const refusals = {
+    'explain users id=1 id=2 org_id=1': '"id" is given twice',
+    'explain users id=1 org_id=1 --op delete --set org_id=2': '--set is what an update changes',
+    'invalidate key user nope=1': 'A key of family "user" takes id=…, and nope was given',
+    'invalidate key nope id=1': '"nope" is no family. The file has user, org-members',
+    'invalidate tag nope': 'No label is written as "nope". The file has org:{',
+  };
+  for (const [line, said] of Object.entries(refusals)) {
+    const run = await cli(...line.split(' '));
+    assert.deepEqual([run.code, run.out, run.err.includes(said)], [2, '', true], `${line}: ${run.err}`);
+  }
+});
+
 test('a wrong command line says what would be right, and exits with 2', async () => {
   for (const args of [
     ['nothing'],
