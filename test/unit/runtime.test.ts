@@ -97,3 +97,10 @@ test('no password gets into a log line by a place, a stack or a field', () => {
   const failure = new BusError('REDIS_DENIED', 'refused', { at: url, cause: new Error(url) });
   assert.doesNotMatch(JSON.stringify([errorFields(failure), errorFields(new TypeError(url))]), /s3cret/);
 });
+
+test('an address that is not of this machine is a wrong setting, by its name', async () => {
+  await assert.rejects(serveHealth({ host: '192.0.2.1', port: 0 }, new Health(), new Metrics()), {
+    code: 'SETTING_INVALID',
+    message: /^AFTERWRITE_HTTP_HOST: /,
+  });
+});
