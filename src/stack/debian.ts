@@ -32,7 +32,8 @@ export async function installPackages(names: readonly string[], say: Say): Promi
     await run('apt-get', ['-qq', ...lock, 'update'], { env });
     await run('apt-get', install, { env, maxBuffer: 64 << 20 });
   } catch (cause) {
-    const said = String((cause as { stderr?: unknown }).stderr ?? '').trim() || (cause as Error).message;
+    const { stderr = '', message } = cause as Error & { readonly stderr?: string };
+    const said = stderr.trim() || message;
     throw new BusError(
       'STACK_UNAVAILABLE',
       `${names.join(', ')} could not be installed. Try \`apt-get update && apt-get install ${names.join(' ')}\`. apt-get said:\n${said.split('\n').slice(-LINES_SHOWN).join('\n')}`,

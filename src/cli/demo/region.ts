@@ -1,4 +1,5 @@
 import { ask, connectRedis, type RedisConnection } from '../../drivers/redis/connection.ts';
+import { readSetting } from '../../drivers/redis/server-facts.ts';
 import { readRegionView } from '../../drivers/redis/region-view.ts';
 import { isBusError } from '../../protocol/errors.ts';
 import type { Keyspace } from '../../protocol/keyspace.ts';
@@ -87,8 +88,7 @@ export class DemoRegion {
 
   /** Redis tells of each key that is unlinked ("Redis keyspace notifications": E for keyevent, g for generic commands). */
   async #watch(): Promise<void> {
-    const before = (await ask(this.#redis, this.name, this.#redis.config('GET', EVENTS))) as string[];
-    this.#eventsBefore = before[1] ?? '';
+    this.#eventsBefore = (await readSetting(this.#redis, this.name, EVENTS)) ?? '';
     await ask(this.#redis, this.name, this.#redis.config('SET', EVENTS, 'Eg'));
     this.#events.on('message', (_channel, redisKey: string) => this.#gone(redisKey, performance.now()));
     const database = this.#redis.options.db ?? 0;
