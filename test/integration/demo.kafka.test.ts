@@ -3,6 +3,10 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { connect } from '../../src/drivers/postgres/connection.ts';
+import { connectRedis } from '../../src/drivers/redis/connection.ts';
+import { startPostgres } from '../../src/stack/postgres.ts';
+import { LOG_SETTINGS, startRedis } from '../../src/stack/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { type CliRun, runCli, type RunningCli } from '../support/cli.ts';
 
@@ -169,3 +173,45 @@ test('what is wrong with servers that are given is said at once, by variable, wi
   for (const name of ['PG_URL', 'KAFKA_BROKERS', 'REDIS_US']) assert.match(run.err, new RegExp(`AFTERWRITE_${name}: `));
   assert.doesNotMatch(run.out + run.err, /s3cret/);
 });
+
+test(
+  'servers that are given are left as they were, and their passwords are shown nowhere',
+  { timeout: 120_000 },
+  async () => {
+    // A "${" would be read as a variable of the file.
+    const password = 's3cret${x}';
+    const secured = { requirepass: password, 'notify-keyspace-events': 'Kx' };
+    const [postgres, log, ...caches] = await Promise.all([
+      startPostgres(),
+      startRedis({ settings: { ...LOG_SETTINGS, requirepass: password } }),
+      ...['eu', 'us', 'ap'].map(() => startRedis({ settings: secured })),
+    ]);
+    try {
+      const [AFTERWRITE_REDIS_LOG = '', ...urls] = [log, ...caches].map(({ url }) =>
+        url.replace('//', `//:${password}@`),
+      );
+      const [AFTERWRITE_REDIS_EU = '', AFTERWRITE_REDIS_US = '', AFTERWRITE_REDIS_AP = ''] = urls;
+      const run = await runCli(['demo', '--seconds', '2', '--log', 'redis-streams'], {
+        AFTERWRITE_PG_URL: postgres.url,
+        AFTERWRITE_REDIS_LOG,
+        AFTERWRITE_REDIS_EU,
+        AFTERWRITE_REDIS_US,
+        AFTERWRITE_REDIS_AP,
+      });
+      assert.equal(run.code, 0, run.out + run.err);
+      assert.doesNotMatch(run.out + run.err, /s3cret/);
+      const sql = await connect(postgres.url, { applicationName: 'test' });
+      assert.deepEqual(await sql.query(`select datname from pg_database where datname like 'afterwrite%'`), []);
+      assert.deepEqual(await sql.query('select slot_name from pg_replication_slots'), []);
+      await sql.close();
+      for (const [i, url] of [AFTERWRITE_REDIS_LOG, ...urls].entries()) {
+        const redis = await connectRedis(url, { name: 'test' });
+        assert.equal(await redis.dbsize(), 0);
+        if (i > 0) assert.match((await redis.config('GET', 'notify-keyspace-events')).join(), /,(?:Kx|xK)$/);
+        redis.disconnect();
+      }
+    } finally {
+      await Promise.all([postgres, log, ...caches].map((server) => server.stop()));
+    }
+  },
+);

@@ -103,9 +103,9 @@ function withDatabase(serverUrl: string, database: string): string {
   return url.href;
 }
 
-/** A "${" in a password is no variable. */
+/** A "${" in a password is no variable. (Given as a text, "$$" would stand for one "$".) */
 function fileText(file: unknown): string {
-  return stringify(file).replaceAll('${', '$${');
+  return stringify(file).replaceAll('${', () => '$${');
 }
 
 function fileOf(name: string, url: string, { postgres, caches, log }: DemoServers): unknown {
