@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
 import { BusError } from '../protocol/errors.ts';
 
 /**
@@ -11,7 +12,8 @@ export interface GuardedProcess {
   /** The last lines that the server printed. */
   readonly lastLines: () => string;
   readonly hasEnded: () => boolean;
-  readonly ended: Promise<void>;
+  /** Its exit code; 128 and the signal's number where a signal ended it, as a shell counts. */
+  readonly ended: Promise<number | null>;
   kill(signal: NodeJS.Signals): void;
   /** Signals, waits for the end, and kills after `timeoutMs`. */
   stop(signal: NodeJS.Signals, timeoutMs?: number): Promise<void>;
@@ -22,6 +24,8 @@ export interface GuardedOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The user to run as, where we are root and the server refuses to be. */
   readonly user?: { readonly uid: number; readonly gid: number };
+  /** Gets all that the server prints as errors. */
+  readonly logFile?: string;
 }
 
 // The server's pid is the first line. `3<&0` keeps the pipe, since a shell gives background jobs /dev/null as their input.
@@ -50,12 +54,14 @@ export async function startGuarded(
   });
   const lines: string[] = [];
   keepLines(child, lines);
+  // A folder that is removed meanwhile takes the log along.
+  if (options.logFile !== undefined) child.stderr.pipe(createWriteStream(options.logFile).on('error', () => undefined));
   let isOver = false;
-  const ended = new Promise<void>((resolve) => {
-    child.once('close', () => {
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('close', (code) => {
       isOver = true;
       child.stdin.destroy();
-      resolve();
+      resolve(code);
     });
   });
   child.stdin.on('error', () => undefined);
