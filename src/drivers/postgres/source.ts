@@ -20,6 +20,8 @@ export interface PostgresSourceOptions {
   readonly slotPrefix: string;
   /** The tables that the rules name. */
   readonly ruleTables: readonly TableName[];
+  /** What an answer to SQL may take; by default somewhat more than the statement may. */
+  readonly answerTimeoutMs?: number;
 }
 
 /** The source database as the relay sees it: a stream on a connection of its own, and SQL on another that lasts. */
@@ -32,6 +34,7 @@ export class PostgresSource implements Source {
     this.#options = options;
     this.#sql = new LastingConnection({
       url: options.url,
+      ...(options.answerTimeoutMs === undefined ? {} : { answerTimeoutMs: options.answerTimeoutMs }),
       applicationName: `${relayApplicationName(options.bus)}-sql`,
       onLost: (reason) => {
         if (isBusError(reason, 'POSTGRES_SHUTDOWN')) this.#stream?.expectShutdown();
