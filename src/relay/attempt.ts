@@ -30,6 +30,8 @@ export interface AttemptFacts {
   readonly rules: (partitions: number) => RulesNotice;
   readonly parameterTypes: ParameterTypes;
   readonly continuity: (highest: SourceEpoch | undefined, life: SourceLife) => Continuity;
+  /** Told at each send that the log has taken: the source epoch of this attempt is in it. */
+  readonly epochLanded: () => void;
 }
 
 export interface AttemptEnd {
@@ -111,6 +113,7 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       bus: config.bus,
       sourceEpoch: decision.epoch,
       rules: rules(log.partitions),
+      landed: facts.epochLanded,
     },
   );
   const sink = new DecodeSink(

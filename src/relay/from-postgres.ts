@@ -49,8 +49,10 @@ export interface StreamSink extends ChangeSink {
  *     start       from here the sink is called, from within the socket's events; it must not wait
  *     confirm     remembered, and sent to Postgres on its own timer, on request, and on progress
  *     ended       'clean' if the server ended the copy in order (a shutdown), 'closed' after stop(); rejects with a coded error otherwise
+ *     crashes     how often a connection of this process was told, by SQLSTATE 57P02, that the server crashed. One crash may count twice
  */
 export interface Source {
+  readonly crashes: number;
   open(signal: AbortSignal): Promise<SourceStream>;
   /** Takes a snapshot by SQL, on another connection than the stream's. */
   snapshot(): Promise<Snapshot>;

@@ -41,6 +41,8 @@ export interface PumpFacts {
   readonly bus: string;
   readonly sourceEpoch: SourceEpoch;
   readonly rules: RulesNotice;
+  /** Called after each send that the log has taken. */
+  readonly landed: () => void;
 }
 
 /**
@@ -146,6 +148,7 @@ export class Pump {
     this.#settledAtMs = startedAtMs;
     const outgoing = records.map(({ partition, record }) => ({ partition, value: encodeRecord(record) }));
     await log.send(outgoing);
+    this.#facts.landed();
     for (const { partition, record } of records) acks.acknowledge(partition, record.to);
     const bytes = outgoing.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0);
     observer.sent(records.length, bytes, (this.#parts.clock.monotonicMs() - startedAtMs) / 1000);

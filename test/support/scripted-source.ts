@@ -27,6 +27,7 @@ export class ScriptedSource implements Source {
   /** Transactions below are visible to snapshots. */
   visibleBelow = 1_000_000n;
   slotIsHeld = false;
+  crashes = 0;
   entries: DirectoryEntry[] = [{ oid: 7, name: 'public.users', ruleTable: 'public.users', isPartitioned: false }];
   sink: StreamSink | undefined;
   life = { systemId: '7312', timeline: 1, slotIdentity: '9f3a01bc', postmasterStartedAtMs: 1000 };

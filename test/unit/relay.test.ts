@@ -282,3 +282,32 @@ test('a message that is not UTF-8 makes everything old, since the keys that it n
   await eventually('sent', () => source.confirms.includes(lsn(310)));
   assert.deepEqual(new Set(log.keys()), new Set(['user*', 'org-members*']));
 });
+
+test('a crash that was told of begins a new epoch though the server’s start says nothing, and once only', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('records', () => log.texts.size === PARTITIONS);
+  source.crashes += 1;
+  source.fail(new BusError('POSTGRES_CRASHED', 'told by 57P02'));
+  await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+  source.fail(new BusError('POSTGRES_UNREACHABLE', 'any failure'));
+  await eventually('a third attempt', () => source.opens === 3 && source.sink !== undefined);
+  const before = log.records.length;
+  await eventually('more records', () => log.records.length > before);
+  assert.equal(log.records.at(-1)?.record.sourceEpoch.number, 2);
+});
+
+test('a crash is remembered until the epoch that answers it is in the log, through attempts that never send', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('records', () => log.texts.size === PARTITIONS);
+  source.crashes += 1;
+  source.fail(new BusError('POSTGRES_CRASHED', 'told by 57P02'));
+  log.isHeld = true;
+  await eventually('the first send of the new epoch is out', () => source.opens === 2 && log.isWaiting);
+  log.release(new BusError('KAFKA_SEND_FAILED', 'nothing landed'));
+  await eventually('the next attempt sends', () => source.opens === 3 && log.isWaiting);
+  log.isHeld = false;
+  log.release();
+  await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+});

@@ -29,6 +29,7 @@ export class PostgresSource implements Source {
   readonly #options: PostgresSourceOptions;
   readonly #sql: LastingConnection;
   #stream: ReplicationStream | undefined;
+  #crashes = 0;
 
   constructor(options: PostgresSourceOptions) {
     this.#options = options;
@@ -37,9 +38,15 @@ export class PostgresSource implements Source {
       ...(options.answerTimeoutMs === undefined ? {} : { answerTimeoutMs: options.answerTimeoutMs }),
       applicationName: `${relayApplicationName(options.bus)}-sql`,
       onLost: (reason) => {
+        // Only here: a walsender dies of a crash without a word, where other backends send their clients 57P02 first.
+        if (isBusError(reason, 'POSTGRES_CRASHED')) this.#crashes += 1;
         if (isBusError(reason, 'POSTGRES_SHUTDOWN')) this.#stream?.expectShutdown();
       },
     });
+  }
+
+  get crashes(): number {
+    return this.#crashes;
   }
 
   async open(signal: AbortSignal): Promise<SourceStream> {
