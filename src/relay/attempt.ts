@@ -1,6 +1,7 @@
 import type { BusConfig } from '../config/bus-config.ts';
 import { isBusError } from '../protocol/errors.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
+import { LSN_ZERO } from '../protocol/lsn.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -57,10 +58,12 @@ export async function runAttempt(
     // The slot comes before the look at the log: while another relay holds it, the log may still grow a higher epoch.
     const stream = await source.open(stop);
     try {
-      const highest = highestEpoch(await log.lastRecords(stop));
+      const { highest, hasSettled } = highestEpoch(await log.lastRecords(stop));
       const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest, stream.life));
       observer.epoch(decision);
-      const barrier = decision.change === 'none' ? undefined : await source.allocateXid();
+      // Where the epoch's first relay ended before its barrier had passed, what it waited for may still be invisible.
+      const isSettled = decision.change === 'none' && hasSettled;
+      const barrier = isSettled ? undefined : await source.allocateXid();
       const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
       observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
       const outcome = await pump.run(drain, stop);
@@ -142,23 +145,31 @@ function* ruleTables(config: BusConfig): Generator<string> {
     for (const rule of rules) yield tableText(rule.table);
 }
 
+interface LogEnd {
+  readonly highest: SourceEpoch | undefined;
+  /** Whether a last record of that epoch has a settled mark: all that the epoch's barrier waited for was visible by then. */
+  readonly hasSettled: boolean;
+}
+
 /**
  * The highest source epoch that any partition's last record names. Every partition hears of an epoch within a moment of its beginning, so
  * one whose last record somebody else wrote may be passed over, as long as another can be read.
  */
-function highestEpoch(texts: readonly (string | null)[]): SourceEpoch | undefined {
+function highestEpoch(texts: readonly (string | null)[]): LogEnd {
   let highest: SourceEpoch | undefined;
+  let hasSettled = false;
   let unreadable: unknown;
   texts.forEach((text, partition) => {
     if (text === null) return;
     try {
-      const { sourceEpoch } = decodeRecord(text, `the last record of partition ${partition}`);
-      if (highest === undefined || sourceEpoch.number > highest.number) highest = sourceEpoch;
+      const { sourceEpoch, settledPrimary } = decodeRecord(text, `the last record of partition ${partition}`);
+      if (highest === undefined || sourceEpoch.number > highest.number) [highest, hasSettled] = [sourceEpoch, false];
+      if (sourceEpoch.number === highest.number) hasSettled ||= settledPrimary > LSN_ZERO;
     } catch (error) {
       if (!isBusError(error, 'RECORD_INVALID')) throw error;
       unreadable = error;
     }
   });
   if (highest === undefined && unreadable !== undefined) throw unreadable;
-  return highest;
+  return { highest, hasSettled };
 }

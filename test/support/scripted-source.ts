@@ -1,4 +1,4 @@
-import { LSN_ZERO, type Lsn, lsn } from '../../src/protocol/lsn.ts';
+import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
 import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { RowImage, Source, SourceStream, StreamRelation, StreamSink } from '../../src/relay/from-postgres.ts';
 import type { DirectoryEntry } from '../../src/relay/relation-directory.ts';
@@ -28,6 +28,8 @@ export class ScriptedSource implements Source {
   visibleBelow = 1_000_000n;
   slotIsHeld = false;
   crashes = 0;
+  /** What the next transaction id is said to be. */
+  nextXid = 0n;
   entries: DirectoryEntry[] = [{ oid: 7, name: 'public.users', ruleTable: 'public.users', isPartitioned: false }];
   sink: StreamSink | undefined;
   life = { systemId: '7312', timeline: 1, slotIdentity: '9f3a01bc', postmasterStartedAtMs: 1000 };
@@ -80,7 +82,7 @@ export class ScriptedSource implements Source {
   }
 
   async allocateXid(): Promise<bigint> {
-    return BigInt(LSN_ZERO);
+    return this.nextXid;
   }
 
   async directory(): Promise<readonly DirectoryEntry[]> {

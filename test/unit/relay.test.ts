@@ -77,7 +77,7 @@ function startRelay(
   source: ScriptedSource,
   log = new HeldLog(),
   observe: Partial<RelayObserver> = {},
-): { log: HeldLog; relay: Relay; done: Promise<void>; states: string[] } {
+): { log: HeldLog; relay: Relay; done: Promise<void>; states: string[]; stop: () => void } {
   const states: string[] = [];
   const nothing = (): void => undefined;
   const observer: RelayObserver = {
@@ -100,7 +100,7 @@ function startRelay(
   const done = relay.run(stop.signal);
   done.catch(() => undefined);
   running.push({ relay, stop, done, log });
-  return { log, relay, done, states };
+  return { log, relay, done, states, stop: () => stop.abort() };
 }
 
 afterEach(async () => {
@@ -310,4 +310,22 @@ test('a crash is remembered until the epoch that answers it is in the log, throu
   log.isHeld = false;
   log.release();
   await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+});
+
+test('a relay that goes on with an epoch in which nothing was settled waits as its first relay would have', async () => {
+  const log = new HeldLog();
+  const source = new ScriptedSource();
+  // A transaction from before the slot, whose COMMIT no snapshot shows yet.
+  source.visibleBelow = 50n;
+  source.nextXid = 60n;
+  const first = startRelay(source, log);
+  await eventually('records', () => log.texts.size === PARTITIONS);
+  first.stop();
+  await first.done;
+  const before = log.records.length;
+  startRelay(source, log);
+  await eventually('each partition has a record of the second', () => log.records.length >= before + 2 * PARTITIONS);
+  assert.ok(log.records.every((r) => r.record.settledPrimary === 0n && r.record.sourceEpoch.number === 1));
+  source.visibleBelow = 61n;
+  await eventually('settled', () => log.records.some((r) => r.record.settledPrimary === lsn(100)));
 });
