@@ -18,6 +18,7 @@ import { Router, tableText } from './route.ts';
 import { SettleTracker } from './settle.ts';
 import { type Continuity, type EpochDecision, decideSourceEpoch } from './source-gap.ts';
 import type { LogWriter } from './to-log.ts';
+import { ENDING, unlessEnding } from './unless-ending.ts';
 
 export interface AttemptPorts {
   readonly source: Source;
@@ -37,7 +38,8 @@ export interface AttemptFacts {
 
 export interface AttemptEnd {
   readonly outcome: 'clean' | 'drained';
-  readonly epoch: SourceEpoch;
+  /** Undefined where the end was asked for before the log was looked at. */
+  readonly epoch?: SourceEpoch;
 }
 
 /**
@@ -50,27 +52,49 @@ export async function runAttempt(
   drain: AbortSignal,
   stop: AbortSignal,
 ): Promise<AttemptEnd> {
-  const { source, observer } = ports;
-  const directory = new RelationDirectory(ruleTables(facts.config));
-  directory.learn(await source.directory());
-  const log = await ports.openLog(stop);
+  const ending = AbortSignal.any([drain, stop]);
   try {
-    // The slot comes before the look at the log: while another relay holds it, the log may still grow a higher epoch.
-    const stream = await source.open(stop);
+    // The slot comes first: a relay that stands by opens nothing else, and while another holds it, the log may still grow a higher epoch.
+    const stream = await unlessEnding(ending, ports.source.open(ending), (late) => late.stop());
     try {
-      const { highest, hasSettled } = highestEpoch(await log.lastRecords(stop));
-      const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest, stream.life));
-      observer.epoch(decision);
-      // Where the epoch's first relay ended before its barrier had passed, what it waited for may still be invisible.
-      const isSettled = decision.change === 'none' && hasSettled;
-      const barrier = isSettled ? undefined : await source.allocateXid();
-      const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
-      observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
-      const outcome = await pump.run(drain, stop);
-      return { outcome, epoch: decision.epoch };
+      return await withStream(ports, facts, stream, { ending, drain, stop });
     } finally {
       await stream.stop();
     }
+  } catch (error) {
+    if (error === ENDING) return { outcome: 'drained' };
+    throw error;
+  }
+}
+
+interface EndSignals {
+  readonly drain: AbortSignal;
+  readonly stop: AbortSignal;
+  /** Either. */
+  readonly ending: AbortSignal;
+}
+
+async function withStream(
+  ports: AttemptPorts,
+  facts: AttemptFacts,
+  stream: SourceStream,
+  { ending, drain, stop }: EndSignals,
+): Promise<AttemptEnd> {
+  const { source, observer } = ports;
+  const directory = new RelationDirectory(ruleTables(facts.config));
+  directory.learn(await unlessEnding(ending, source.directory()));
+  const log = await unlessEnding(ending, ports.openLog(ending), (late) => late.close());
+  try {
+    const { highest, hasSettled } = highestEpoch(await unlessEnding(ending, log.lastRecords(ending)));
+    const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest, stream.life));
+    observer.epoch(decision);
+    // Where the epoch's first relay ended before its barrier had passed, what it waited for may still be invisible.
+    const isSettled = decision.change === 'none' && hasSettled;
+    const barrier = isSettled ? undefined : await unlessEnding(ending, source.allocateXid());
+    const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
+    observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
+    const outcome = await pump.run(drain, stop);
+    return { outcome, epoch: decision.epoch };
   } finally {
     await log.close();
   }

@@ -82,19 +82,24 @@ export class Relay {
 
   #afterEnd(end: AttemptEnd): number {
     this.#failures = 0;
-    this.#ports.observer.state('starting', 'the stream ended');
-    if (end.outcome === 'clean') this.#cleanEnd = { ofMs: end.epoch.postmasterStartedAtMs };
+    this.#say('starting', 'the stream ended');
+    if (end.outcome === 'clean' && end.epoch !== undefined) this.#cleanEnd = { ofMs: end.epoch.postmasterStartedAtMs };
     return BACKOFF.firstMs;
   }
 
   #afterFailure(error: BusError, lastedMs: number): number {
     if (error.code === 'POSTGRES_SLOT_ACTIVE') {
-      this.#ports.observer.state('standby', 'another relay holds the slot');
+      this.#say('standby', 'another relay holds the slot');
       return STANDBY_RETRY_MS;
     }
-    this.#ports.observer.state('starting', `${error.code}: ${error.message}`);
+    this.#say('starting', `${error.code}: ${error.message}`);
     this.#failures = lastedMs >= STEADY_MS ? 1 : this.#failures + 1;
     return backoffMs(this.#failures, BACKOFF, this.#random);
+  }
+
+  /** Says how the next attempt stands, unless there is to be none. */
+  #say(state: 'starting' | 'standby', why: string): void {
+    if (!this.#drain.signal.aborted) this.#ports.observer.state(state, why);
   }
 
   #attemptFacts(): Parameters<typeof runAttempt>[1] {

@@ -28,6 +28,9 @@ export class ScriptedSource implements Source {
   visibleBelow = 1_000_000n;
   slotIsHeld = false;
   crashes = 0;
+  /** What `open` waits for before it takes the slot. */
+  opening: Promise<unknown> = Promise.resolve();
+  stops = 0;
   /** What the next transaction id is said to be. */
   nextXid = 0n;
   entries: DirectoryEntry[] = [{ oid: 7, name: 'public.users', ruleTable: 'public.users', isPartitioned: false }];
@@ -42,6 +45,7 @@ export class ScriptedSource implements Source {
 
   async open(): Promise<SourceStream> {
     this.opens += 1;
+    await this.opening;
     if (this.slotIsHeld) throw this.#slotActiveError();
     this.#ending = Promise.withResolvers();
     this.sink = undefined;
@@ -57,7 +61,10 @@ export class ScriptedSource implements Source {
       },
       requestKeepalive: () => undefined,
       ended: this.#ending.promise,
-      stop: async () => this.#ending.resolve('closed'),
+      stop: async () => {
+        this.stops += 1;
+        this.#ending.resolve('closed');
+      },
     };
   }
 

@@ -18,12 +18,15 @@ const PARTITIONS = 2;
 class HeldLog {
   readonly records: { partition: number; record: LogRecord }[] = [];
   opens = 0;
+  /** What opening waits for. */
+  opening: Promise<unknown> = Promise.resolve();
   isHeld = false;
   #release: ((error?: Error) => void) | undefined;
   overlapped = false;
 
-  open(): LogWriter {
+  async open(): Promise<LogWriter> {
     this.opens += 1;
+    await this.opening;
     let isSending = false;
     return {
       partitions: PARTITIONS,
@@ -94,7 +97,7 @@ function startRelay(
     progress: nothing,
     ...observe,
   };
-  const ports = { source, openLog: async () => log.open(), clock: systemClock, observer };
+  const ports = { source, openLog: () => log.open(), clock: systemClock, observer };
   const relay = new Relay(ports, { config: busConfig([USER, ORG_MEMBERS]), parameterTypes: new Map() }, () => 0.01);
   const stop = new AbortController();
   const done = relay.run(stop.signal);
@@ -328,4 +331,48 @@ test('a relay that goes on with an epoch in which nothing was settled waits as i
   assert.ok(log.records.every((r) => r.record.settledPrimary === 0n && r.record.sourceEpoch.number === 1));
   source.visibleBelow = 61n;
   await eventually('settled', () => log.records.some((r) => r.record.settledPrimary === lsn(100)));
+});
+
+test('a relay that stands by opens no log', async () => {
+  const source = new ScriptedSource(() => new BusError('POSTGRES_SLOT_ACTIVE', 'held'));
+  source.slotIsHeld = true;
+  const { log } = startRelay(source);
+  await eventually('two tries', () => source.opens === 2);
+  assert.equal(log.opens, 0);
+});
+
+test('a drain while the stream is being opened ends the relay at once, and gives the slot back if it comes late', async () => {
+  const source = new ScriptedSource();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  source.opening = promise;
+  const { log, relay, done, states } = startRelay(source);
+  await eventually('opening', () => source.opens === 1);
+  await relay.drain();
+  await done;
+  resolve();
+  await eventually('the slot is given back', () => source.stops === 1);
+  assert.deepEqual([states, log.opens], [['draining', 'stopped'], 0]);
+});
+
+test('a drain while the log is being opened ends the relay at once, and it never says that it streams', async () => {
+  const source = new ScriptedSource();
+  const log = new HeldLog();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  log.opening = promise;
+  const { relay, done, states } = startRelay(source, log);
+  await eventually('opening', () => log.opens === 1);
+  await relay.drain();
+  await done;
+  resolve();
+  assert.equal(source.stops, 1);
+  assert.deepEqual(states, ['draining', 'stopped']);
+});
+
+test('a relay that drains says so until it has ended', async () => {
+  const source = new ScriptedSource();
+  const { relay, done, states } = startRelay(source);
+  await eventually('streaming', () => states.at(-1) === 'streaming');
+  await relay.drain();
+  await done;
+  assert.deepEqual(states, ['streaming', 'draining', 'stopped']);
 });
