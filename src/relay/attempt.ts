@@ -81,7 +81,7 @@ async function withStream(
   { ending, drain, stop }: EndSignals,
 ): Promise<AttemptEnd> {
   const { source, observer } = ports;
-  const directory = new RelationDirectory(ruleTables(facts.config));
+  const directory = new RelationDirectory(rulesOf(facts.config));
   directory.learn(await unlessEnding(ending, source.directory()));
   const log = await unlessEnding(ending, ports.openLog(ending), (late) => late.close());
   try {
@@ -150,23 +150,26 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       transaction: () => observer.transaction(),
       change: (op) => observer.change(op),
       messageFault: (fault) => observer.messageFault(fault),
-      unknownRelation: () => {
+      unnamedRelation: () => {
         observer.unrouted(sink.unrouted);
-        pump.relearn(async () => {
-          directory.learn(await source.directory());
-          sink.relearn();
-          observer.unrouted(sink.unrouted);
-        });
+        if (sink.isDoubtful) pump.relearn(relearn);
       },
     },
   );
+  const relearn = async (): Promise<boolean> => {
+    const seen = settle.settled;
+    directory.learn(await source.directory());
+    sink.relearn(seen);
+    observer.unrouted(sink.unrouted);
+    return sink.isDoubtful;
+  };
   pump.start(sink);
   return pump;
 }
 
-function* ruleTables(config: BusConfig): Generator<string> {
+function* rulesOf(config: BusConfig): Generator<readonly [table: string, columns: readonly string[]]> {
   for (const { rules } of [...config.families.values(), ...config.tagRules])
-    for (const rule of rules) yield tableText(rule.table);
+    for (const rule of rules) yield [tableText(rule.table), rule.columns];
 }
 
 interface LogEnd {

@@ -1,7 +1,7 @@
 import type { Lsn } from '../protocol/lsn.ts';
 import type { Snapshot } from '../protocol/snapshot.ts';
 import type { SourceLife } from '../protocol/source-epoch.ts';
-import type { DirectoryEntry } from './relation-directory.ts';
+import type { Directory } from './relation-directory.ts';
 
 /** A relation as the stream describes it; sent anew after each ALTER TABLE. */
 export interface StreamRelation {
@@ -58,8 +58,8 @@ export interface Source {
   snapshot(): Promise<Snapshot>;
   /** Allocates a transaction id, which makes every transaction that may still be invisible older than it. */
   allocateXid(): Promise<bigint>;
-  /** The tables of the rules and all their partitions, as the catalog has them now. */
-  directory(): Promise<readonly DirectoryEntry[]>;
+  /** The tables of the rules and all their partitions, and what else is published, as the catalog has them now. */
+  directory(): Promise<Directory>;
   close(): Promise<void>;
 }
 

@@ -20,6 +20,8 @@ const RULES_EVERY_MS = 10_000;
 const SETTLED_EVERY_MS = 5;
 /** Between two looks at a snapshot while a transaction is not visible yet. */
 const SNAPSHOT_EVERY_MS = 2;
+/** Between two looks at a catalog that does not show yet what the stream has described. */
+const RELEARN_EVERY_MS = 100;
 /** What a drain waits for the last transactions to become visible, so that they are confirmed and not sent again. */
 const DRAIN_SETTLE_MS = 1000;
 
@@ -56,7 +58,9 @@ export class Pump {
   readonly #settleWake = new Wake();
   readonly #failed = Promise.withResolvers<never>();
   #sink: DecodeSink | undefined;
+  readonly #ending = new AbortController();
   #isPaused = false;
+  #isRelearning = false;
   #idleAtMs = 0;
   #rulesAtMs = -RULES_EVERY_MS;
   #settledAtMs = 0;
@@ -83,15 +87,22 @@ export class Pump {
     if (settle.isWaiting) this.#settleWake.notify();
   }
 
-  /** Runs a task beside the loops; its failure ends the attempt. */
-  relearn(task: () => Promise<void>): void {
-    task().catch((error: unknown) => this.#failed.reject(error));
+  /** Reads the catalog beside the loops, until `read` says that it need not be read again. A failure ends the attempt. */
+  relearn(read: () => Promise<boolean>): void {
+    if (this.#isRelearning) return;
+    this.#isRelearning = true;
+    this.#relearnLoop(read).catch((error: unknown) => this.#failed.reject(error));
+  }
+
+  async #relearnLoop(read: () => Promise<boolean>): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted && (await read())) await this.#parts.clock.sleep(RELEARN_EVERY_MS, signal);
+    this.#isRelearning = false;
   }
 
   /** Runs until the server ends the stream in order or a drain is done; rejects when anything fails. */
   async run(drain: AbortSignal, stop: AbortSignal): Promise<'clean' | 'drained'> {
-    const ending = new AbortController();
-    const signal = AbortSignal.any([ending.signal, stop]);
+    const signal = AbortSignal.any([this.#ending.signal, stop]);
     const ended = this.#parts.stream.ended.then((how) => (how === 'clean' ? 'clean' : 'drained'));
     const loops = [this.#sendLoop(signal), this.#settleLoop(signal)];
     try {
@@ -103,7 +114,7 @@ export class Pump {
       if (isBusError(error, 'POSTGRES_SHUTDOWN') && (await this.#endsInOrder(ended))) return 'clean';
       throw error;
     } finally {
-      ending.abort();
+      this.#ending.abort();
       await Promise.allSettled(loops);
     }
   }

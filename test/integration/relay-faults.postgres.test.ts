@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Connection, connect } from '../../src/drivers/postgres/connection.ts';
 import { readRunStartedAtMs } from '../../src/drivers/postgres/server-life.ts';
+import { createSlotSql } from '../../src/drivers/postgres/slot.ts';
 import { type PostgresServer, startPostgres } from '../../src/stack/postgres.ts';
 import { eventually } from '../support/eventually.ts';
 import { configOf, RunningRelay, setUp } from '../support/running-relay.ts';
@@ -26,6 +27,59 @@ for (const major of [15, 18] as const) {
     after(async () => {
       await sql.close();
       await postgres.stop();
+    });
+
+    test('FOR ALL TABLES widens nothing for tables without rules, and a table attached in mid-stream feeds its root at once', async () => {
+      const all = { orders: { key: 'orders:{user_id}', ttl: '1m', on: { orders: { user_id: 'user_id' } } } };
+      const config = configOf(postgres.url, all, { bus: 'all' });
+      await sql.query('CREATE TABLE public.orders (id bigint, user_id bigint) PARTITION BY RANGE (id)');
+      for (const table of ['later', 'later_still'])
+        await sql.query(`CREATE TABLE public.${table} (id bigint, user_id bigint)`);
+      await sql.query('CREATE TABLE public.unlike (id bigint)');
+      await sql.query(`CREATE PUBLICATION ${config.source.publication} FOR ALL TABLES WITH (publish = 'insert')`);
+      await sql.query(createSlotSql(`${config.source.slotPrefix}_0123abcd`, 0));
+      const relay = new RunningRelay(config);
+      await eventually('streaming', () => relay.state === 'streaming');
+      const madeOld = async (marker: string, ...statements: string[]): Promise<string[]> => {
+        for (const statement of statements) await sql.query(statement);
+        await sql.query(`SELECT pg_logical_emit_message(true, 'afterwrite', $1)`, [
+          JSON.stringify({ tags: [`marker:${marker}`] }),
+        ]);
+        return relay.news(`marker:${marker}`);
+      };
+      assert.deepEqual(
+        await madeOld('a', 'INSERT INTO public.unlike VALUES (1)', `INSERT INTO public.users VALUES (1)`),
+        [],
+      );
+      assert.deepEqual(
+        await madeOld('b', 'INSERT INTO public.later VALUES (1, 7)'),
+        ['orders*'],
+        'it has every column',
+      );
+      await eventually('known to feed nothing', async () => {
+        const made = await madeOld(`c${performance.now()}`, 'INSERT INTO public.later VALUES (2, 7)');
+        return made.length === 0;
+      });
+      const attach = (table: string, from: number): string =>
+        `ALTER TABLE public.orders ATTACH PARTITION public.${table} FOR VALUES FROM (${from}) TO (${from + 1000})`;
+      const attached = await madeOld(
+        'd',
+        attach('later', 0),
+        'INSERT INTO public.orders VALUES (3, 8)',
+        'BEGIN',
+        attach('later_still', 1000),
+        'INSERT INTO public.orders VALUES (1003, 9)',
+        'COMMIT',
+      );
+      // Widened, or known already: nothing is passed over.
+      assert.ok(attached.includes('orders*') || ['orders:8', 'orders:9'].every((key) => attached.includes(key)));
+      await eventually('known by its root', async () => {
+        const made = await madeOld(`e${performance.now()}`, 'INSERT INTO public.orders VALUES (4, 10)');
+        return made.length === 1 && made[0] === 'orders:10';
+      });
+      await relay.stop();
+      await sql.query('DROP TABLE public.orders, public.unlike');
+      await sql.query(`DROP PUBLICATION ${config.source.publication}`);
     });
 
     test('a crash of a backend begins a new source epoch, for a role too that cannot see since when the server runs', async () => {

@@ -1,7 +1,7 @@
 import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
 import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { RowImage, Source, SourceStream, StreamRelation, StreamSink } from '../../src/relay/from-postgres.ts';
-import type { DirectoryEntry } from '../../src/relay/relation-directory.ts';
+import type { Directory } from '../../src/relay/relation-directory.ts';
 
 export const USERS_RELATION: StreamRelation = {
   id: 7,
@@ -33,7 +33,13 @@ export class ScriptedSource implements Source {
   stops = 0;
   /** What the next transaction id is said to be. */
   nextXid = 0n;
-  entries: DirectoryEntry[] = [{ oid: 7, name: 'public.users', ruleTable: 'public.users', isPartitioned: false }];
+  catalog: Directory = {
+    entries: [
+      { oid: 7, name: 'public.users', ruleTable: 'public.users', isPartitioned: false, columns: ['id', 'org_id'] },
+    ],
+    unrelated: [],
+  };
+  catalogReads = 0;
   sink: StreamSink | undefined;
   life = { systemId: '7312', timeline: 1, slotIdentity: '9f3a01bc', postmasterStartedAtMs: 1000 };
   #ending = Promise.withResolvers<'clean' | 'closed'>();
@@ -92,8 +98,9 @@ export class ScriptedSource implements Source {
     return this.nextXid;
   }
 
-  async directory(): Promise<readonly DirectoryEntry[]> {
-    return this.entries;
+  async directory(): Promise<Directory> {
+    this.catalogReads += 1;
+    return this.catalog;
   }
 
   async close(): Promise<void> {}

@@ -10,7 +10,7 @@ import type { LogWriter, OutgoingRecord } from '../../src/relay/to-log.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { busConfig, ORG_MEMBERS, USER } from '../support/bus-config.ts';
 import { eventually } from '../support/eventually.ts';
-import { rowImage, ScriptedSource } from '../support/scripted-source.ts';
+import { rowImage, ScriptedSource, USERS_RELATION } from '../support/scripted-source.ts';
 
 const PARTITIONS = 2;
 
@@ -375,4 +375,67 @@ test('a relay that drains says so until it has ended', async () => {
   await relay.drain();
   await done;
   assert.deepEqual(states, ['streaming', 'draining', 'stopped']);
+});
+
+/** Both families, in every partition. */
+const WIDENED = 2 * PARTITIONS;
+
+/** Streams a transaction that inserts a row of user 1 into a relation of another OID and name. */
+function commitInto(
+  source: ScriptedSource,
+  oid: number,
+  commitLsn: number,
+  describe: boolean,
+  columns?: string[],
+): void {
+  const made = columns?.map((name) => ({ name, typeOid: 20, partOfIdentity: true })) ?? USERS_RELATION.columns;
+  const relation = { ...USERS_RELATION, id: oid, name: `t${oid}`, columns: made };
+  source.sink?.begin(lsn(commitLsn), commitLsn, commitLsn);
+  if (describe) source.sink?.relation(relation);
+  source.sink?.insert(relation, rowImage('1', null));
+  source.sink?.commit(lsn(commitLsn), lsn(commitLsn + 10), commitLsn);
+}
+
+test('a relation that nobody knows may feed any rule, until a catalog shows the transaction that described it', async () => {
+  const source = new ScriptedSource();
+  source.visibleBelow = 200n;
+  const { log } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined);
+  commitInto(source, 8, 200, true);
+  await eventually('the catalog is read, and read again', () => source.catalogReads >= 3);
+  commitInto(source, 8, 300, false);
+  await eventually('sent, both of them', () => log.keys().length === 2 * WIDENED);
+  assert.deepEqual(new Set(log.keys()), new Set(['user*', 'org-members*']));
+  source.visibleBelow = 1000n;
+  await eventually('settled', () => source.confirms.includes(lsn(310)));
+  const reads = source.catalogReads;
+  await eventually('the catalog is read once more', () => source.catalogReads > reads);
+  commitInto(source, 8, 400, false);
+  await eventually('confirmed', () => source.confirms.includes(lsn(410)));
+  assert.equal(log.keys().length, 2 * WIDENED, 'it is no table of a rule');
+  source.catalog = {
+    ...source.catalog,
+    entries: [...source.catalog.entries, { ...source.catalog.entries[0]!, oid: 8, name: 'public.t8' }],
+  };
+  commitInto(source, 8, 500, true);
+  await eventually('described anew: it may have become a partition', () => log.keys().length === 3 * WIDENED);
+  await eventually('it is known', () => {
+    commitInto(source, 8, 600 + source.confirms.length * 20, false);
+    return log.keys().includes('user:1');
+  });
+});
+
+test('a published table that feeds no rule widens nothing, unless it has every column of a table that does', async () => {
+  const source = new ScriptedSource();
+  source.visibleBelow = 200n;
+  source.catalog = { ...source.catalog, unrelated: [8, 9] };
+  const { log } = startRelay(source);
+  await eventually('streaming', () => source.sink !== undefined);
+  commitInto(source, 8, 200, true, ['id', 'note']);
+  commitInto(source, 9, 300, true, ['id', 'note', 'org_id']);
+  await eventually('the second is sent', () => log.keys().length === WIDENED);
+  assert.deepEqual(
+    log.records.flatMap(({ record }) => record.transactions.map((t) => t.commitLsn)),
+    Array.from({ length: PARTITIONS }, () => lsn(300)),
+  );
 });
