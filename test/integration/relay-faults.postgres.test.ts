@@ -29,7 +29,7 @@ for (const major of [15, 18] as const) {
       await postgres.stop();
     });
 
-    test('FOR ALL TABLES widens nothing for tables without rules, and a table attached in mid-stream feeds its root at once', async () => {
+    test('FOR ALL TABLES widens nothing for tables without rules, and a table attached in mid-stream feeds its root at once', async (t) => {
       const all = { orders: { key: 'orders:{user_id}', ttl: '1m', on: { orders: { user_id: 'user_id' } } } };
       const config = configOf(postgres.url, all, { bus: 'all' });
       await sql.query('CREATE TABLE public.orders (id bigint, user_id bigint) PARTITION BY RANGE (id)');
@@ -39,6 +39,7 @@ for (const major of [15, 18] as const) {
       await sql.query(`CREATE PUBLICATION ${config.source.publication} FOR ALL TABLES WITH (publish = 'insert')`);
       await sql.query(createSlotSql(`${config.source.slotPrefix}_0123abcd`, 0));
       const relay = new RunningRelay(config);
+      t.after(() => relay.stop());
       await eventually('streaming', () => relay.state === 'streaming');
       const madeOld = async (marker: string, ...statements: string[]): Promise<string[]> => {
         for (const statement of statements) await sql.query(statement);
@@ -82,8 +83,28 @@ for (const major of [15, 18] as const) {
       await sql.query(`DROP PUBLICATION ${config.source.publication}`);
     });
 
-    test('a crash of a backend begins a new source epoch, for a role too that cannot see since when the server runs', async () => {
+    test('a key in a database of encoding SQL_ASCII that is no UTF-8 makes its family old', async (t) => {
+      await sql.query(`CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'`);
+      const there = new URL(postgres.url);
+      there.pathname = '/ascii';
+      const ascii = await connect(there.href, { applicationName: 'test' });
+      t.after(() => ascii.close());
+      await ascii.query('CREATE TABLE public.users (id text PRIMARY KEY)');
+      const config = configOf(there.href, FAMILIES, { bus: 'ascii' });
+      await setUp(ascii, config);
+      const relay = new RunningRelay(config);
+      t.after(() => relay.stop());
+      await ascii.query(`INSERT INTO public.users VALUES ('Z' || chr(252) || 'rich')`);
+      await ascii.query(`SELECT pg_logical_emit_message(true, 'afterwrite', '{"tags":["marker:a"]}')`);
+      assert.deepEqual(await relay.news('marker:a'), ['user*']);
+      await ascii.query(`INSERT INTO public.users VALUES ('Basel')`);
+      await ascii.query(`SELECT pg_logical_emit_message(true, 'afterwrite', '{"tags":["marker:b"]}')`);
+      assert.deepEqual(await relay.news('marker:b'), ['user:Basel']);
+    });
+
+    test('a crash of a backend begins a new source epoch, for a role too that cannot see since when the server runs', async (t) => {
       const relay = new RunningRelay(configOf(url, FAMILIES));
+      t.after(() => relay.stop());
       await eventually('streaming', () => relay.state === 'streaming' && relay.records().length > 0);
       const asRelay = await connect(url, { applicationName: 'test' });
       const startedAtMs = await readRunStartedAtMs(asRelay);
@@ -97,7 +118,6 @@ for (const major of [15, 18] as const) {
       const again = await connect(url, { applicationName: 'test' });
       assert.equal(await readRunStartedAtMs(again), startedAtMs, 'the start of the server does not show the crash');
       await Promise.all([again.close(), asRelay.close()]);
-      await relay.stop();
     });
   });
 }
