@@ -29,6 +29,14 @@ for (const major of [15, 18] as const) {
       await postgres.stop();
     });
 
+    /** Runs SQL and returns what the relay made of it. */
+    async function follow(relay: RunningRelay, marker: string, statements: readonly string[]): Promise<string[]> {
+      for (const statement of statements) await sql.query(statement);
+      const tags = [`marker:${marker}`];
+      await sql.query(`SELECT pg_logical_emit_message(true, 'afterwrite', $1)`, [JSON.stringify({ tags })]);
+      return relay.news(`marker:${marker}`);
+    }
+
     test('FOR ALL TABLES widens nothing for tables without rules, and a table attached in mid-stream feeds its root at once', async (t) => {
       const all = { orders: { key: 'orders:{user_id}', ttl: '1m', on: { orders: { user_id: 'user_id' } } } };
       const config = configOf(postgres.url, all, { bus: 'all' });
@@ -41,13 +49,7 @@ for (const major of [15, 18] as const) {
       const relay = new RunningRelay(config);
       t.after(() => relay.stop());
       await eventually('streaming', () => relay.state === 'streaming');
-      const madeOld = async (marker: string, ...statements: string[]): Promise<string[]> => {
-        for (const statement of statements) await sql.query(statement);
-        await sql.query(`SELECT pg_logical_emit_message(true, 'afterwrite', $1)`, [
-          JSON.stringify({ tags: [`marker:${marker}`] }),
-        ]);
-        return relay.news(`marker:${marker}`);
-      };
+      const madeOld = (marker: string, ...statements: string[]): Promise<string[]> => follow(relay, marker, statements);
       assert.deepEqual(
         await madeOld('a', 'INSERT INTO public.unlike VALUES (1)', `INSERT INTO public.users VALUES (1)`),
         [],
@@ -100,6 +102,29 @@ for (const major of [15, 18] as const) {
       await ascii.query(`INSERT INTO public.users VALUES ('Basel')`);
       await ascii.query(`SELECT pg_logical_emit_message(true, 'afterwrite', '{"tags":["marker:b"]}')`);
       assert.deepEqual(await relay.news('marker:b'), ['user:Basel']);
+    });
+
+    test('a table without identity feeds its keys, and Postgres refuses the changes that the stream could not tell', async (t) => {
+      const visits = { visits: { key: 'visits:{user_id}', ttl: '1m', on: { visits: { user_id: 'user_id' } } } };
+      const config = configOf(postgres.url, visits, { bus: 'bare' });
+      await sql.query('CREATE TABLE public.visits (user_id bigint, at timestamptz)');
+      await setUp(sql, config);
+      const relay = new RunningRelay(config);
+      t.after(() => relay.stop());
+      const madeOld = (marker: string, ...statements: string[]): Promise<string[]> => follow(relay, marker, statements);
+      const inserted = 'INSERT INTO public.visits VALUES (1)';
+      assert.deepEqual(await madeOld('a', inserted), [], 'set-up does not publish it');
+      await sql.query(`ALTER PUBLICATION ${config.source.publication} ADD TABLE public.visits`);
+      for (const identity of ['DEFAULT', 'NOTHING']) {
+        await sql.query(`ALTER TABLE public.visits REPLICA IDENTITY ${identity}`);
+        for (const refused of ['UPDATE public.visits SET user_id = 3', 'DELETE FROM public.visits'])
+          await assert.rejects(sql.query(refused), { code: 'POSTGRES_QUERY_FAILED' });
+        assert.deepEqual(await madeOld(identity, inserted), ['visits:1']);
+      }
+      await sql.query('ALTER TABLE public.visits REPLICA IDENTITY FULL');
+      const moved = await madeOld('b', 'UPDATE public.visits SET user_id = 2', 'DELETE FROM public.visits');
+      assert.deepEqual(moved, ['visits:1', 'visits:2']);
+      assert.deepEqual(await madeOld('c', 'TRUNCATE public.visits'), ['visits*']);
     });
 
     test('a crash of a backend begins a new source epoch, for a role too that cannot see since when the server runs', async (t) => {
