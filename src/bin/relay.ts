@@ -74,8 +74,9 @@ class RelayService implements Service {
   async #checked(until: AbortSignal): Promise<ParameterTypes | undefined> {
     for (let failures = 0; !until.aborted; failures++) {
       try {
-        return await readParameterTypes(this.#config, this.#log);
+        return await readParameterTypes(this.#config, this.#log, until);
       } catch (error) {
+        if (until.aborted) return undefined;
         if (!isBusError(error) || error.retry === 'operator' || error.retry === 'never') throw error;
         this.#observer.state('starting', `${error.code}: ${error.message}`);
         this.#log.warn('the source cannot be asked yet', errorFields(error));
@@ -86,8 +87,8 @@ class RelayService implements Service {
   }
 }
 
-async function readParameterTypes(config: BusConfig, log: Logger): Promise<ParameterTypes> {
-  const sql = await connect(config.source.url, { applicationName: `afterwrite-relay-${config.bus}-check` });
+async function readParameterTypes(config: BusConfig, log: Logger, signal: AbortSignal): Promise<ParameterTypes> {
+  const sql = await connect(config.source.url, { applicationName: `afterwrite-relay-${config.bus}-check`, signal });
   try {
     const verdict = checkCatalog(config, await readTables(sql, ruleTables(config)));
     for (const warning of verdict.warnings) log.warn('the catalog', { ...warning });
