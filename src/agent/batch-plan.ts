@@ -55,8 +55,9 @@ export class BatchPlan {
     return this.#transactions;
   }
 
-  get owesSweeps(): boolean {
-    return this.#sweeps.size > 0;
+  /** Whether the script may note a sweep: for what was raised, or for a rule that it finds changed. */
+  get maySweep(): boolean {
+    return this.#sweeps.size > 0 || this.#rules.size > 0;
   }
 
   /** Adds the record at `offset`, which `judge` let apply. */
@@ -92,16 +93,15 @@ export class BatchPlan {
     this.#transactions.push(transaction);
     for (const item of transaction.items) {
       if (item.scope === 'key') this.#keys.set(item.key, lsnMax(commitLsn, this.#keys.get(item.key) ?? commitLsn));
-      else if (item.scope === 'family')
-        this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, item.family, offset, commitLsn, 'f');
-      else
-        this.#raise(`${STATE_FIELD.tagMarkPrefix}${hashKey(item.tag) % TAG_MARKS}`, item.tag, offset, commitLsn, 't');
+      else if (item.scope === 'family') this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, offset, commitLsn);
+      else this.#raise(`${STATE_FIELD.tagMarkPrefix}${hashKey(item.tag) % TAG_MARKS}`, offset, commitLsn);
     }
   }
 
-  #raise(field: string, name: string, offset: Offset, lsn: Lsn, sweep: 'f' | 't'): void {
+  /** Each mark owes a sweep of its own name: as there are so many marks and no more, what a cell owes is bounded. */
+  #raise(field: string, offset: Offset, lsn: Lsn): void {
     this.#marks.set(field, { field, offset, lsn: lsnMax(lsn, this.#marks.get(field)?.lsn ?? lsn) });
-    this.#sweeps.set(`${sweep}:${name}`, String(offset));
+    this.#sweeps.set(field, String(offset));
   }
 
   #fences(): Map<number, Uint8Array> {

@@ -73,6 +73,14 @@ export function startEpoch(offset: Offset, record: LogRecord): EpochStart {
   };
 }
 
+/**
+ * Whether an epoch may begin with a record, where the cell is known to have been in a source epoch. A late record of a former one may not:
+ * its LSNs are of another history, and a floor made of them would not cover what was lost. A record of the present one follows soon.
+ */
+export function mayBegin(record: LogRecord, known: SourceEpoch | undefined): boolean {
+  return known === undefined || record.sourceEpoch.number >= known.number;
+}
+
 /** Where a cell stands to the log, before anything is read. `first` and `next` are the log's bounds. */
 export function placeInLog(
   offset: Offset,

@@ -1,3 +1,4 @@
+import type { BusError } from '../protocol/errors.ts';
 import type { Offset } from '../protocol/log-record.ts';
 import type { Lsn } from '../protocol/lsn.ts';
 import type { SettledMark } from '../protocol/settled-mark.ts';
@@ -12,14 +13,15 @@ import type { SourceEpoch } from '../protocol/source-epoch.ts';
  *     lost               the region record or the cell state is gone: a new epoch
  *
  * A call that fails may or may not have happened. Nothing is sent again by itself; the agent reads the position anew.
- * Throws `REDIS_UNREACHABLE` while the server is away.
+ * Throws `REDIS_UNREACHABLE` while the server is away. Where a key of a cell is of another type than ours, `take`, `read`, `apply` and
+ * `beginEpoch` throw `REDIS_WRONG_TYPE`, `owners` and `beat` answer it for that cell alone, and the rest pass the cell over.
  */
 export interface RegionStore {
   /** Enters or renews this agent among the living of the region. Returns how many live, itself included. */
   enlist(agent: string): Promise<number>;
   dismiss(agent: string): Promise<void>;
   /** The owner of each cell, `<token>:<count>`; empty where it is free or has no record. */
-  owners(): Promise<readonly string[]>;
+  owners(): Promise<readonly (string | BusError)[]>;
   /** Takes a cell whose owner is still what was seen, and reads its position in the same step. */
   take(cell: number, seen: string, token: string): Promise<TakeAnswer>;
   read(cell: number): Promise<StoredCell>;
@@ -53,12 +55,15 @@ export interface StoredPosition {
   readonly asOfMs: number;
 }
 
-/** Null where the region record or the cell state is missing. */
+/** Null where the region record or the cell state is missing, or a part of them. */
 export type StoredCell = StoredPosition | null;
 
 export type TakeAnswer = { readonly kind: 'taken'; readonly stored: StoredCell } | { readonly kind: 'refused' };
 
-export type BeatAnswer = { readonly kind: 'kept'; readonly offset: Offset | null } | { readonly kind: 'owner' };
+export type BeatAnswer =
+  | { readonly kind: 'kept'; readonly offset: Offset | null }
+  | { readonly kind: 'owner' }
+  | { readonly kind: 'unfit'; readonly error: BusError };
 
 export type ApplyAnswer =
   | { readonly kind: 'applied'; readonly unlinked: number }
@@ -80,7 +85,7 @@ export interface ApplyBatch {
   /** Bucket -> new entries: commit LSN (8 bytes) and key hash (4 bytes), big-endian, one after another. */
   readonly fences: ReadonlyMap<number, Uint8Array>;
   readonly marks: readonly NewMark[];
-  /** Owed sweeps: field -> value. */
+  /** Owed sweeps: the field of a mark -> the offset at which it was raised last. */
   readonly sweeps: ReadonlyMap<string, string>;
   readonly rules: readonly NewRule[];
   /** Whether the region has read replicas, whose settled mark fence entries must wait for. */
@@ -94,7 +99,7 @@ export interface NewMark {
   readonly lsn: Lsn;
 }
 
-/** A family's rule hash. A new or changed one gets the mark. */
+/** A family's rule hash. A new or changed one gets the mark; a changed one owes a sweep too. */
 export interface NewRule {
   readonly family: string;
   readonly hash: string;

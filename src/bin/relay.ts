@@ -77,8 +77,9 @@ class RelayService implements Service {
   async #checked(until: AbortSignal): Promise<CatalogVerdict | undefined> {
     for (let failures = 0; !until.aborted; failures++) {
       try {
-        return await readVerdict(this.#config, this.#log);
+        return await readVerdict(this.#config, this.#log, until);
       } catch (error) {
+        if (until.aborted) return undefined;
         if (!isBusError(error) || error.retry === 'operator' || error.retry === 'never') throw error;
         this.#observer.state('starting', `${error.code}: ${error.message}`);
         this.#log.warn('the source cannot be asked yet', errorFields(error));
@@ -89,8 +90,8 @@ class RelayService implements Service {
   }
 }
 
-async function readVerdict(config: BusConfig, log: Logger): Promise<CatalogVerdict> {
-  const sql = await connect(config.source.url, { applicationName: `afterwrite-relay-${config.bus}-check` });
+async function readVerdict(config: BusConfig, log: Logger, signal: AbortSignal): Promise<CatalogVerdict> {
+  const sql = await connect(config.source.url, { applicationName: `afterwrite-relay-${config.bus}-check`, signal });
   try {
     const verdict = checkCatalog(config, await readTables(sql, ruleTables(config)));
     for (const warning of verdict.warnings) log.warn('the catalog', { ...warning });

@@ -23,10 +23,11 @@ export function readFamilies(
   notes: FamilyNotes,
 ): FamilyDraft[] {
   const families: FamilyDraft[] = [];
+  const byShape = new Map<string, string>();
   for (const [name, rawFamily] of Object.entries(raw)) {
     const family = readFamily(name, rawFamily, notes);
     if (family === undefined) continue;
-    checkKey(family, families, bus, notes.fault);
+    checkKey(family, byShape, bus, notes.fault);
     families.push(family);
   }
   return families;
@@ -62,14 +63,15 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
 
 function checkKey(
   { name, key }: FamilyDraft,
-  others: readonly FamilyDraft[],
+  byShape: Map<string, string>,
   bus: { readonly name: string; readonly prefix: string },
   fault: NoteFault,
 ): void {
   const path = ['families', name, 'key'];
-  const twin = others.find((other) => shapeOf(other.key) === shapeOf(key));
-  if (twin !== undefined)
-    fault(path, `prints the same keys as family "${twin.name}": each family needs a template of its own shape`);
+  const shape = shapeOf(key);
+  const twin = byShape.get(shape);
+  if (twin === undefined) byShape.set(shape, name);
+  else fault(path, `prints the same keys as family "${twin}": each family needs a template of its own shape`);
   const isOurs =
     `${bus.prefix}${key.text}`.startsWith('afterwrite:') ||
     (bus.prefix === '' && matcherOf(key)(`afterwrite:${bus.name}:agents`));

@@ -147,7 +147,12 @@ export const ERRORS = {
   REDIS_COMMAND_FAILED: {
     retry: 'reset',
     summary: 'A Redis server answered a command with an error.',
-    hint: 'The message is the server’s own. Redis 7 or newer is needed; a key of ours that another program wrote may be of the wrong type.',
+    hint: 'The message is the server’s own. Redis 7 or newer is needed.',
+  },
+  REDIS_WRONG_TYPE: {
+    retry: 'reset',
+    summary: 'A key of ours in Redis is not of the type that we gave it.',
+    hint: 'Another program wrote it. If it is a cell’s, that cell alone stands still: delete the key, and it begins anew by itself.',
   },
   LOG_READER_ENDED: {
     retry: 'operator',
@@ -187,7 +192,7 @@ export const ERRORS = {
   LOG_NOT_DURABLE: {
     retry: 'operator',
     summary: 'The Redis of the log may forget what it has acknowledged.',
-    hint: 'Set `appendonly yes` and `appendfsync always` on the Redis of the log.',
+    hint: 'Set `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction` on the Redis of the log.',
   },
   LOG_MISSING: {
     retry: 'operator',

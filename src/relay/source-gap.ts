@@ -6,6 +6,8 @@ export type EpochDecision = {
 };
 
 export interface Continuity {
+  /** Whether this relay was told of a crash (57P02) that no epoch in the log answers yet. The server's start does not always show it. */
+  readonly crashed: boolean;
   /** Whether this relay saw the server end the replication stream in order since the epoch's postmaster started. */
   readonly endedCleanly: boolean;
   /** Whether commits may be acknowledged before they are durable (`source.asynchronousCommits`). */
@@ -31,6 +33,7 @@ function changeOf(highest: SourceEpoch, life: SourceLife, continuity: Continuity
   if (highest.systemId !== life.systemId) return 'system';
   if (highest.timeline !== life.timeline) return 'timeline';
   if (highest.slotIdentity !== life.slotIdentity) return 'slot';
+  if (!continuity.asynchronousCommits) return 'none';
   const restarted = highest.postmasterStartedAtMs !== life.postmasterStartedAtMs;
-  return restarted && continuity.asynchronousCommits && !continuity.endedCleanly ? 'crash' : 'none';
+  return continuity.crashed || (restarted && !continuity.endedCleanly) ? 'crash' : 'none';
 }

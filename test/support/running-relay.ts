@@ -19,7 +19,7 @@ import { eventually } from './eventually.ts';
 
 export function configOf(url: string, families: unknown, more: Readonly<Record<string, unknown>> = {}): BusConfig {
   const file = {
-    bus: 'shop',
+    bus: (more['bus'] as string | undefined) ?? 'shop',
     source: { url, ...(more['source'] as object | undefined) },
     log: { redisStreams: { url: 'redis://127.0.0.1:1', partitions: 2 } },
     regions: { eu: { redis: 'redis://127.0.0.1:1' } },

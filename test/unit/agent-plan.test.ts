@@ -89,6 +89,7 @@ test('agents never hold one cell together, never more than their share, and end 
             token: agent.token,
             held: agent.held,
             barred: new Set(),
+            unfit: new Set(),
             living: count,
             nowMs,
           });
@@ -121,8 +122,15 @@ test('agents never hold one cell together, never more than their share, and end 
 test('a cell is free after three seconds of silence on the watcher’s own clock, and not before', () => {
   const ownership = new Ownership();
   const look = (owner: string, nowMs: number) =>
-    ownership.decide({ owners: [owner], token: 'b'.repeat(16), held: new Set(), barred: new Set(), living: 1, nowMs })
-      .take.length;
+    ownership.decide({
+      owners: [owner],
+      token: 'b'.repeat(16),
+      held: new Set(),
+      barred: new Set(),
+      unfit: new Set(),
+      living: 1,
+      nowMs,
+    }).take.length;
   assert.equal(look('aaaa:1', 0), 0);
   assert.equal(look('aaaa:1', OWNER_SILENT_MS - 1), 0);
   assert.equal(look('aaaa:2', OWNER_SILENT_MS), 0);
@@ -155,7 +163,18 @@ test('a sweep covers its family, every family for a new epoch, and the labelled 
   const config = busConfig([USER, ORG_MEMBERS]);
   const names = (field: string): string[] => familiesOf(field, config).map(({ name }) => name);
   assert.deepEqual(
-    [names('f:user'), names('t:org:7'), names('*'), names('f:gone')],
+    [names('f:user'), names('t:812'), names('*'), names('f:gone')],
     [['user'], ['user'], ['user', 'org-members'], []],
   );
+});
+
+test('cells that nobody could work on are taken last, so that they keep none from being taken', () => {
+  const owners = ['', '', null, ''];
+  const facts = { owners, held: new Set<number>(), barred: new Set<number>(), unfit: new Set([0]), nowMs: 0 };
+  for (const token of ['0', '1', '2', '3'].map((digit) => digit.padStart(16, '0'))) {
+    const taken = new Ownership().decide({ ...facts, token: `${token.slice(-8)}00000000`, living: 2 }).take;
+    assert.deepEqual(new Set(taken.map(({ cell }) => cell)), new Set([1, 3]));
+    const alone = new Ownership().decide({ ...facts, token, living: 1 }).take;
+    assert.equal(alone.at(-1)?.cell, 0);
+  }
 });

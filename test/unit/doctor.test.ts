@@ -7,6 +7,7 @@ import { checkCache, checkDistinct } from '../../src/cli/doctor/check-redis.ts';
 import { checkReplica } from '../../src/cli/doctor/check-replica.ts';
 import { checkSlot } from '../../src/cli/doctor/check-slot.ts';
 import { type Finding, findingLines } from '../../src/cli/doctor/finding.ts';
+import { withFiles } from '../../src/cli/doctor/repair.ts';
 
 /** What a check says beside its ok lines, as `level message`. */
 function complaints(findings: readonly Finding[]): string[] {
@@ -51,6 +52,7 @@ const SERVER: Parameters<typeof checkServer>[0] = {
   usedWalSenders: 1,
   idleSlotTimeoutS: 0,
   horizonSlots: [],
+  role: 'Relay',
   roleCanReplicate: true,
   roleCanReadStats: true,
   hotStandbyFeedback: false,
@@ -131,6 +133,7 @@ test('where another slot may be why, a slot is only warned to be older than its 
 
 const REPLICA: Parameters<typeof checkReplica>[0] = {
   region: 'eu',
+  role: 'Relay',
   at: 'pg-eu:5432/shop',
   isInRecovery: true,
   systemId: '7',
@@ -156,6 +159,7 @@ test('a replica is not blamed for a source that could not be asked', () => {
 });
 
 const CACHE: Parameters<typeof checkCache>[1] = {
+  url: 'redis://eu',
   version: '7.2.4',
   role: 'master',
   maxmemoryBytes: 1 << 30,
@@ -222,7 +226,13 @@ table(TOPIC, (topic) => checkTopic(KAFKA, topic, topic), [
   ['fewer copies than must acknowledge fail', { replicationFactor: 1 }, 'fail has fewer copies (1) than min.insync'],
 ]);
 
-const LOG_REDIS = { version: '7.0.15', appendonly: 'yes', appendfsync: 'always', maxmemoryPolicy: 'noeviction' };
+const LOG_REDIS = {
+  url: 'redis://log',
+  version: '7.0.15',
+  appendonly: 'yes',
+  appendfsync: 'always',
+  maxmemoryPolicy: 'noeviction',
+};
 
 table(LOG_REDIS, checkLogRedis, [
   ['a log without an append-only file fails', { appendonly: 'no' }, 'fail may forget what it acknowledged'],
@@ -259,4 +269,47 @@ test('each finding is a line with its level and subject, and its repair on the n
     ]),
     ['ok    postgres  version 18', 'fail  log       gone', '                → afterwrite setup'],
   );
+});
+
+function repairsOf(findings: readonly Finding[]): (string | undefined)[] {
+  return findings.filter(({ level }) => level !== 'ok').map(({ repair }) => repair);
+}
+
+test('a repair in SQL names the role that lacks something: whoever pastes it is another', () => {
+  assert.deepEqual(repairsOf(checkServer({ ...SERVER, roleCanReplicate: false }, 'relay')), [
+    'ALTER ROLE "Relay" REPLICATION; -- as a superuser',
+  ]);
+  assert.deepEqual(repairsOf(checkReplica({ ...REPLICA, isTimelineKnown: false, roleCanReadStats: false }, '7')), [
+    'GRANT pg_read_all_stats TO "Relay"; -- on the primary, as a superuser',
+  ]);
+});
+
+test('a repair of Redis is a command for the shell, with the server and the user, and never a password', () => {
+  const repair = (url: string): (string | undefined)[] =>
+    repairsOf(checkCache('eu', { ...CACHE, url, maxmemoryBytes: 0 }));
+  assert.deepEqual(repair('redis://eu'), ['redis-cli -h eu -p 6379 CONFIG SET maxmemory 1gb  # and in its redis.conf']);
+  assert.deepEqual(repair("rediss://it's%20me:s3cret@eu:7000/1"), [
+    "redis-cli -h eu -p 7000 --tls --user 'it'\\''s me' --askpass CONFIG SET maxmemory 1gb  # and in its redis.conf",
+  ]);
+});
+
+test('a repair of the topic names its brokers', () => {
+  assert.match(
+    repairsOf(checkTopic(KAFKA, TOPIC, { ...TOPIC, cleanupPolicy: 'compact' }))[0] ?? '',
+    /^kafka-configs\.sh --bootstrap-server \S+ --alter --entity-type topics --entity-name \S+ --add-config cleanup\.policy=delete$/,
+  );
+});
+
+test('a slot that is read from is dropped once its relay is stopped', () => {
+  const [repair] = repairsOf(checkSlot({ ...SLOT, isActive: true, walStatus: 'lost' }, []));
+  assert.match(repair ?? '', /; -- once its relay is stopped; then: afterwrite setup$/);
+});
+
+test('our own commands are given with the files that the doctor was given', () => {
+  const files = ['a.yaml', 'of us/b.yaml'];
+  assert.equal(
+    withFiles('x; -- then: afterwrite setup', files),
+    "x; -- then: afterwrite setup --config a.yaml --config 'of us/b.yaml'",
+  );
+  assert.equal(withFiles('afterwrite relay', []), 'afterwrite relay');
 });

@@ -1,6 +1,8 @@
 import { fail, type Finding, ok, warn } from './finding.ts';
+import { redisRepair } from './repair.ts';
 
 export interface CacheFacts {
+  readonly url: string;
   /** As INFO says, such as 7.2.4. */
   readonly version: string;
   readonly role: 'master' | 'slave' | 'unknown';
@@ -23,8 +25,8 @@ export function checkCache(region: string, facts: CacheFacts): Finding[] {
   return [
     checkVersion(subject, facts.version),
     ...checkRole(subject, facts),
-    checkLimit(subject, facts.maxmemoryBytes),
-    checkPolicy(subject, facts.maxmemoryPolicy),
+    checkLimit(subject, facts),
+    checkPolicy(subject, facts),
     ...checkTtls(subject, facts),
   ];
 }
@@ -51,17 +53,17 @@ function checkRole(subject: string, { isCluster, role }: CacheFacts): Finding[] 
   return findings;
 }
 
-function checkLimit(subject: string, maxmemoryBytes: number): Finding {
+function checkLimit(subject: string, { url, maxmemoryBytes }: CacheFacts): Finding {
   if (maxmemoryBytes > 0) return ok(subject, `maxmemory is ${Math.round(maxmemoryBytes / MIB)} MiB`);
   return fail(
     subject,
     'maxmemory is not set: a cache without a limit takes the machine with it',
-    'CONFIG SET maxmemory 1gb',
+    redisRepair(url, [['maxmemory', '1gb']]),
   );
 }
 
-function checkPolicy(subject: string, policy: string): Finding {
-  const repair = 'CONFIG SET maxmemory-policy volatile-lru';
+function checkPolicy(subject: string, { url, maxmemoryPolicy: policy }: CacheFacts): Finding {
+  const repair = redisRepair(url, [['maxmemory-policy', 'volatile-lru']]);
   if (policy.startsWith('volatile-'))
     return ok(subject, `maxmemory-policy is ${policy}: values have TTLs, the bus's records have none`);
   if (policy.startsWith('allkeys-'))

@@ -99,7 +99,11 @@ async function examineCache(config: BusConfig, region: RegionConfig, servers: Se
     const keyspace = createKeyspace({ bus, prefix, cells: log.partitions, clustered: false });
     // Without a prefix the pattern finds the records of every bus too, which have no TTL by design.
     const isValue = (key: string): boolean => !key.startsWith('afterwrite:');
-    return checkCache(region.name, { ...facts, ...(await sampleTtls(redis, at, keyspace.valueGlob('*'), isValue)) });
+    return checkCache(region.name, {
+      ...facts,
+      url: region.redis,
+      ...(await sampleTtls(redis, at, keyspace.valueGlob('*'), isValue)),
+    });
   });
 }
 
@@ -125,7 +129,7 @@ async function examineStreams(bus: string, log: RedisStreamsLogConfig, servers: 
     const appendonly = (await readSetting(redis, at, 'appendonly')) ?? 'unknown';
     const appendfsync = (await readSetting(redis, at, 'appendfsync')) ?? 'unknown';
     return [
-      ...checkLogRedis({ version, appendonly, appendfsync, maxmemoryPolicy }),
+      ...checkLogRedis({ url: log.url, version, appendonly, appendfsync, maxmemoryPolicy }),
       ...(await guarded(subject, async () => [ok(subject, `${await partitionsOf(redis, bus, log)} partitions`)])),
     ];
   });

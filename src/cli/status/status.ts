@@ -82,7 +82,8 @@ async function reached<T extends object>(look: () => Promise<T>): Promise<T | Un
     return await look();
   } catch (error) {
     if (!isBusError(error)) throw error;
-    return { error: `${error.code}: ${error.message}` };
+    const at = error.at === undefined ? '' : ` (${error.at})`;
+    return { error: `${error.code}${at}: ${error.message}` };
   }
 }
 

@@ -17,12 +17,15 @@ const CONNECT_TIMEOUT_MS = 2000;
 
 /**
  * Connects once. Nothing is queued while the server is away, nothing is sent again on another connection, and it does not reconnect by
- * itself: whoever holds it decides what a new connection means. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`.
+ * itself: whoever holds it decides what a new connection means. Throws `REDIS_UNREACHABLE`, also of a server that loads its data, or
+ * `REDIS_DENIED`.
  */
 export async function connectRedis(url: string, options: ConnectOptions): Promise<RedisConnection> {
   const redis = new Redis(url, {
     connectionName: options.name,
     lazyConnect: true,
+    // By itself ioredis would hide a server that loads its data, and wait for it without end; -LOADING is ours to judge.
+    enableReadyCheck: false,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
@@ -31,13 +34,16 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
     commandTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
   });
   // The commands' own failures tell; an unheard 'error' event would end the process.
-  redis.on('error', () => undefined);
+  let heard: unknown;
+  redis.on('error', (error: unknown) => (heard ??= error));
   try {
     await redis.connect();
+    await redis.ping();
     return redis;
   } catch (error) {
     redis.disconnect();
-    throw redisError(error, redactUrls(url));
+    // A refused log-in is told by the event alone; the promise says that the connection was closed.
+    throw redisError(heard ?? error, redactUrls(url));
   }
 }
 
@@ -66,6 +72,7 @@ export function redisError(error: unknown, at: string): BusError {
   if (word === undefined)
     return new BusError('REDIS_UNREACHABLE', `Redis does not answer: ${redactUrls(message)}`, { at, cause: error });
   if (DENIED.has(word)) return new BusError('REDIS_DENIED', message, { at, cause: error });
+  if (word === 'WRONGTYPE') return new BusError('REDIS_WRONG_TYPE', message, { at, cause: error });
   if (NOT_NOW.has(word)) return new BusError('REDIS_UNREACHABLE', message, { at, cause: error });
   return new BusError('REDIS_COMMAND_FAILED', message, { at, cause: error });
 }

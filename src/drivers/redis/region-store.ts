@@ -8,7 +8,7 @@ import type {
   StoredCell,
   TakeAnswer,
 } from '../../agent/region-store.ts';
-import { BusError } from '../../protocol/errors.ts';
+import { BusError, isBusError } from '../../protocol/errors.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
@@ -19,6 +19,11 @@ import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
 /** An agent that has not renewed itself for so long, by the server's clock, counts no more. */
 const LIVING_MS = 3000;
 const SCAN_COUNT = 500;
+
+const OFFSET = /^-?\d+$/;
+const LSN = /^[\da-f]{16}$/i;
+const MARK = /^[\da-f]{8}:[\da-f]{16}$/i;
+const NUMBER = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i;
 
 /** The region's Redis by one connection. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
 export async function connectRegionStore(url: string, name: string, keyspace: Keyspace): Promise<RegionStore> {
@@ -45,17 +50,19 @@ class RedisRegionStore implements RegionStore {
     await this.#ask(this.#redis.zrem(this.#keyspace.agents, agent));
   }
 
-  async owners(): Promise<readonly string[]> {
+  async owners(): Promise<readonly (string | BusError)[]> {
     const cells = Array.from({ length: this.#keyspace.cells }, (_, cell) => cell);
-    const owners = await Promise.all(
-      cells.map((cell) => this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner))),
+    return Promise.all(
+      cells.map(async (cell) => {
+        const owner = this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner));
+        return (await unlessUnfit(owner, (error) => error)) ?? '';
+      }),
     );
-    return owners.map((owner) => owner ?? '');
   }
 
   async take(cell: number, seen: string, token: string): Promise<TakeAnswer> {
     // One after the other on one connection: nothing of ours comes between, and only the owner writes a position.
-    const [taken, stored] = await Promise.all([this.#run('take', this.#two(cell), [seen, token]), this.read(cell)]);
+    const [taken, stored] = await Promise.all([this.#run('take', this.#three(cell), [seen, token]), this.read(cell)]);
     return taken === 1 ? { kind: 'taken', stored } : { kind: 'refused' };
   }
 
@@ -68,43 +75,50 @@ class RedisRegionStore implements RegionStore {
       RECORD_FIELD.settledPrimary,
       RECORD_FIELD.settledReplica,
       RECORD_FIELD.asOf,
+      RECORD_FIELD.droppedLsn,
     ];
     const [values, epoch] = await Promise.all([
       this.#ask(this.#redis.hmget(record(cell), ...fields)),
       this.#ask(this.#redis.hget(state(cell), STATE_FIELD.epoch)),
     ]);
-    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf] = values;
+    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf, droppedLsn] = values;
+    // As the scripts tell it (prelude.lua): a record that lacks a field, or holds what is none, is lost as a whole.
     if (
-      offset == null ||
       sourceEpoch == null ||
-      watermark == null ||
-      settledPrimary == null ||
-      settledReplica == null ||
-      epoch === null
+      epoch === null ||
+      !OFFSET.test(offset ?? '') ||
+      !LSN.test(watermark ?? '') ||
+      !LSN.test(droppedLsn ?? '') ||
+      !MARK.test(settledPrimary ?? '') ||
+      !MARK.test(settledReplica ?? '') ||
+      !NUMBER.test(asOf ?? '')
     )
       return null;
     return {
       offset: Number(offset),
       sourceEpoch: JSON.parse(sourceEpoch) as SourceEpoch,
-      watermark: lsnFromHex(watermark),
-      settledPrimary: parseSettledMark(settledPrimary),
-      settledReplica: parseSettledMark(settledReplica),
-      asOfMs: Number(asOf ?? 0),
+      watermark: lsnFromHex(watermark ?? ''),
+      settledPrimary: parseSettledMark(settledPrimary ?? ''),
+      settledReplica: parseSettledMark(settledReplica ?? ''),
+      asOfMs: Number(asOf),
     };
   }
 
   async beat(cells: readonly number[], token: string): Promise<readonly BeatAnswer[]> {
-    const answers = await Promise.all(cells.map((cell) => this.#run('beat', this.#two(cell), [token])));
-    return answers.map((answer) => {
-      const [kept, offset] = answer as [number, string | undefined];
-      return kept === 1
-        ? { kind: 'kept', offset: offset === '' || offset === undefined ? null : Number(offset) }
-        : { kind: 'owner' };
-    });
+    return Promise.all(
+      cells.map(async (cell): Promise<BeatAnswer> => {
+        const answer = await unlessUnfit(this.#run('beat', this.#three(cell), [token]), (error) => error);
+        if (answer instanceof BusError) return { kind: 'unfit', error: answer };
+        const [kept, offset] = answer as [number, string | undefined];
+        return kept === 1
+          ? { kind: 'kept', offset: offset === '' || offset === undefined ? null : Number(offset) }
+          : { kind: 'owner' };
+      }),
+    );
   }
 
   async release(cell: number, token: string): Promise<void> {
-    await this.#run('release', [this.#keyspace.record(cell)], [token]);
+    await unlessUnfit(this.#run('release', [this.#keyspace.record(cell)], [token]), () => undefined);
   }
 
   async apply(cell: number, token: string, batch: ApplyBatch): Promise<ApplyAnswer> {
@@ -145,12 +159,19 @@ class RedisRegionStore implements RegionStore {
 
   async settleReplica(cells: readonly number[], token: string, mark: SettledMark): Promise<void> {
     await Promise.all(
-      cells.map((cell) => this.#run('settle-replica', [this.#keyspace.record(cell)], [token, printSettledMark(mark)])),
+      cells.map((cell) =>
+        unlessUnfit(
+          this.#run('settle-replica', [this.#keyspace.record(cell)], [token, printSettledMark(mark)]),
+          () => undefined,
+        ),
+      ),
     );
   }
 
   async owedSweeps(cells: readonly number[]): Promise<readonly ReadonlyMap<string, string>[]> {
-    const owed = await Promise.all(cells.map((cell) => this.#ask(this.#redis.hgetall(this.#keyspace.sweeps(cell)))));
+    const owed = await Promise.all(
+      cells.map((cell) => unlessUnfit(this.#ask(this.#redis.hgetall(this.#keyspace.sweeps(cell))), () => ({}))),
+    );
     return owed.map((fields) => new Map(Object.entries(fields)));
   }
 
@@ -166,11 +187,13 @@ class RedisRegionStore implements RegionStore {
   }
 
   async sweep(cell: number, token: string, keys: readonly string[]): Promise<number> {
-    return Number(await this.#run('sweep', [this.#keyspace.record(cell), ...this.#values(cell, keys)], [token]));
+    const swept = this.#run('sweep', [this.#keyspace.record(cell), ...this.#values(cell, keys)], [token]);
+    return Number(await unlessUnfit(swept, () => 0));
   }
 
   async clearSweep(cell: number, token: string, field: string, value: string): Promise<void> {
-    await this.#run('clear-sweep', [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)], [token, field, value]);
+    const keys = [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)];
+    await unlessUnfit(this.#run('clear-sweep', keys, [token, field, value]), () => undefined);
   }
 
   async identity(): Promise<RedisIdentity> {
@@ -191,12 +214,8 @@ class RedisRegionStore implements RegionStore {
     return ask(this.#redis, 'the region’s Redis', command);
   }
 
-  #two(cell: number): string[] {
-    return [this.#keyspace.record(cell), this.#keyspace.state(cell)];
-  }
-
   #three(cell: number): string[] {
-    return [...this.#two(cell), this.#keyspace.sweeps(cell)];
+    return [this.#keyspace.record(cell), this.#keyspace.state(cell), this.#keyspace.sweeps(cell)];
   }
 
   #values(cell: number, keys: readonly string[]): string[] {
@@ -210,5 +229,15 @@ class RedisRegionStore implements RegionStore {
     throw new BusError('REDIS_COMMAND_FAILED', `A script answered ${JSON.stringify(answer)}.`, {
       at: this.#keyspace.record(cell),
     });
+  }
+}
+
+/** What a cell answers, or something else where one of its keys is of another type than ours. */
+async function unlessUnfit<T, U>(answer: Promise<T>, otherwise: (error: BusError) => U): Promise<T | U> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isBusError(error, 'REDIS_WRONG_TYPE')) return otherwise(error);
+    throw error;
   }
 }

@@ -6,13 +6,14 @@
 -- Returns {"applied", 0} | {"owner"} | {"position"}
 -- Invariant: no epoch without a floor, and no mark, bucket or settled mark of an older epoch beside a new one.
 local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
+local wrong = wrongType(3)
+if wrong then return wrong end
 local owner = redis.call('HGET', record, 'owner') or ''
 local token, count = string.match(owner, '^(%w+):(%d+)$')
 if token ~= ARGV[1] then return {'owner'} end
 -- Where either part is lost there is no position to compare.
-local offset = redis.call('HGET', record, 'offset')
-local isWhole = offset and redis.call('HEXISTS', state, 'epoch') == 1
-if isWhole and offset ~= ARGV[2] then return {'position'} end
+local stored = wholeCell(record, state)
+if stored and stored[1] ~= ARGV[2] then return {'position'} end
 local header = cjson.decode(ARGV[3])
 local rules = {}
 local fields = redis.call('HGETALL', state)
