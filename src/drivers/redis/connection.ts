@@ -41,7 +41,10 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
   }
 }
 
-/** Runs a command and turns its failure into a coded one. */
+/** What is done with a command that was sent: its failure becomes a coded one. */
+export type Ask = <T>(redis: RedisConnection, at: string, command: Promise<T>) => Promise<T>;
+
+/** The way of a connection that is given up at its first failure. */
 export async function ask<T>(redis: RedisConnection, at: string, command: Promise<T>): Promise<T> {
   try {
     return await command;
