@@ -115,6 +115,7 @@ class RedisRegionStore implements RegionStore {
       asOf: String(batch.asOfMs),
       settledPrimary: printSettledMark(batch.settledPrimary),
       hasReplicas: batch.hasReplicas,
+      values: batch.keys.length,
       marks: batch.marks.map((mark) => [mark.field, String(mark.offset), lsnToHex(mark.lsn)]),
       rules: batch.rules.map((rule) => [rule.family, rule.hash, String(rule.offset), lsnToHex(rule.lsn)]),
       sweeps: [...batch.sweeps],
@@ -122,7 +123,11 @@ class RedisRegionStore implements RegionStore {
     const args: ScriptArgument[] = [token, String(batch.after), JSON.stringify(header)];
     for (const [bucket, entries] of batch.fences) args.push(`${RECORD_FIELD.bucketPrefix}${bucket}`, entries);
     return this.#applied(
-      await this.#run('apply', [...this.#three(cell), ...this.#values(cell, batch.keys)], args),
+      await this.#run(
+        'apply',
+        [...this.#three(cell), ...this.#values(cell, batch.keys), ...this.#slots(cell, batch.plainKeys)],
+        args,
+      ),
       cell,
     );
   }
@@ -165,8 +170,10 @@ class RedisRegionStore implements RegionStore {
     return { next: next === '0' ? null : next, keys };
   }
 
-  async sweep(cell: number, token: string, keys: readonly string[]): Promise<number> {
-    return Number(await this.#run('sweep', [this.#keyspace.record(cell), ...this.#values(cell, keys)], [token]));
+  async sweep(cell: number, token: string, keys: readonly string[], isPlain: boolean): Promise<number> {
+    const slots = isPlain ? this.#slots(cell, keys) : [];
+    const all = [this.#keyspace.record(cell), ...this.#values(cell, keys), ...slots];
+    return Number(await this.#run('sweep', all, [token, keys.length]));
   }
 
   async clearSweep(cell: number, token: string, field: string, value: string): Promise<void> {
@@ -201,6 +208,10 @@ class RedisRegionStore implements RegionStore {
 
   #values(cell: number, keys: readonly string[]): string[] {
     return keys.map((key) => this.#keyspace.valueKey(key, cell));
+  }
+
+  #slots(cell: number, keys: readonly string[]): string[] {
+    return keys.map((key) => this.#keyspace.slotKey(key, cell));
   }
 
   #applied(answer: unknown, cell: number): ApplyAnswer {
