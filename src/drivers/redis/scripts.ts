@@ -5,6 +5,7 @@ const NAMES = [
   'apply',
   'begin-epoch',
   'enlist',
+  'identity',
   'take',
   'beat',
   'release',
