@@ -46,19 +46,20 @@ export class CircuitBreaker implements Breaker {
   run<T>(act: () => Promise<T>): Promise<T> {
     if (this.#hasFailed || this.#policy.state !== CircuitState.Closed) return this.#guarded(act);
     return act().catch((error: unknown) => {
-      this.#failed(error);
+      void this.#failed(error);
       throw error;
     });
   }
 
   /** Counts a failure of an act that was run past the policy. One that comes late is no answer to what the policy tries meanwhile. */
-  #failed(error: unknown): void {
+  async #failed(error: unknown): Promise<void> {
     if (!isAway(error) || this.#policy.state !== CircuitState.Closed) return;
     this.#hasFailed = true;
-    const fail = (): never => {
-      throw error;
-    };
-    this.#policy.execute(fail).catch(() => undefined);
+    try {
+      await this.#policy.execute(() => Promise.reject(error as Error));
+    } catch {
+      // The error itself, which its caller has.
+    }
   }
 
   async #guarded<T>(act: () => Promise<T>): Promise<T> {

@@ -64,7 +64,6 @@ export class Cache {
   readonly #breaker: Breaker;
   readonly #fleet: FleetSize;
   readonly #opened = new Map<string, CacheFamily>();
-  readonly #readings = new Map<string, Reading>();
   readonly #rules: ReadonlyMap<string, string>;
   readonly #behind = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
@@ -124,6 +123,7 @@ export class Cache {
   }
 
   /** Opens a family. Throws `CACHE_FAMILY_UNKNOWN`, `CACHE_LOADER_MISSING` or `CACHE_LOADER_TWICE`. */
+  // oxlint-disable-next-line typescript/no-redundant-type-constituents -- the application names the families
   family<N extends keyof Families & string>(
     name: N,
     options?: FamilyOptions<FamilyValue<N>, FamilyParams<N>>,
@@ -144,7 +144,7 @@ export class Cache {
         'CACHE_LOADER_TWICE',
         `Family ${name} is open already: pass its loader once, and share what was returned.`,
       );
-    const opened = this.#open(family, options as FamilyOptions<unknown, KeyParams> | undefined);
+    const opened = this.#open(family, options);
     this.#opened.set(name, opened);
     return opened;
   }

@@ -38,7 +38,7 @@ export class Loader {
    * one that ignores its signal still keeps the database busy. It cannot store any more, since its lease is over.
    */
   async load(order: LoadOrder): Promise<Loaded> {
-    const { clock, counters, loadTimeoutMs } = this.#parts;
+    const { counters } = this.#parts;
     const ended = new AbortController();
     const stop = new AbortController();
     const leave = (): void => stop.abort(order.signal.reason);
@@ -53,16 +53,7 @@ export class Loader {
       return await new Promise<Loaded>((resolve, reject) => {
         loading.then(resolve, reject);
         stop.signal.addEventListener('abort', () => reject(stop.signal.reason), { once: true });
-        void clock.sleep(Math.max(0, order.deadlineMs - clock.monotonicMs()), ended.signal).then(() => {
-          if (ended.signal.aborted) return;
-          counters.values.loadTimeouts += 1;
-          stop.abort(
-            new BusError(
-              'CACHE_LOAD_TIMEOUT',
-              `A load of family ${order.family} took longer than ${loadTimeoutMs} ms.`,
-            ),
-          );
-        });
+        void this.#stopLate(order, stop, ended.signal);
       });
     } catch (error) {
       if (!order.signal.aborted) counters.values.loadFailures += 1;
@@ -70,6 +61,14 @@ export class Loader {
     } finally {
       order.signal.removeEventListener('abort', leave);
     }
+  }
+
+  async #stopLate({ family, deadlineMs }: LoadOrder, stop: AbortController, ended: AbortSignal): Promise<void> {
+    const { clock, counters, loadTimeoutMs } = this.#parts;
+    await clock.sleep(Math.max(0, deadlineMs - clock.monotonicMs()), ended);
+    if (ended.aborted || stop.signal.aborted) return;
+    counters.values.loadTimeouts += 1;
+    stop.abort(new BusError('CACHE_LOAD_TIMEOUT', `A load of family ${family} took longer than ${loadTimeoutMs} ms.`));
   }
 
   /** A load that never ends gives its place back too, after its time has passed once more: else a few of them would close the gate for good. */

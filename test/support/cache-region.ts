@@ -12,6 +12,7 @@ import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { createKeyspace, type Keyspace } from '../../src/protocol/keyspace.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { tagMarkOf } from '../../src/protocol/mark.ts';
+import { printReadToken } from '../../src/protocol/read-token.ts';
 
 /** A bus of which everything but the region is left out: its file, and an agent's hand on the region's Redis. */
 export const CELLS = 2;
@@ -34,6 +35,8 @@ export class CacheRegion {
   readonly url: string;
   readonly keyspace: Keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: false });
   readonly events: CacheEvent[] = [];
+  /** How far the region is behind the database. */
+  behindMs = 0;
   readonly #agent: RegionStore;
   readonly #redis: Redis[] = [];
   readonly #caches: Cache[] = [];
@@ -63,7 +66,7 @@ export class CacheRegion {
         sourceEpoch: EPOCH,
         watermark: lsn(this.#lsn),
         floor: lsn(this.#lsn),
-        asOfMs: Date.now(),
+        asOfMs: Date.now() - this.behindMs,
       });
     }
     const texts = { ...ownRules(), ...rules };
@@ -83,13 +86,14 @@ export class CacheRegion {
         offset: this.#offset,
         sourceEpoch: EPOCH,
         watermark: lsn(this.#lsn),
-        asOfMs: Date.now(),
+        asOfMs: Date.now() - this.behindMs,
         settledPrimary: { timeline: 1, lsn: lsn(this.#lsn) },
         fences: new Map(),
         marks: [],
         sweeps: new Map(),
         hasReplicas: false,
         ...more,
+        plainKeys: (more.plainKeys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
         keys: (more.keys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
         rules: (more.rules ?? []).map((rule) => ({ ...rule, offset: this.#offset, lsn: lsn(this.#lsn - 5) })),
       });
@@ -112,6 +116,20 @@ export class CacheRegion {
       fences.set(bucketOf(hashKey(key), CELLS, Math.floor(FENCE_BUCKETS / CELLS)), new Uint8Array(entry.buffer));
     }
     await this.apply({ keys, fences, ...(isSettled ? {} : { settledPrimary: { timeline: 1, lsn: lsn(commit) } }) });
+  }
+
+  async evictPlain(keys: readonly string[]): Promise<void> {
+    const of = (cell: number): string[] => keys.filter((key) => cellOf(hashKey(key), CELLS) === cell);
+    await this.apply({ keys, plainKeys: [...of(0), ...of(1)] });
+  }
+
+  /** A read token, as `afterWrite` gives it. */
+  tokenAt(at: number): string {
+    return printReadToken({ timeline: EPOCH.timeline, lsn: lsn(at) });
+  }
+
+  ruleText(family: string): string {
+    return ownRules()[family] ?? '';
   }
 
   async markTag(tag: string): Promise<void> {
@@ -138,6 +156,8 @@ export class CacheRegion {
     const cache = await createCache({
       config: { text: FILE },
       region: 'eu',
+      // A busy machine is no Redis that is away.
+      commandTimeoutMs: 2000,
       redis: this.redis(),
       onEvent: (event) => this.events.push(event),
       ...options,

@@ -127,7 +127,7 @@ function duplicate(redis: ApplicationRedis, isCluster: boolean, connectionName: 
       } as never);
   // The commands' own failures tell; an unheard 'error' event would end the process.
   own.on('error', () => undefined);
-  return own as RedisConnection;
+  return own;
 }
 
 function untilReady(own: RedisConnection, limitMs: number): Promise<void> {

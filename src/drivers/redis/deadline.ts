@@ -27,16 +27,13 @@ export class Deadline {
       const awaited: Awaited = { atMs: performance.now() + this.#limitMs, fail: reject, isOver: false };
       this.#queue.push(awaited);
       this.#arm(this.#limitMs);
-      answer.then(
-        (value) => {
+      const first =
+        <V>(settle: (value: V) => void) =>
+        (value: V): void => {
           this.#over(awaited);
-          resolve(value);
-        },
-        (error: unknown) => {
-          this.#over(awaited);
-          reject(error as Error);
-        },
-      );
+          settle(value);
+        };
+      answer.then(first(resolve), first(reject));
     });
   }
 

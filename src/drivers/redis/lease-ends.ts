@@ -33,7 +33,7 @@ export class RedisLeaseEnds implements LeaseEnds {
     if (this.#redis !== undefined || this.#isClosed) return;
     const redis = (this.#redis = this.#connect());
     redis.on('message', (_channel: string, key: string) => {
-      for (const notice of [...(this.#watchers.get(key) ?? [])]) notice();
+      for (const notice of this.#watchers.get(key) ?? []) notice();
     });
     redis.on('ready', () => void redis.subscribe(this.#channel).catch(() => undefined));
     redis.connect().catch(() => undefined);
