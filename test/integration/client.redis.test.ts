@@ -33,14 +33,15 @@ const ID = { id: 'a1' };
 const KEY = 'shop:note:a1';
 
 /** What stands in Redis once a load that read the old value, and during which something happened, has ended. */
-async function afterCrossing(happens: () => Promise<unknown>): Promise<unknown> {
-  const notes = await region.family('note', loader.load);
+async function afterCrossing(happens: () => Promise<unknown>): Promise<{ served: unknown; stored: number }> {
+  const cache = await region.cache();
+  const notes = cache.family<{ v: number }, { id: string }>('note', { reads: 'primary', load: loader.load });
   const reading = notes.get(ID);
   await loader.called();
   await happens();
   await loader.answer(OLD);
   assert.deepEqual(await reading, OLD, 'the caller gets what was loaded');
-  return notes.peek(ID);
+  return { served: await notes.peek(ID), stored: cache.stats().stored };
 }
 
 test('a miss loads and stores, and the next read is answered by Redis, in this process and another', async () => {
@@ -76,11 +77,11 @@ for (const [what, happens] of [
   ['another process’s lease', () => redis.set(KEY, `aw1 l e anothers`)],
 ] as const)
   test(`a load that is crossed by ${what} is returned and not stored`, async () => {
-    assert.equal(await afterCrossing(happens), undefined);
+    assert.deepEqual(await afterCrossing(happens), { served: undefined, stored: 0 });
   });
 
 test('a load that nothing crosses is stored, so that the tests of what crosses prove something', async () => {
-  assert.deepEqual(await afterCrossing(async () => region.apply()), OLD);
+  assert.deepEqual(await afterCrossing(async () => region.apply()), { served: OLD, stored: 1 });
 });
 
 test('a value whose tag is invalidated during its load is not stored, and one whose tag is invalidated later is not served', async () => {
