@@ -66,7 +66,9 @@ export class CircuitBreaker implements Breaker {
   async #count(error: unknown): Promise<void> {
     this.#hasFailed = true;
     try {
-      await this.#policy.execute(() => Promise.reject(error as Error));
+      await this.#policy.execute(async () => {
+        throw error;
+      });
     } catch {
       // The error itself, which its caller has.
     }

@@ -8,6 +8,3 @@ export interface LeaseEnds {
   watch(key: string, notice: () => void): () => void;
   close(): Promise<void>;
 }
-
-/** Where nobody tells. */
-export const NO_NOTICES: LeaseEnds = { watch: () => () => undefined, close: async () => undefined };

@@ -57,7 +57,7 @@ test('reads go to the loader while Redis is frozen, once for all callers, and to
 });
 
 test('a lease that was asked for while Redis was frozen does not stand when it goes on', async () => {
-  const cache = await region.cache({ commandTimeoutMs: 300, breakerFailures: 100 });
+  const cache = await region.cache({ commandTimeoutMs: 300, breakerFailures: 100, loadTimeoutMs: 120_000 });
   const loader = new ScriptedLoader();
   const notes = cache.family('note', { reads: 'primary', load: loader.load });
   const redis = region.redis();

@@ -66,17 +66,26 @@ test('an absence is cached, and an eviction ends it', async () => {
 });
 
 for (const [what, happens] of [
-  ['an eviction by the bus', () => region.evict(['note:a1'])],
-  ['an eviction by the application', async () => (await region.family('note', async () => NEW)).evict(ID)],
-  ['an operator’s DEL', () => redis.del(KEY)],
-  ['a family invalidation', () => region.markFamily('note')],
-  ['a new epoch', () => region.begin()],
-  ['FLUSHALL', () => redis.flushall()],
-  ['FLUSHALL and a new beginning', () => redis.flushall().then(() => region.begin())],
-  ['another service’s SET', () => redis.set(KEY, 'theirs')],
-  ['another process’s lease', () => redis.set(KEY, `aw1 l e anothers`)],
+  ['a load that is crossed by an eviction by the bus is returned and not stored', () => region.evict(['note:a1'])],
+  [
+    'a load that is crossed by an eviction by the application is returned and not stored',
+    async () => (await region.family('note', async () => NEW)).evict(ID),
+  ],
+  ['a load that is crossed by an operator’s DEL is returned and not stored', () => redis.del(KEY)],
+  ['a load that is crossed by a family invalidation is returned and not stored', () => region.markFamily('note')],
+  ['a load that is crossed by a new epoch is returned and not stored', () => region.begin()],
+  ['a load that is crossed by FLUSHALL is returned and not stored', () => redis.flushall()],
+  [
+    'a load that is crossed by FLUSHALL and a new beginning is returned and not stored',
+    () => redis.flushall().then(() => region.begin()),
+  ],
+  ['a load that is crossed by another service’s SET is returned and not stored', () => redis.set(KEY, 'theirs')],
+  [
+    'a load that is crossed by another process’s lease is returned and not stored',
+    () => redis.set(KEY, `aw1 l e anothers`),
+  ],
 ] as const)
-  test(`a load that is crossed by ${what} is returned and not stored`, async () => {
+  test(what, async () => {
     assert.deepEqual(await afterCrossing(happens), { served: undefined, stored: 0 });
   });
 

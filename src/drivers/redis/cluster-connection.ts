@@ -29,7 +29,7 @@ async function connectCluster(urls: readonly string[], options: ConnectOptions):
   });
   cluster.on('error', () => undefined);
   let lastError: unknown;
-  cluster.on('node error', (error) => (lastError = error));
+  cluster.on('node error', (error: unknown) => void (lastError = error));
   try {
     // `connect` never settles where the cluster says that it is down; its end does.
     const ended = Promise.withResolvers<never>();
