@@ -3,7 +3,7 @@ import type { CacheStore, Entry, LeaseRequest } from '../../src/client/cache-sto
 import { RedisCacheStore } from '../../src/drivers/redis/cache-store.ts';
 import { connectRegion, type RedisPlace } from '../../src/drivers/redis/cluster-connection.ts';
 import { connectRedis } from '../../src/drivers/redis/connection.ts';
-import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
+import { RedisRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { FENCE_BUCKETS } from '../../src/protocol/invalidation.ts';
 import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
@@ -64,7 +64,8 @@ export function openMemoryRegion(): Promise<RegionUnderTest> {
 export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promise<RegionUnderTest> {
   const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: typeof place !== 'string' });
   const redis = await connectRegion(place, { name: 'test' });
-  const agent = await connectRegionStore(place, 'test-agent', keyspace);
+  // One connection for both, so that calls that are under way together are run in their order.
+  const agent = new RedisRegionStore(redis, keyspace);
   const events = await connectRedis(anyUrl, { name: 'test-events' });
   const leaseEnds: string[] = [];
   events.on('message', (_channel, key: string) => leaseEnds.push(key));
@@ -89,7 +90,6 @@ export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promis
     },
     close: async () => {
       await agent.close();
-      redis.disconnect();
       events.disconnect();
     },
   };

@@ -29,7 +29,9 @@ async function connectCluster(urls: readonly string[], options: ConnectOptions):
   });
   cluster.on('error', () => undefined);
   let lastError: unknown;
-  cluster.on('node error', (error) => (lastError = error));
+  cluster.on('node error', (error: unknown) => {
+    lastError = error;
+  });
   try {
     // `connect` never settles where the cluster says that it is down; its end does.
     const ended = Promise.withResolvers<never>();

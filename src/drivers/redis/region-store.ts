@@ -36,7 +36,7 @@ function identityOf(info: string): RedisIdentity {
   };
 }
 
-class RedisRegionStore implements RegionStore {
+export class RedisRegionStore implements RegionStore {
   readonly #redis: RedisConnection;
   readonly #keyspace: Keyspace;
   readonly #run: RunScript;
