@@ -1,7 +1,8 @@
 import type { ApplyBatch, NewEpoch, RegionStore } from '../../src/agent/region-store.ts';
 import type { CacheStore, Entry, LeaseRequest } from '../../src/client/cache-store.ts';
+import type { RedisPlace } from '../../src/config/bus-config.ts';
 import { RedisCacheStore } from '../../src/drivers/redis/cache-store.ts';
-import { connectRegion, type RedisPlace } from '../../src/drivers/redis/cluster-connection.ts';
+import { connectRegion } from '../../src/drivers/redis/cluster-connection.ts';
 import { connectRedis } from '../../src/drivers/redis/connection.ts';
 import { RedisRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { FENCE_BUCKETS } from '../../src/protocol/invalidation.ts';
