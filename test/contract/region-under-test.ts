@@ -12,6 +12,7 @@ import { lsn } from '../../src/protocol/lsn.ts';
 import { NOTHING_SETTLED } from '../../src/protocol/settled-mark.ts';
 import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { cacheStoreOf, regionStoreOf } from '../../src/testing/memory-stores.ts';
+import { eventually } from '../support/eventually.ts';
 
 export const CELLS = 12;
 export const TOKEN = 'a'.repeat(16);
@@ -55,7 +56,10 @@ export function openMemoryRegion(): Promise<RegionUnderTest> {
     empty: async () => region.flush(),
     leaseEnds,
     untilLater: async (is) => {
-      for (let step = 0; step < 1000 && !(await is()); step++) nowMs += 10;
+      for (let step = 0; !(await is()); step++) {
+        if (step > 1000) throw new Error('Time passed, and nothing ended.');
+        nowMs += 10;
+      }
     },
     close: async () => undefined,
   });
@@ -86,9 +90,7 @@ export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promis
       await Promise.all(nodes.map((node) => node.flushall()));
     },
     leaseEnds,
-    untilLater: async (is) => {
-      while (!(await is())) await new Promise((resolve) => setTimeout(resolve, 5));
-    },
+    untilLater: async (is) => void (await eventually('a time to live is over', is)),
     close: async () => {
       await agent.close();
       events.disconnect();
