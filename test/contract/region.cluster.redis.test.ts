@@ -4,6 +4,7 @@ import { connectRedis } from '../../src/drivers/redis/connection.ts';
 import { cellTag, hashSlotOf } from '../../src/protocol/cell-tag.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
 import { type RedisCluster, startRedisCluster } from '../../src/stack/redis-cluster.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeCacheStore } from './cache-store-contract.ts';
 import { describeRegionStore } from './region-store-contract.ts';
 import { begin, CELLS, openRedisRegion, type RegionUnderTest, TOKEN } from './region-under-test.ts';
@@ -44,6 +45,35 @@ test('48 cells on 3 masters are 16 each, on 4 masters 12, on 6 masters 8', () =>
       counts,
       Array.from({ length: masters }, () => 48 / masters),
     );
+  }
+});
+
+test('a command whose connection breaks is not sent again', async () => {
+  const [first] = cluster.nodes;
+  assert.ok(first !== undefined);
+  const admin = await connectRedis(first.url, { name: 'test-admin' });
+  const region = await open();
+  const another = await open();
+  try {
+    await region.empty();
+    await begin(region, 0);
+    const owner = (await another.agent.owners())[0];
+    await admin.call('CLIENT', 'PAUSE', 60_000, 'WRITE');
+    const beating = region.agent.beat([0], TOKEN);
+    beating.catch(() => undefined);
+    const blocked = await eventually('the script waits on the server', async () => {
+      const clients = String(await admin.call('CLIENT', 'LIST')).split('\n');
+      return clients.find((client) => / flags=b/.test(client) && client.includes(' cmd=eval'));
+    });
+    await admin.call('CLIENT', 'KILL', 'ID', /^id=(\d+)/.exec(blocked)?.[1] ?? '');
+    await admin.call('CLIENT', 'UNPAUSE');
+    await assert.rejects(beating, { code: 'REDIS_UNREACHABLE' });
+    assert.equal((await another.agent.owners())[0], owner, 'the beat has never been run');
+  } finally {
+    await admin.call('CLIENT', 'UNPAUSE');
+    admin.disconnect();
+    await region.close();
+    await another.close();
   }
 });
 
