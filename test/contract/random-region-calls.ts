@@ -168,7 +168,8 @@ export class RandomCalls {
 
   #effects(): Partial<ApplyBatch> {
     const evicted = ENTRIES.filter(() => this.#below(4) === 0);
-    const eviction = evictionOf(evicted, this.#lsn);
+    // What a relay sends once more is older than what has come meanwhile.
+    const eviction = evictionOf(evicted, Math.max(1, this.#lsn - this.#below(8)));
     const crowd = this.#below(3) === 0 ? this.#crowd() : undefined;
     const marks = ['f:user', 'f:other', ...TAGS.map((tag) => `t:${tag}`)]
       .filter(() => this.#below(12) === 0)
@@ -186,7 +187,7 @@ export class RandomCalls {
       hash: 11 + this.#below(9),
     }));
     const parts = [crowd.slice(0, 6), crowd.slice(6)].filter((part) => part.length > 0);
-    return evictionOf(parts[this.#below(parts.length)] ?? [], this.#lsn).fences;
+    return evictionOf(parts[this.#below(parts.length)] ?? [], Math.max(1, this.#lsn - this.#below(8))).fences;
   }
 
   #rules(): ApplyBatch['rules'] {
