@@ -121,6 +121,9 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       const older = [{ field: 'f:user', offset: 9, lsn: lsn(0x20) }];
       await agent.apply(cell, TOKEN, batchOf(2, { marks: older, settledPrimary: NOTHING_SETTLED, asOfMs: 10 }));
       assert.deepEqual((await facts()).familyMark, { offset: 9, lsn: lsn(0x30) });
+      // An offset that is lower, as of a record that is applied again, takes nothing back either.
+      await agent.apply(cell, TOKEN, batchOf(3, { marks: [{ field: 'f:user', offset: 7, lsn: lsn(0x40) }] }));
+      assert.deepEqual((await facts()).familyMark, { offset: 9, lsn: lsn(0x40) });
       for (const at of [700, 600]) await agent.settleReplica([cell], TOKEN, { timeline: 1, lsn: lsn(at) });
       await agent.settleReplica([cell], OTHER, { timeline: 1, lsn: lsn(800) });
       const stored = await agent.read(cell);

@@ -1,9 +1,10 @@
 import type { ApplyBatch, NewEpoch, RegionStore } from '../../src/agent/region-store.ts';
 import type { CacheStore, Entry, LeaseRequest } from '../../src/client/cache-store.ts';
+import type { RedisPlace } from '../../src/config/bus-config.ts';
 import { RedisCacheStore } from '../../src/drivers/redis/cache-store.ts';
-import { connectRegion, type RedisPlace } from '../../src/drivers/redis/cluster-connection.ts';
+import { connectRegion } from '../../src/drivers/redis/cluster-connection.ts';
 import { connectRedis } from '../../src/drivers/redis/connection.ts';
-import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
+import { RedisRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { FENCE_BUCKETS } from '../../src/protocol/invalidation.ts';
 import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
@@ -11,6 +12,7 @@ import { lsn } from '../../src/protocol/lsn.ts';
 import { NOTHING_SETTLED } from '../../src/protocol/settled-mark.ts';
 import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { cacheStoreOf, regionStoreOf } from '../../src/testing/memory-stores.ts';
+import { eventually } from '../support/eventually.ts';
 
 export const CELLS = 12;
 export const TOKEN = 'a'.repeat(16);
@@ -54,7 +56,10 @@ export function openMemoryRegion(): Promise<RegionUnderTest> {
     empty: async () => region.flush(),
     leaseEnds,
     untilLater: async (is) => {
-      for (let step = 0; step < 1000 && !(await is()); step++) nowMs += 10;
+      for (let step = 0; !(await is()); step++) {
+        if (step > 1000) throw new Error('Time passed, and nothing ended.');
+        nowMs += 10;
+      }
     },
     close: async () => undefined,
   });
@@ -64,7 +69,8 @@ export function openMemoryRegion(): Promise<RegionUnderTest> {
 export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promise<RegionUnderTest> {
   const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: typeof place !== 'string' });
   const redis = await connectRegion(place, { name: 'test' });
-  const agent = await connectRegionStore(place, 'test-agent', keyspace);
+  // One connection for both, so that calls that are under way together are run in their order.
+  const agent = new RedisRegionStore(redis, keyspace);
   const events = await connectRedis(anyUrl, { name: 'test-events' });
   const leaseEnds: string[] = [];
   events.on('message', (_channel, key: string) => leaseEnds.push(key));
@@ -84,12 +90,9 @@ export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promis
       await Promise.all(nodes.map((node) => node.flushall()));
     },
     leaseEnds,
-    untilLater: async (is) => {
-      while (!(await is())) await new Promise((resolve) => setTimeout(resolve, 5));
-    },
+    untilLater: async (is) => void (await eventually('a time to live is over', is)),
     close: async () => {
       await agent.close();
-      redis.disconnect();
       events.disconnect();
     },
   };

@@ -1,10 +1,8 @@
 import { Cluster, type ClusterOptions } from 'ioredis';
+import type { RedisPlace } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { redactUrls } from '../../protocol/redact.ts';
 import { type ConnectOptions, connectRedis, ONCE, type RedisConnection, redisError } from './connection.ts';
-
-/** Where a region's Redis is: one server, or some nodes of a Redis Cluster, of which the others are learnt. */
-export type RedisPlace = string | { readonly cluster: readonly string[] };
 
 /**
  * How often ioredis follows -MOVED, -ASK and -TRYAGAIN for one command. Each is the answer of a node that has not run it, so that it is not
@@ -29,7 +27,9 @@ async function connectCluster(urls: readonly string[], options: ConnectOptions):
   });
   cluster.on('error', () => undefined);
   let lastError: unknown;
-  cluster.on('node error', (error: unknown) => void (lastError = error));
+  cluster.on('node error', (error: unknown) => {
+    lastError = error;
+  });
   try {
     // `connect` never settles where the cluster says that it is down; its end does.
     const ended = Promise.withResolvers<never>();

@@ -8,12 +8,13 @@ import type {
   StoredCell,
   TakeAnswer,
 } from '../../agent/region-store.ts';
+import type { RedisPlace } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
-import { connectRegion, type RedisPlace } from './cluster-connection.ts';
+import { connectRegion } from './cluster-connection.ts';
 import { ask, type RedisConnection } from './connection.ts';
 import { scanPage } from './scan.ts';
 import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
@@ -36,7 +37,7 @@ function identityOf(info: string): RedisIdentity {
   };
 }
 
-class RedisRegionStore implements RegionStore {
+export class RedisRegionStore implements RegionStore {
   readonly #redis: RedisConnection;
   readonly #keyspace: Keyspace;
   readonly #run: RunScript;

@@ -1,4 +1,4 @@
-import { Cluster } from 'ioredis';
+import { mastersOf } from './cluster-masters.ts';
 import type { RedisConnection } from './connection.ts';
 
 const SCAN_COUNT = 500;
@@ -11,23 +11,17 @@ export interface ScanPage {
 }
 
 /**
- * One page of a scan over all keys of one server, or of one master of a cluster after the other: the cursor then names the master too. What is
+ * One page of a scan over all keys of one server, or of one master of a cluster after the other: the cursor names the master too. What is
  * there all the time is found, unless its slot moves to another master while the scan runs.
  */
 export async function scanPage(redis: RedisConnection, cursor: string, glob: string): Promise<ScanPage> {
-  if (!(redis instanceof Cluster)) {
-    const [next, keys] = await redis.scan(cursor, 'MATCH', glob, 'COUNT', SCAN_COUNT);
-    return { next: next === '0' ? null : next, keys };
-  }
-  const masters = redis
-    .nodes('master')
-    .map((node) => ({ node, name: `${node.options.host}:${node.options.port}` }))
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const [place = '0', name = masters[0]?.name] = cursor.split(' ');
-  const master = masters.find((one) => one.name === name);
-  if (master === undefined) throw new Error(`${name ?? 'A master'} left the cluster while it was scanned.`);
+  const masters = mastersOf(redis);
+  const [place = '0', host = masters[0]?.host] = cursor.split(' ');
+  const at = masters.findIndex((master) => master.host === host);
+  const master = masters[at];
+  if (master === undefined) throw new Error(`${host ?? 'A master'} left the cluster while it was scanned.`);
   const [next, keys] = await master.node.scan(place, 'MATCH', glob, 'COUNT', SCAN_COUNT);
-  const following = masters[masters.indexOf(master) + 1];
-  if (next !== '0') return { next: `${next} ${master.name}`, keys };
-  return { next: following === undefined ? null : `0 ${following.name}`, keys };
+  const following = masters[at + 1];
+  if (next !== '0') return { next: `${next} ${master.host}`, keys };
+  return { next: following === undefined ? null : `0 ${following.host}`, keys };
 }
