@@ -252,9 +252,9 @@ test('an answer of Redis that was under way when an eviction came is not given t
   const notes = open(cache);
   const waiter = notes.get(ID);
   await quiet();
+  const onItsWay = memory.holdNextRead();
   await filling.answer({ v: 1 });
   await filled;
-  const onItsWay = memory.holdNextRead();
   await memory.clock.advance(50);
   memory.region.drop('note:a');
   const late = notes.get(ID);
