@@ -65,6 +65,8 @@ export class MemoryCaches {
   readonly events: CacheEvent[] = [];
   /** What Redis answers to everything, where it is an error. */
   away: BusError | undefined;
+  /** What it answers to evictions alone. */
+  evictAway: BusError | undefined;
   fleet = 1;
   readonly #caches: Cache[] = [];
   #epochs = 0;
@@ -175,7 +177,7 @@ export class MemoryCaches {
       lease: guard(store.lease),
       store: guard(store.store),
       giveUp: guard(store.giveUp),
-      evict: guard(store.evict),
+      evict: guard((entries) => (this.evictAway === undefined ? store.evict(entries) : Promise.reject(this.evictAway))),
       rules: guard(store.rules),
     };
   }

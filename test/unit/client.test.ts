@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
+import type { Breaker } from '../../src/client/breaker.ts';
 import type { Cache } from '../../src/client/cache.ts';
 import type { CacheFamily } from '../../src/client/cache-family.ts';
 import { BusError } from '../../src/protocol/errors.ts';
@@ -173,18 +174,20 @@ test('where there is no place for a load, the last value of a family with a stal
 });
 
 test('an evicted key is read through until its eviction has been sent, the last of each key, with its types as known then', async () => {
-  const cache = await memory.cache();
+  const closed: Breaker = { state: 'closed', isQuiet: true, failed: () => undefined, run: (act) => act() };
+  const cache = await memory.cache({}, { breaker: () => closed });
   const notes = open(cache);
   const first = notes.get(ID);
   await loader.answer({ v: 1 });
   await first;
-  memory.away = AWAY;
+  memory.evictAway = AWAY;
   assert.deepEqual([await notes.evict(ID), await notes.evict(ID)], ['kept', 'kept']);
   assert.equal(cache.stats().evictionsWaiting, 1);
-  memory.away = undefined;
   const reading = notes.get(ID);
   await loader.answer({ v: 2 }, 1);
   assert.deepEqual(await reading, { v: 2 });
+  assert.equal(cache.stats().evictionsWaiting, 1);
+  memory.evictAway = undefined;
   await memory.clock.advance(2000);
   assert.equal(cache.stats().evictionsWaiting, 0);
   assert.equal(await notes.peek(ID), undefined);
