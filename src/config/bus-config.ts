@@ -59,10 +59,13 @@ export interface RedisStreamsLogConfig {
 
 export interface RegionConfig {
   readonly name: string;
-  readonly redis: string;
+  readonly redis: RedisPlace;
   /** Read replicas of the region, as Postgres URLs. */
   readonly replicas: readonly string[];
 }
+
+/** The URL of one Redis, or those of some nodes of a Redis Cluster, of which the others are learnt. */
+export type RedisPlace = string | { readonly cluster: readonly string[] };
 
 export interface Family {
   readonly name: string;

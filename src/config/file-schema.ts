@@ -132,9 +132,23 @@ const log = z
     oneOf: [{ required: ['kafka'] }, { required: ['redisStreams'] }],
   });
 
+const clusterNodes = z.strictObject({
+  cluster: z
+    .array(redisUrl('the URL of a node'), { error: 'a list of nodes’ URLs is expected, such as [redis://host:7000]' })
+    .min(1, 'one node at least is expected, such as [redis://host:7000]')
+    .describe('Some nodes of the cluster; the others are learnt. User, password and TLS are those of the first.'),
+});
+
 const region = z.strictObject(
   {
-    redis: redisUrl('the URL of the region’s Redis').describe('The region’s Redis: where its cached values are.'),
+    redis: z
+      .union([redisUrl('the URL of the region’s Redis'), clusterNodes], {
+        error:
+          'the URL of the region’s Redis is expected, such as redis://host:6379, or the nodes of a Redis Cluster, such as { cluster: [redis://host:7000] }',
+      })
+      .describe(
+        'The region’s Redis: where its cached values are. The URL of one server, or of a Redis Cluster the URLs of some nodes: `{ cluster: [redis://host:7000] }`; the others are learnt.',
+      ),
     replicas: z
       .array(postgresUrl('the URL of a read replica'), {
         error: 'a list of the read replicas’ URLs is expected, such as ["${PG_EU}"]',

@@ -10,6 +10,7 @@ import { cellTag } from './cell-tag.ts';
  *     afterwrite:<bus>:{<cell>}:sweeps       hash, sweeps that are owed
  *     afterwrite:<bus>:lease-ends            channel, the keys whose lease has ended while somebody waited
  *     afterwrite:<bus>:agents                sorted set, the live agents of the region, by the Redis server's clock in milliseconds
+ *     afterwrite:<bus>:clients               sorted set, the live processes that use the client, likewise
  *
  * Control records carry no TTL, so that a `volatile-*` eviction policy never drops them.
  */
@@ -28,6 +29,7 @@ export interface Keyspace {
   readonly sweeps: (cell: number) => string;
   readonly leaseEnds: string;
   readonly agents: string;
+  readonly clients: string;
 }
 
 export function createKeyspace(options: {
@@ -38,11 +40,12 @@ export function createKeyspace(options: {
 }): Keyspace {
   const { bus, prefix, cells, clustered } = options;
   const tags = Array.from({ length: cells }, (_, cell) => `{${cellTag(cell, cells)}}`);
-  const tagOf = (cell: number): string => {
-    const tag = tags[cell];
-    if (tag === undefined) throw new RangeError(`Cell ${cell} does not exist: the bus has ${cells}.`);
-    return tag;
+  const missing = (cell: number): never => {
+    throw new RangeError(`Cell ${cell} does not exist: the bus has ${cells}.`);
   };
+  const tagOf = (cell: number): string => tags[cell] ?? missing(cell);
+  const records = tags.map((tag) => `afterwrite:${bus}:${tag}:record`);
+  const states = tags.map((tag) => `afterwrite:${bus}:${tag}:state`);
   const globPrefix = prefix.replace(/[*?[\]\\^]/g, '\\$&');
   return {
     cells,
@@ -54,11 +57,12 @@ export function createKeyspace(options: {
       return clustered ? rest.replace(/^\{[^}]*\}/, '') : rest;
     },
     valueGlob: (cacheKeyGlob) => `${globPrefix}${clustered ? '{*}' : ''}${cacheKeyGlob}`,
-    record: (cell) => `afterwrite:${bus}:${tagOf(cell)}:record`,
-    state: (cell) => `afterwrite:${bus}:${tagOf(cell)}:state`,
+    record: (cell) => records[cell] ?? missing(cell),
+    state: (cell) => states[cell] ?? missing(cell),
     sweeps: (cell) => `afterwrite:${bus}:${tagOf(cell)}:sweeps`,
     leaseEnds: `afterwrite:${bus}:lease-ends`,
     agents: `afterwrite:${bus}:agents`,
+    clients: `afterwrite:${bus}:clients`,
   };
 }
 

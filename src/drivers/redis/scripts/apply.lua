@@ -2,9 +2,9 @@
 -- Applies a run of records to a cell: keys, fences, marks, rules, owed sweeps and the position, all or nothing.
 -- Evictions must work when memory is full, hence allow-oom.
 --
--- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink
+-- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink, behind them slots beside plain ones
 -- ARGV  1 owner token   2 the offset that must be stored   3 header (JSON)   4.. pairs: bucket field, new entries
--- Returns {"applied", keys that were there} | {"owner"} | {"position"} | {"lost"}
+-- Returns {"applied", values that were there} | {"owner"} | {"position"} | {"lost"}
 -- Invariant: with the offset that the caller names as stored, every record up to it has had its effect here.
 local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
 local wrong = wrongType(3)
@@ -76,10 +76,13 @@ for first = 1, buckets, CHUNK do
 end
 
 -- From here on it writes, and nothing fails.
-local unlinked = 0
-for first = 4, #KEYS, CHUNK do
-  unlinked = unlinked + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, #KEYS)))
+local function unlink(from, to)
+  local count = 0
+  for first = from, to, CHUNK do count = count + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, to))) end
+  return count
 end
+local unlinked = unlink(4, 3 + header.values)
+unlink(4 + header.values, #KEYS)
 for first = 1, #writes, CHUNK do redis.call('HSET', record, unpack(writes, first, math.min(first + CHUNK - 1, #writes))) end
 local function raise(field, offset, lsn)
   local oldOffset, oldLsn = string.match(redis.call('HGET', state, field) or '', '^(%d+):(%x+)$')
