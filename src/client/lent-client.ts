@@ -40,6 +40,7 @@ export async function lendClient<T>(
     client.on('error', onError);
     let mustClose = true;
     try {
+      refuseOpenTransaction(client);
       const result = await Promise.race([body(client), aborted.promise]);
       mustClose = false;
       return result;
@@ -54,6 +55,16 @@ export async function lendClient<T>(
   } finally {
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** Who gave the client back inside a transaction has left a snapshot on it that may be of any age. The client is closed. */
+function refuseOpenTransaction(client: PoolClient): void {
+  const status = client.getTransactionStatus?.() ?? 'I';
+  if (status === 'I') return;
+  throw new BusError(
+    'POSTGRES_IN_TRANSACTION',
+    'A client of the pool came with a transaction open: somebody released it without COMMIT or ROLLBACK.',
+  );
 }
 
 async function connect(pool: Pool, aborted: Promise<never>, signal: AbortSignal | undefined): Promise<PoolClient> {
@@ -76,7 +87,7 @@ const SESSION_ENDED = /^(?:57P0|08|25P0[34])/;
 
 /** Whether the session may be in a state that nobody knows: the server did not answer, or said that it ends. */
 function isInDoubt(error: unknown): boolean {
-  if (error instanceof BusError) return false;
+  if (error instanceof BusError) return error.code === 'POSTGRES_IN_TRANSACTION';
   const code = sqlStateOf(error);
   return code === undefined || SESSION_ENDED.test(code);
 }

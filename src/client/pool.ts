@@ -7,6 +7,8 @@ export interface Pool {
 }
 
 export interface PoolClient extends Queryable {
+  /** `I` outside a transaction, `T` or `E` inside one, as the server's last answer said. Older releases of pg 8 lack it. */
+  getTransactionStatus?(): string | null;
   /** Gives the client back; `true` closes its connection, also in the middle of a query. */
   release(destroy?: boolean): void;
   on(event: 'error', listener: (error: Error) => void): unknown;

@@ -20,6 +20,7 @@ export interface ReplicaFacts {
   readonly replayedLsn: Lsn | undefined;
   /** Undefined where no WAL receiver runs, or the user may not see it (pg_read_all_stats). Nothing else names the timeline that is replayed. */
   readonly timeline: number | undefined;
+  readonly isAurora: boolean;
 }
 
 /**
@@ -38,24 +39,30 @@ const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY';
 
 /** Opens a transaction for reading, and says what the session was at its beginning. Throws `REPLICA_UNFIT` for Aurora. */
 export async function beginOnReplica(client: Queryable): Promise<ReplicaFacts> {
-  return replicaFactsOf(await askAll(client, `${BEGIN}; ${REPLICA_FACTS}`));
+  const facts = replicaFactsOf(await askAll(client, `${BEGIN}; ${REPLICA_FACTS}`));
+  refuseAurora(facts);
+  return facts;
 }
 
-/** The same without a transaction. */
+/** The same without a transaction, of any server. */
 export async function readReplicaFacts(client: Queryable): Promise<ReplicaFacts> {
   return replicaFactsOf(await askAll(client, REPLICA_FACTS));
 }
 
+export function refuseAurora({ isAurora }: ReplicaFacts): void {
+  if (!isAurora) return;
+  throw new BusError(
+    'REPLICA_UNFIT',
+    'This is Amazon Aurora: its readers share the writer’s storage, and say nothing of how far a read of them sees.',
+  );
+}
+
 function replicaFactsOf(replies: readonly { readonly rows: unknown[][] }[]): ReplicaFacts {
   const [isInRecovery, replayed, timeline, isAurora] = replies.at(-1)?.rows[0] ?? [];
-  if (isAurora === true)
-    throw new BusError(
-      'REPLICA_UNFIT',
-      'This is Amazon Aurora: its readers share the writer’s storage, and say nothing of how far a read of them sees.',
-    );
   return {
     isInRecovery: isInRecovery === true,
     replayedLsn: typeof replayed === 'string' ? lsnFromPostgres(replayed) : undefined,
     timeline: typeof timeline === 'number' ? timeline : undefined,
+    isAurora: isAurora === true,
   };
 }

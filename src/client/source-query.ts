@@ -30,17 +30,23 @@ export function readSource(family: string, source: string): SourceTemplate {
   });
 }
 
-/** Puts `$1` and the like in the places of parameters. Throws `KEY_PARAMETER_INVALID` where a parameter is missing, or none of its type. */
-export function sourceQuery(template: SourceTemplate, types: ParameterTypes, params: KeyParams): SourceQuery {
+/** Puts `$1` and the like in the places of parameters; `names` are the parameters in the order of their numbers. */
+export function sourceText(
+  template: SourceTemplate,
+  types: ParameterTypes,
+): { readonly text: string; readonly names: readonly string[] } {
   const names = [...new Set(template.parameters)];
   const places = template.parameters.map((name) => {
     const type = types.get(name);
     return `$${names.indexOf(name) + 1}${type === undefined ? '' : `::${SQL_TYPE[type]}`}`;
   });
-  return {
-    text: template.literals.map((literal, i) => `${literal}${places[i] ?? ''}`).join(''),
-    values: names.map((name) => textOf(name, types.get(name), params[name])),
-  };
+  return { text: template.literals.map((literal, i) => `${literal}${places[i] ?? ''}`).join(''), names };
+}
+
+/** The query for one key. Throws `KEY_PARAMETER_INVALID` where a parameter is missing, or none of its type. */
+export function sourceQuery(template: SourceTemplate, types: ParameterTypes, params: KeyParams): SourceQuery {
+  const { text, names } = sourceText(template, types);
+  return { text, values: names.map((name) => textOf(name, types.get(name), params[name])) };
 }
 
 function textOf(name: string, type: KeyType | undefined, value: unknown): string {

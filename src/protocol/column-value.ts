@@ -10,7 +10,7 @@
  *     an array of these, or of texts       an array
  *     anything else                        the text that Postgres prints: bigint and numeric keep every digit, bytea is \x…
  */
-export type ColumnKind = 'boolean' | 'number' | 'json' | 'timestamp' | 'instant' | 'text';
+export type ColumnKind = 'boolean' | 'integer' | 'float' | 'json' | 'timestamp' | 'instant' | 'text';
 
 /** A column's type by its OID (pg_type.dat: fixed for ever). What is not named is a text. */
 export interface ColumnType {
@@ -21,9 +21,11 @@ export interface ColumnType {
 /** [type, its array]. */
 const OIDS: Readonly<Record<Exclude<ColumnKind, 'text'>, readonly (readonly [number, number])[]>> = {
   boolean: [[16, 1000]],
-  number: [
+  integer: [
     [21, 1005], // int2
     [23, 1007], // int4
+  ],
+  float: [
     [700, 1021], // float4
     [701, 1022], // float8
   ],
@@ -81,14 +83,15 @@ export function readColumn(typeOid: number, text: string): ColumnValue {
 
 const READERS: Readonly<Record<ColumnKind, (text: string) => ColumnValue>> = {
   boolean: (text) => text === 't',
-  number: readNumber,
+  integer: Number,
+  float: readFloat,
   json: readJson,
   timestamp: (text) => text.replace(' ', 'T'),
   instant: readInstant,
   text: (text) => text,
 };
 
-function readNumber(text: string): ColumnValue {
+function readFloat(text: string): ColumnValue {
   const number = Number(text);
   // -0 would come back from JSON as 0.
   return Number.isFinite(number) ? number + 0 : text;

@@ -18,7 +18,8 @@ export type SourceResult =
  * no quote, and backslashes escape in E'' alone: standard_conforming_strings is on in every supported version.
  */
 const OPAQUE =
-  /--[^\n]*|(?<![\w$\u0080-\uffff])[eE]'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![\w$\u0080-\uffff])\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?\$\1\$/y;
+  /--[^\n]*|(?<![\w$\u0080-\uffff])[eE]'(?:[^'\\]|\\[\s\S]|'')*'|(?<!(?<![\w$\u0080-\uffff])[eE])'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![\w$\u0080-\uffff])\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$[\s\S]*?\$\1\$/y;
+const QUOTE_OPENS = /['"]|(?<![\w$\u0080-\uffff])\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
 const PLACEHOLDER = /\{([A-Za-z_][A-Za-z0-9_]*)\}/y;
 const POSITIONAL = /(?<![\w$\u0080-\uffff])\$[0-9]/y;
 /** What the places above cannot begin with. */
@@ -30,7 +31,7 @@ export function parseSource(text: string): SourceResult {
   let [literal, at, hasEnded] = ['', 0, false];
   while (at < text.length) {
     const comment = blockComment(text, at);
-    if (comment === 'open') return fault('a comment is not closed');
+    if (comment === '') return fault('a comment is not closed');
     const opaque = comment ?? match(OPAQUE, text, at)?.[0];
     if (opaque !== undefined) {
       const isComment = comment !== undefined || opaque.startsWith('--');
@@ -52,7 +53,7 @@ export function parseSource(text: string): SourceResult {
     }
     if (character === '{' || character === '}')
       return fault('a brace that is no {parameter}: a name of letters, digits and underscores is expected in braces');
-    if (character === "'" || character === '"') return fault('a quotation is not closed');
+    if (match(QUOTE_OPENS, text, at) !== undefined) return fault('a quotation is not closed');
     if (match(POSITIONAL, text, at) !== undefined)
       return fault('"$1" and the like are given out by the client: write {parameter}');
     if (character === ';') {
@@ -69,12 +70,12 @@ export function parseSource(text: string): SourceResult {
   return { kind: 'template', template: { literals, parameters } };
 }
 
-/** Comments of this kind nest. */
-function blockComment(text: string, from: number): string | 'open' | undefined {
+/** Comments of this kind nest. Empty where it is not closed. */
+function blockComment(text: string, from: number): string | undefined {
   if (!text.startsWith('/*', from)) return undefined;
   let [depth, at] = [1, from + 2];
   while (depth > 0) {
-    if (at >= text.length) return 'open';
+    if (at >= text.length) return '';
     const two = text.slice(at, at + 2);
     depth += two === '/*' ? 1 : two === '*/' ? -1 : 0;
     at += two === '/*' || two === '*/' ? 2 : 1;
