@@ -67,10 +67,14 @@ function refuseOpenTransaction(client: PoolClient): void {
   );
 }
 
+const CLIENT_METHODS = ['query', 'release', 'on', 'removeListener'] as const;
+
 async function connect(pool: Pool, aborted: Promise<never>, signal: AbortSignal | undefined): Promise<PoolClient> {
   const connecting = pool.connect();
   try {
-    return await Promise.race([connecting, aborted]);
+    const client = await Promise.race([connecting, aborted]);
+    if (CLIENT_METHODS.every((name) => typeof client?.[name] === 'function')) return client;
+    throw new BusError('POSTGRES_POOL_INVALID', 'What was passed as a pool gives no clients as a Pool of pg does.');
   } catch (error) {
     if (signal?.aborted !== true) throw classify(error, 'connect');
     // Nobody waits for the client any more; when it comes it goes straight back.

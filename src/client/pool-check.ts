@@ -27,7 +27,7 @@ export async function checkPools(pools: Pools, signal?: AbortSignal): Promise<Bu
     const pool = pools[name];
     if (pool === undefined) continue;
     refuseClient(name, pool);
-    const found = await lendClient(pool, signal, (client) => factsOf(name, client)).catch((error: unknown) => {
+    const found = await lendClient(pool, signal, factsOf).catch((error: unknown) => {
       if (!(error instanceof BusError) || error.retry !== 'retry') throw error;
       warnings.push(error);
       return undefined;
@@ -54,9 +54,7 @@ function refuseClient(name: PoolName, pool: Pool): void {
   throw new BusError('POSTGRES_POOL_INVALID', `postgres.${name} is no pool: new Pool(…) of pg is expected.`);
 }
 
-async function factsOf(name: PoolName, client: PoolClient): Promise<ServerFacts> {
-  if (typeof client?.query !== 'function' || typeof client.release !== 'function')
-    throw new BusError('POSTGRES_POOL_INVALID', `postgres.${name} gives no clients as a Pool of pg does.`);
+async function factsOf(client: PoolClient): Promise<ServerFacts> {
   const facts = await readReplicaFacts(client);
   const [database] = await askAll(client, DATABASE);
   // Anybody may ask by default; where it was revoked, the systems are not compared.
