@@ -17,6 +17,7 @@ import {
 } from '../../src/stack/place.ts';
 import { type PostgresServer, startPostgres } from '../../src/stack/postgres.ts';
 import { eventually } from '../support/eventually.ts';
+import { heldPool } from '../support/held-pool.ts';
 import { loadOnce } from '../support/source-family.ts';
 
 /** Debian installs it where only root's PATH looks. */
@@ -101,11 +102,18 @@ server_round_robin = 1
         'the replay',
         async () => (await loadOnce(onReplica, { replica }).catch(() => undefined))?.value != null,
       );
-      // Many at once, so that sessions do change hands. The pid of the first statement is taken from what the transaction holds.
+      // Method: ask each session for its pid between the two statements. Many at once, so that sessions do change hands.
       const loads = await Promise.all(
-        Array.from({ length: 60 }, (_, i) =>
-          i % 2 === 0 ? loadOnce(onReplica, { replica }) : loadOnce(family('pid'), { primary }),
-        ),
+        Array.from({ length: 60 }, async (_, i) => {
+          if (i % 2 === 1) return loadOnce(family('pid'), { primary });
+          const pids: unknown[] = [];
+          const held = heldPool(replica, async (client) => {
+            pids.push((await client.query('select pg_backend_pid() as pid, pg_sleep(0.002)')).rows[0].pid);
+          });
+          const loaded = await loadOnce(onReplica, { replica: held });
+          assert.deepEqual(pids, [(loaded.value as { readonly pid: number }).pid]);
+          return loaded;
+        }),
       );
       assert.deepEqual(new Set(loads.map(({ evidence }) => evidence.kind)), new Set<string>(['replica', 'primary']));
       const pids = new Set(loads.map(({ value }) => (value as { readonly pid: number }).pid));

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
 import { readTokenAfterWrite } from '../../src/client/after-write.ts';
-import type { Pool, PoolClient } from '../../src/client/pool.ts';
 import { type Connection, connect } from '../../src/drivers/postgres/connection.ts';
 import { isBusError } from '../../src/protocol/errors.ts';
 import type { Evidence } from '../../src/protocol/fill.ts';
 import { type Lsn, lsnFromPostgres } from '../../src/protocol/lsn.ts';
 import { type PostgresServer, startPostgres } from '../../src/stack/postgres.ts';
 import { eventually } from '../support/eventually.ts';
+import { heldPool } from '../support/held-pool.ts';
 import { loadOnce } from '../support/source-family.ts';
 
 const COUNTER = { source: 'select n from counter where id = {id}', reads: 'replica' } as const;
@@ -78,7 +78,7 @@ for (const major of [15, 18] as const) {
       const options = '-c default_transaction_isolation=repeatable\\ read';
       const pool = new pg.Pool({ connectionString: server.replicaUrl, options });
       let end = 0n as Lsn;
-      const held = afterFirstQuery(pool, async () => {
+      const held = heldPool(pool, async () => {
         end = await raise();
         await replayed(end);
       });
@@ -247,28 +247,4 @@ for (const major of [15, 18] as const) {
       assert.ok((await readTokenAfterWrite(replica)).startsWith('00000002:'));
     });
   });
-}
-
-/** A pool whose clients run `between` after their first query has been answered. */
-function afterFirstQuery(pool: Pool, between: () => Promise<void>): Pool {
-  return {
-    connect: async () => {
-      const client = await pool.connect();
-      let isFirst = true;
-      const query: PoolClient['query'] = async (request) => {
-        const reply = await client.query(request);
-        if (isFirst) {
-          isFirst = false;
-          await between();
-        }
-        return reply;
-      };
-      return {
-        query,
-        release: (destroy) => client.release(destroy),
-        on: (event, listener) => client.on(event, listener),
-        removeListener: (event, listener) => client.removeListener(event, listener),
-      };
-    },
-  };
 }
