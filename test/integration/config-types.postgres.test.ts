@@ -115,7 +115,7 @@ describe('afterwrite config types', { timeout: 120_000 }, () => {
     await writeFile(join(folder, 'node_modules', 'afterwrite', 'index.d.ts'), 'export interface Families {}\n');
     const compile = async (body: string): Promise<string> => {
       await writeFile(join(folder, 'use.ts'), `import type { Families } from 'afterwrite';\n${body}\n`);
-      const args = ['--noEmit', '--strict', '--module', 'nodenext', join(folder, 'use.ts'), file];
+      const args = ['--ignoreConfig', '--noEmit', '--strict', '--module', 'nodenext', join(folder, 'use.ts'), file];
       return promisify(execFile)(join(ROOT, 'node_modules', '.bin', 'tsc'), args).then(
         () => '',
         (error: unknown) => (error as { readonly stdout: string }).stdout,
