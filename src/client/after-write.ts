@@ -1,7 +1,7 @@
 import { BusError } from '../protocol/errors.ts';
 import { classify } from '../drivers/postgres/classify.ts';
 import { lsnFromPostgres } from '../protocol/lsn.ts';
-import { printReadToken } from '../protocol/read-token.ts';
+import type { ReadToken } from '../protocol/read-token.ts';
 import { ask, sqlStateOf } from './lent-client.ts';
 import type { Queryable } from './pool.ts';
 import { PRIMARY_TIMELINE, timelineOf } from './session-facts.ts';
@@ -30,7 +30,7 @@ export interface AfterWriteOptions {
  * The token of everything that was committed before the call: the write's own client after its COMMIT, or any pool of the primary. Throws
  * `POSTGRES_IN_TRANSACTION` before the COMMIT, and `POSTGRES_POOL_MISDIRECTED` on a standby.
  */
-export async function readTokenAfterWrite(on: Queryable, options: AfterWriteOptions = {}): Promise<string> {
+export async function readTokenAfterWrite(on: Queryable, options: AfterWriteOptions = {}): Promise<ReadToken> {
   const text = POSITION.replace('$synchronous', options.asynchronousCommit === true ? 'false' : 'true');
   const { rows } = await ask(on, text).catch((error: unknown) => {
     throw sqlStateOf(error) === FAILED_TRANSACTION ? inTransaction(error) : classify(error, 'query');
@@ -43,7 +43,7 @@ export async function readTokenAfterWrite(on: Queryable, options: AfterWriteOpti
       'POSTGRES_POOL_MISDIRECTED',
       'afterWrite was given a session of a standby, which takes no writes.',
     );
-  return printReadToken({ timeline, lsn: lsnFromPostgres(lsn) });
+  return { timeline, lsn: lsnFromPostgres(lsn) };
 }
 
 function inTransaction(cause?: unknown): BusError {

@@ -28,8 +28,9 @@ export async function checkPools(pools: Pools, signal?: AbortSignal): Promise<Bu
     if (pool === undefined) continue;
     refuseClient(name, pool);
     const found = await lendClient(pool, signal, factsOf).catch((error: unknown) => {
-      if (!(error instanceof BusError) || error.retry !== 'retry') throw error;
-      warnings.push(error);
+      const late = signal?.aborted === true ? notInTime(name, error) : error;
+      if (!(late instanceof BusError) || late.retry !== 'retry') throw late;
+      warnings.push(late);
       return undefined;
     });
     if (found !== undefined) facts.set(name, found);
@@ -46,6 +47,10 @@ export async function checkPools(pools: Pools, signal?: AbortSignal): Promise<Bu
       ),
     );
   return warnings;
+}
+
+function notInTime(name: PoolName, cause: unknown): BusError {
+  return new BusError('POSTGRES_UNREACHABLE', `postgres.${name} did not answer in time to be looked at.`, { cause });
 }
 
 /** A client's `connect` opens that one session, and is no way to several. A client of a pool has `release` besides. */

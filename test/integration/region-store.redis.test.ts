@@ -38,6 +38,7 @@ function batch(after: number, more: Partial<ApplyBatch> = {}): ApplyBatch {
     asOfMs: 0,
     settledPrimary: NOTHING_SETTLED,
     keys: [],
+    plainKeys: [],
     fences: new Map(),
     marks: [],
     sweeps: new Map(),

@@ -167,7 +167,7 @@ for (const major of [15, 18] as const) {
         isBusError(error, 'READ_TOKEN_UNREACHED'),
       );
       await assert.rejects(
-        loadOnce(onPrimary, { primary }, { token: `00000002${token.slice(8)}` }),
+        loadOnce(onPrimary, { primary }, { token: { ...token, timeline: 2 } }),
         (error) => isBusError(error, 'READ_TOKEN_UNREACHED'),
         'a primary of an earlier timeline than the token’s',
       );
@@ -244,7 +244,7 @@ for (const major of [15, 18] as const) {
       await standby.query('SELECT pg_promote()');
       const promoted = await loadOnce({ ...COUNTER, reads: 'primary' }, { primary: replica });
       assert.deepEqual(promoted, { value: { n: count }, evidence: { kind: 'primary', timeline: 2 } });
-      assert.ok((await readTokenAfterWrite(replica)).startsWith('00000002:'));
+      assert.equal((await readTokenAfterWrite(replica)).timeline, 2);
     });
   });
 }

@@ -2,7 +2,7 @@ import { SourceOrigin, type Pools, type SourceOriginOptions } from '../../src/cl
 import type { Loaded } from '../../src/client/origin.ts';
 import { parseKeyTemplate } from '../../src/protocol/key-template.ts';
 import type { KeyType } from '../../src/protocol/key-parameter.ts';
-import { parseReadToken } from '../../src/protocol/read-token.ts';
+import type { ReadToken } from '../../src/protocol/read-token.ts';
 
 interface SourceFamily {
   readonly source: string;
@@ -29,13 +29,13 @@ export function originOf({ source, reads, rows, type }: SourceFamily, pools: Poo
 export function loadOnce(
   family: SourceFamily,
   pools: Pools,
-  options: { readonly id?: unknown; readonly token?: string; readonly signal?: AbortSignal } = {},
+  options: { readonly id?: unknown; readonly token?: ReadToken; readonly signal?: AbortSignal } = {},
 ): Promise<Loaded> {
   return originOf(family, pools).load(
     { id: options.id ?? 1 },
     {
       signal: options.signal ?? new AbortController().signal,
-      ...(options.token === undefined ? {} : { token: parseReadToken(options.token) }),
+      ...(options.token === undefined ? {} : { token: options.token }),
     },
   );
 }

@@ -13,17 +13,27 @@ import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspac
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
-import { ask, connectRedis, type RedisConnection } from './connection.ts';
+import { connectRegion, type RedisPlace } from './cluster-connection.ts';
+import { ask, type RedisConnection } from './connection.ts';
+import { scanPage } from './scan.ts';
 import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
 
 /** An agent that has not renewed itself for so long, by the server's clock, counts no more. */
 const LIVING_MS = 3000;
-const SCAN_COUNT = 500;
 
-/** The region's Redis by one connection. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
-export async function connectRegionStore(url: string, name: string, keyspace: Keyspace): Promise<RegionStore> {
-  const redis = await connectRedis(url, { name });
+/** The region's Redis by one connection, in a cluster by one to each master. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
+export async function connectRegionStore(place: RedisPlace, name: string, keyspace: Keyspace): Promise<RegionStore> {
+  const redis = await connectRegion(place, { name });
   return new RedisRegionStore(redis, keyspace);
+}
+
+function identityOf(info: string): RedisIdentity {
+  const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+  return {
+    runId: field('run_id'),
+    replicationId: field('master_replid'),
+    formerReplicationId: field('master_replid2'),
+  };
 }
 
 class RedisRegionStore implements RegionStore {
@@ -46,9 +56,8 @@ class RedisRegionStore implements RegionStore {
   }
 
   async owners(): Promise<readonly string[]> {
-    const cells = Array.from({ length: this.#keyspace.cells }, (_, cell) => cell);
     const owners = await Promise.all(
-      cells.map((cell) => this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner))),
+      this.#everyCell().map((cell) => this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner))),
     );
     return owners.map((owner) => owner ?? '');
   }
@@ -115,6 +124,7 @@ class RedisRegionStore implements RegionStore {
       asOf: String(batch.asOfMs),
       settledPrimary: printSettledMark(batch.settledPrimary),
       hasReplicas: batch.hasReplicas,
+      values: batch.keys.length,
       marks: batch.marks.map((mark) => [mark.field, String(mark.offset), lsnToHex(mark.lsn)]),
       rules: batch.rules.map((rule) => [rule.family, rule.hash, String(rule.offset), lsnToHex(rule.lsn)]),
       sweeps: [...batch.sweeps],
@@ -122,7 +132,11 @@ class RedisRegionStore implements RegionStore {
     const args: ScriptArgument[] = [token, String(batch.after), JSON.stringify(header)];
     for (const [bucket, entries] of batch.fences) args.push(`${RECORD_FIELD.bucketPrefix}${bucket}`, entries);
     return this.#applied(
-      await this.#run('apply', [...this.#three(cell), ...this.#values(cell, batch.keys)], args),
+      await this.#run(
+        'apply',
+        [...this.#three(cell), ...this.#values(cell, batch.keys), ...this.#slots(cell, batch.plainKeys)],
+        args,
+      ),
       cell,
     );
   }
@@ -158,33 +172,33 @@ class RedisRegionStore implements RegionStore {
     cursor: string,
     glob: string,
   ): Promise<{ readonly next: string | null; readonly keys: readonly string[] }> {
-    const [next, found] = await this.#ask(
-      this.#redis.scan(cursor, 'MATCH', this.#keyspace.valueGlob(glob), 'COUNT', SCAN_COUNT),
-    );
-    const keys = found.flatMap((key) => this.#keyspace.cacheKey(key) ?? []);
-    return { next: next === '0' ? null : next, keys };
+    const page = await this.#ask(scanPage(this.#redis, cursor, this.#keyspace.valueGlob(glob)));
+    return { next: page.next, keys: page.keys.flatMap((key) => this.#keyspace.cacheKey(key) ?? []) };
   }
 
-  async sweep(cell: number, token: string, keys: readonly string[]): Promise<number> {
-    return Number(await this.#run('sweep', [this.#keyspace.record(cell), ...this.#values(cell, keys)], [token]));
+  async sweep(cell: number, token: string, keys: readonly string[], isPlain: boolean): Promise<number> {
+    const slots = isPlain ? this.#slots(cell, keys) : [];
+    const all = [this.#keyspace.record(cell), ...this.#values(cell, keys), ...slots];
+    return Number(await this.#run('sweep', all, [token, keys.length]));
   }
 
   async clearSweep(cell: number, token: string, field: string, value: string): Promise<void> {
     await this.#run('clear-sweep', [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)], [token, field, value]);
   }
 
-  async identity(): Promise<RedisIdentity> {
-    const text = `${await this.#ask(this.#redis.info('server'))}\n${await this.#ask(this.#redis.info('replication'))}`;
-    const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '';
-    return {
-      runId: field('run_id'),
-      replicationId: field('master_replid'),
-      formerReplicationId: field('master_replid2'),
-    };
+  async identities(): Promise<readonly RedisIdentity[]> {
+    const answers = await Promise.all(
+      this.#everyCell().map((cell) => this.#run('identity', [this.#keyspace.record(cell)], [])),
+    );
+    return answers.map((answer) => identityOf((answer as string[]).join('\n')));
   }
 
   async close(): Promise<void> {
     this.#redis.disconnect();
+  }
+
+  #everyCell(): number[] {
+    return Array.from({ length: this.#keyspace.cells }, (_, cell) => cell);
   }
 
   #ask<T>(command: Promise<T>): Promise<T> {
@@ -201,6 +215,10 @@ class RedisRegionStore implements RegionStore {
 
   #values(cell: number, keys: readonly string[]): string[] {
     return keys.map((key) => this.#keyspace.valueKey(key, cell));
+  }
+
+  #slots(cell: number, keys: readonly string[]): string[] {
+    return keys.map((key) => this.#keyspace.slotKey(key, cell));
   }
 
   #applied(answer: unknown, cell: number): ApplyAnswer {

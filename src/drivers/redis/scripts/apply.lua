@@ -2,9 +2,9 @@
 -- Applies a run of records to a cell: keys, fences, marks, rules, owed sweeps and the position, all or nothing.
 -- Evictions must work when memory is full, hence allow-oom.
 --
--- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink
+-- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink, behind them slots beside plain ones
 -- ARGV  1 owner token   2 the offset that must be stored   3 header (JSON)   4.. pairs: bucket field, new entries
--- Returns {"applied", keys that were there} | {"owner"} | {"position"} | {"lost"}
+-- Returns {"applied", values that were there} | {"owner"} | {"position"} | {"lost"}
 -- Invariant: with the offset that the caller names as stored, every record up to it has had its effect here.
 local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
 local owner = redis.call('HGET', record, 'owner') or ''
@@ -17,10 +17,13 @@ local header = cjson.decode(ARGV[3])
 
 -- Redis limits what unpack may put on Lua's stack.
 local CHUNK = 1000
-local unlinked = 0
-for first = 4, #KEYS, CHUNK do
-  unlinked = unlinked + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, #KEYS)))
+local function unlink(from, to)
+  local count = 0
+  for first = from, to, CHUNK do count = count + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, to))) end
+  return count
 end
+local unlinked = unlink(4, 3 + header.values)
+unlink(4 + header.values, #KEYS)
 
 local function larger(a, b) if a and less(b, a) then return a end return b end
 local function largerBytes(a, b) if a and lessBytes(b, a) then return a end return b end
