@@ -89,9 +89,10 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
   );
 }
 
-function postgresPorts(pools: Pools): Pick<CachePorts, 'sourceOrigin' | 'tokenOf'> {
+function postgresPorts(pools: Pools): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf'> {
   return {
     sourceOrigin: (family, rule) => new SourceOrigin({ family, pools, keyTypes: () => rule.keyTypes }),
+    hasReplica: pools.replica !== undefined,
     tokenOf: async (on, options) => {
       if (on !== undefined) return readTokenAfterWrite(on, options);
       if (pools.primary !== undefined)

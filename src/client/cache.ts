@@ -45,6 +45,8 @@ export interface CachePorts {
   readonly tier?: LocalTier;
   /** The origin of a family with a `source`. Missing where the application has given no pools. */
   readonly sourceOrigin?: (family: Family, rule: FamilyRule) => Origin;
+  /** False where the application has given no pool of a replica: families that would read one read the primary. Default true. */
+  readonly hasReplica?: boolean;
   /** The token of what was committed before the call. Missing where there is no pool of the primary and none is given. */
   readonly tokenOf?: (on: Queryable | undefined, options: AfterWriteOptions) => Promise<ReadToken>;
   /** Told when Redis seems to be away: connections that only seem to stand are made anew. */
@@ -201,7 +203,8 @@ export class Cache {
       printer: new KeyPrinter(family, rule, this.#core.cells),
       origin,
       isProven: load === undefined || options?.reads === 'primary',
-      readsPrimary: load === undefined ? reads === 'primary' : options?.reads === 'primary',
+      readsPrimary:
+        load === undefined ? reads === 'primary' || this.#ports.hasReplica === false : options?.reads === 'primary',
     };
     if (!context.isProven) this.#core.announcer.once('unproven', { family: name });
     const reading = new Reading(this.#core, context);

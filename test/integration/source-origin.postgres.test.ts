@@ -6,6 +6,7 @@ import { isBusError } from '../../src/protocol/errors.ts';
 import { type PostgresServer, startPostgres } from '../../src/stack/postgres.ts';
 import { eventually } from '../support/eventually.ts';
 import { loadOnce } from '../support/source-family.ts';
+import { startTcpProxy } from '../support/tcp-proxy.ts';
 
 const BY_ID = { source: 'select id, name from users where id = {id}' };
 const PRIMARY = { kind: 'primary', timeline: 1 };
@@ -120,6 +121,25 @@ for (const major of [15, 18] as const) {
       assert.equal(pool.totalCount, 0);
       assert.deepEqual((await loadOnce(BY_ID, { primary: pool })).value, { id: 1, name: 'u1' });
       await pool.end();
+    });
+
+    test('a connection that is cut in the middle of a query fails the load with a code, and not the process', async () => {
+      const at = { host: '127.0.0.1', port: Number(new URL(server.url).port) };
+      const proxy = await startTcpProxy(at);
+      const pool = new pg.Pool({
+        connectionString: server.url.replace(`:${at.port}/`, `:${proxy.port}/`),
+        application_name: 'to-be-cut',
+      });
+      const loading = loadOnce({ source: 'select pg_sleep(2)::text where {id} = 1' }, { primary: pool });
+      const sleeping = `SELECT FROM pg_stat_activity WHERE application_name = 'to-be-cut' AND wait_event = 'PgSleep'`;
+      await Promise.all([
+        assert.rejects(loading, (error) => isBusError(error, 'POSTGRES_UNREACHABLE')),
+        eventually('the sleep', async () => (await sql.query(sleeping)).length > 0).then(() => proxy.retarget(at)),
+      ]);
+      assert.equal(pool.totalCount, 0);
+      assert.deepEqual((await loadOnce(BY_ID, { primary: pool })).value, { id: 1, name: 'u1' });
+      await pool.end();
+      await proxy.close();
     });
 
     test('an abort in the middle of a query closes the client and throws the signal’s reason', async () => {
