@@ -11,6 +11,9 @@ import { BusError, isBusError } from '../protocol/errors.ts';
 /** Stops asking a Redis that has failed several times in a row, and lets one command try now and then. */
 export interface Breaker {
   readonly state: 'closed' | 'open' | 'half-open';
+  /** Whether all is well, so that acts may be run without it, as long as `failed` is told of each that fails. */
+  readonly isQuiet: boolean;
+  failed(error: unknown): void;
   /** Runs an act, or throws `REDIS_UNREACHABLE` without having tried. */
   run<T>(act: () => Promise<T>): Promise<T>;
 }
@@ -43,17 +46,24 @@ export class CircuitBreaker implements Breaker {
     return state === CircuitState.Closed ? 'closed' : state === CircuitState.HalfOpen ? 'half-open' : 'open';
   }
 
+  get isQuiet(): boolean {
+    return !this.#hasFailed && this.#policy.state === CircuitState.Closed;
+  }
+
   run<T>(act: () => Promise<T>): Promise<T> {
-    if (this.#hasFailed || this.#policy.state !== CircuitState.Closed) return this.#guarded(act);
+    if (!this.isQuiet) return this.#guarded(act);
     return act().catch((error: unknown) => {
-      void this.#failed(error);
+      this.failed(error);
       throw error;
     });
   }
 
+  failed(error: unknown): void {
+    if (isAway(error) && this.#policy.state === CircuitState.Closed) void this.#count(error);
+  }
+
   /** Counts a failure of an act that was run past the policy. One that comes late is no answer to what the policy tries meanwhile. */
-  async #failed(error: unknown): Promise<void> {
-    if (!isAway(error) || this.#policy.state !== CircuitState.Closed) return;
+  async #count(error: unknown): Promise<void> {
     this.#hasFailed = true;
     try {
       await this.#policy.execute(() => Promise.reject(error as Error));

@@ -25,6 +25,20 @@ export class GuardedStore implements CacheStore {
     return this.#breaker.state !== 'closed';
   }
 
+  /** Whether `readQuietly` may be called. */
+  get isQuiet(): boolean {
+    return this.#breaker.isQuiet;
+  }
+
+  /** As `read`, on its shortest way, past the breaker: its failure is passed to `failed`. */
+  readQuietly(entry: Entry, wants: ReadWants): Promise<ReadReply> {
+    return this.#store.read(entry, wants);
+  }
+
+  failed(error: unknown): void {
+    this.#breaker.failed(error);
+  }
+
   read(entry: Entry, wants: ReadWants): Promise<ReadReply> {
     return this.#breaker.run(() => this.#store.read(entry, wants));
   }

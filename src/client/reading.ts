@@ -89,10 +89,15 @@ export class Reading {
     // What waits to be evicted is still there.
     if (kept.has(call.entry.key)) return this.#load(call, { kind: 'through' });
     const isPlain = call.token === undefined && call.maxStalenessMs === undefined;
+    const wants = isPlain ? this.#plainWants : { ttl: this.#plainWants.ttl, watermark: true };
     if (tier !== undefined) call.sending = tier.sending();
-    return store.read(call.entry, isPlain ? this.#plainWants : { ttl: this.#plainWants.ttl, watermark: true }).then(
+    const { isQuiet } = store;
+    return (isQuiet ? store.readQuietly(call.entry, wants) : store.read(call.entry, wants)).then(
       (reply) => this.#answer(call, reply),
-      (error: unknown) => this.#noAnswer(call, error),
+      (error: unknown) => {
+        if (isQuiet) store.failed(error);
+        return this.#noAnswer(call, error);
+      },
     );
   }
 

@@ -40,11 +40,12 @@ export function createKeyspace(options: {
 }): Keyspace {
   const { bus, prefix, cells, clustered } = options;
   const tags = Array.from({ length: cells }, (_, cell) => `{${cellTag(cell, cells)}}`);
-  const tagOf = (cell: number): string => {
-    const tag = tags[cell];
-    if (tag === undefined) throw new RangeError(`Cell ${cell} does not exist: the bus has ${cells}.`);
-    return tag;
+  const missing = (cell: number): never => {
+    throw new RangeError(`Cell ${cell} does not exist: the bus has ${cells}.`);
   };
+  const tagOf = (cell: number): string => tags[cell] ?? missing(cell);
+  const records = tags.map((tag) => `afterwrite:${bus}:${tag}:record`);
+  const states = tags.map((tag) => `afterwrite:${bus}:${tag}:state`);
   const globPrefix = prefix.replace(/[*?[\]\\^]/g, '\\$&');
   return {
     cells,
@@ -56,8 +57,8 @@ export function createKeyspace(options: {
       return clustered ? rest.replace(/^\{[^}]*\}/, '') : rest;
     },
     valueGlob: (cacheKeyGlob) => `${globPrefix}${clustered ? '{*}' : ''}${cacheKeyGlob}`,
-    record: (cell) => `afterwrite:${bus}:${tagOf(cell)}:record`,
-    state: (cell) => `afterwrite:${bus}:${tagOf(cell)}:state`,
+    record: (cell) => records[cell] ?? missing(cell),
+    state: (cell) => states[cell] ?? missing(cell),
     sweeps: (cell) => `afterwrite:${bus}:${tagOf(cell)}:sweeps`,
     leaseEnds: `afterwrite:${bus}:lease-ends`,
     agents: `afterwrite:${bus}:agents`,

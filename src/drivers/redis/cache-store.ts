@@ -1,6 +1,5 @@
 import type {
   CacheStore,
-  CellWatermark,
   Entry,
   LeaseReply,
   LeaseRequest,
@@ -13,11 +12,12 @@ import type {
 import { BusError } from '../../protocol/errors.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
-import { type Mark, parseMark } from '../../protocol/mark.ts';
 import { parseSettledMark } from '../../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
 import { printTagMarks } from '../../protocol/value-slot.ts';
 import { type Ask, ask, type RedisConnection } from './connection.ts';
+import { ReadReplies } from './read-reply.ts';
+import { ReadScript } from './read-script.ts';
 import { type RunScript, scriptsOf } from './scripts.ts';
 
 /** The store of a connection that is given: whoever made it decides about deadlines and new connections. */
@@ -26,30 +26,22 @@ export class RedisCacheStore implements CacheStore {
   readonly #keyspace: Keyspace;
   readonly #ask: Ask;
   readonly #run: RunScript;
+  readonly #read: ReadScript;
+  readonly #parse: (reply: unknown) => ReadReply;
 
   constructor(redis: RedisConnection, keyspace: Keyspace, asks: Ask = ask) {
     this.#redis = redis;
     this.#keyspace = keyspace;
     this.#ask = asks;
     this.#run = scriptsOf(redis, asks);
+    this.#read = new ReadScript(redis, this.#run, asks);
+    const replies = new ReadReplies();
+    this.#parse = (reply) => replies.parse(reply);
   }
 
-  async read(entry: Entry, wants: ReadWants): Promise<ReadReply> {
-    const reply = await this.#run('read', this.#keys(entry), [
-      entry.family,
-      wants.ttl ? 1 : 0,
-      wants.watermark ? 1 : 0,
-    ]);
-    const [slot, ttlLeftMs, epoch, familyMark, rule, tagMarks, watermark] = reply as ReadAnswer;
-    return {
-      slot,
-      ttlLeftMs,
-      epoch,
-      familyMark: markOf(familyMark),
-      tagMarks: tagMarks.map(markOf),
-      rule,
-      watermark: watermark === null ? null : watermarkOf(watermark),
-    };
+  read(entry: Entry, wants: ReadWants): Promise<ReadReply> {
+    const args = [entry.family, wants.ttl ? '1' : '0', wants.watermark ? '1' : '0'] as const;
+    return this.#read.run(this.#keys(entry), args, this.#parse);
   }
 
   async lease(entry: Entry, request: LeaseRequest): Promise<LeaseReply> {
@@ -131,26 +123,6 @@ export class RedisCacheStore implements CacheStore {
       at: this.#slot(entry),
     });
   }
-}
-
-type ReadAnswer = [
-  slot: string | null,
-  ttlLeftMs: number,
-  epoch: string | null,
-  familyMark: string | null,
-  rule: string | null,
-  tagMarks: (string | null)[],
-  watermark: (string | null)[] | null,
-];
-
-function markOf(text: string | null): Mark | null {
-  return text === null ? null : parseMark(text);
-}
-
-function watermarkOf([lsn, sourceEpoch, asOf]: readonly (string | null)[]): CellWatermark | null {
-  if (lsn == null || sourceEpoch == null) return null;
-  const { timeline } = JSON.parse(sourceEpoch) as SourceEpoch;
-  return { timeline, lsn: lsnFromHex(lsn), asOfMs: Number(asOf ?? 0) };
 }
 
 function readingOf(fields: readonly string[]) {

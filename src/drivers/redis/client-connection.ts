@@ -61,10 +61,7 @@ export function connectClient(
 ): ClientConnection {
   const own = duplicate(redis, options.isCluster, options.name);
   const deadline = new Deadline(options.commandTimeoutMs);
-  const asks: Ask = (_, at, command) =>
-    deadline.watch(command).catch((error: unknown) => {
-      throw redisError(error, at);
-    });
+  const asks: Ask = (_, at, command) => deadline.watch(command, (error) => redisError(error, at));
   const run = scriptsOf(own, asks);
   const leaseEnds = new RedisLeaseEnds(
     () => duplicate(redis, options.isCluster, `${options.name}-notices`),

@@ -22,7 +22,8 @@ export class Deadline {
     this.#limitMs = limitMs;
   }
 
-  watch<T>(answer: Promise<T>): Promise<T> {
+  /** `explain` turns a failure of the answer's own into a coded one. */
+  watch<T>(answer: Promise<T>, explain: (error: unknown) => BusError): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const awaited: Awaited = { atMs: performance.now() + this.#limitMs, fail: reject, isOver: false };
       this.#queue.push(awaited);
@@ -33,7 +34,10 @@ export class Deadline {
           this.#over(awaited);
           settle(value);
         };
-      answer.then(first(resolve), first(reject));
+      answer.then(
+        first(resolve),
+        first((error) => reject(explain(error))),
+      );
     });
   }
 

@@ -45,7 +45,7 @@ export function scriptsOf(redis: RedisConnection, asks: Ask = ask): RunScript {
 const read = (file: string): string => readFileSync(new URL(`./scripts/${file}.lua`, import.meta.url), 'utf8');
 
 /** A script begins with the line that declares its flags; what all share comes behind that. */
-function scriptText(name: ScriptName): string {
+export function scriptText(name: ScriptName): string {
   const text = read(name);
   const end = text.indexOf('\n') + 1;
   return text.slice(0, end) + read('prelude') + text.slice(end);
