@@ -2,6 +2,7 @@ import type { BusConfig, Family } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { printReadToken, type ReadToken } from '../protocol/read-token.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { AfterWriteOptions } from './after-write.ts';
 import { type Breaker, CircuitBreaker } from './breaker.ts';
 import { CacheFamily } from './cache-family.ts';
 import type { CacheStore } from './cache-store.ts';
@@ -23,6 +24,7 @@ import { Loader } from './loader.ts';
 import { type Load, LoaderOrigin } from './loader-origin.ts';
 import type { CacheLimits } from './options.ts';
 import type { KeyParams, Origin } from './origin.ts';
+import type { Queryable } from './pool.ts';
 import { Reading } from './reading.ts';
 import { type CacheStats, Counters } from './stats.ts';
 import type { LocalTier } from './tier.ts';
@@ -41,10 +43,12 @@ export interface CachePorts {
   readonly listener: EventListener;
   readonly breaker?: (changed: (state: Breaker['state']) => void) => Breaker;
   readonly tier?: LocalTier;
-  /** The origin of a family with a `source`, or undefined where the application has given no pools. */
-  readonly sourceOrigin?: (family: Family) => Origin | undefined;
-  /** The token of what a transaction or pool of the application has written. */
-  readonly tokenOf?: (written: unknown) => Promise<ReadToken>;
+  /** The origin of a family with a `source`. Missing where the application has given no pools. */
+  readonly sourceOrigin?: (family: Family, rule: FamilyRule) => Origin;
+  /** False where the application has given no pool of a replica: families that would read one read the primary. Default true. */
+  readonly hasReplica?: boolean;
+  /** The token of what was committed before the call. Missing where there is no pool of the primary and none is given. */
+  readonly tokenOf?: (on: Queryable | undefined, options: AfterWriteOptions) => Promise<ReadToken>;
   /** Told when Redis seems to be away: connections that only seem to stand are made anew. */
   readonly renew?: () => void;
   readonly disconnect: () => Promise<void>;
@@ -149,15 +153,18 @@ export class Cache {
     return opened;
   }
 
-  /** What a read must have seen that comes after a write: to be passed to `get` as `token`. */
-  async afterWrite(written?: unknown): Promise<string> {
+  /**
+   * What a read must have seen that comes after a write: to be passed to `get` as `token`. Takes the write's client after its COMMIT, or a pool of the
+   * primary; default the one that the cache has.
+   */
+  async afterWrite(on?: Queryable, options: AfterWriteOptions = {}): Promise<string> {
     const { tokenOf } = this.#ports;
     if (tokenOf === undefined)
       throw new BusError(
         'CACHE_OPTION_INVALID',
         'afterWrite asks the database: pass the application’s pools as `postgres`.',
       );
-    return printReadToken(await tokenOf(written));
+    return printReadToken(await tokenOf(on, options));
   }
 
   /** What was counted since the start, and how things are now. */
@@ -189,14 +196,15 @@ export class Cache {
         `Family ${name} has a source in the file: take it out, or pass no load.`,
       );
     const rule = new FamilyRule(family);
-    const origin = load === undefined ? this.#sourceOrigin(family) : new LoaderOrigin(load, options?.reads);
+    const origin = load === undefined ? this.#sourceOrigin(family, rule) : new LoaderOrigin(load, options?.reads);
     const context: FamilyContext = {
       family,
       rule,
       printer: new KeyPrinter(family, rule, this.#core.cells),
       origin,
       isProven: load === undefined || options?.reads === 'primary',
-      readsPrimary: load === undefined ? reads === 'primary' : options?.reads === 'primary',
+      readsPrimary:
+        load === undefined ? reads === 'primary' || this.#ports.hasReplica === false : options?.reads === 'primary',
     };
     if (!context.isProven) this.#core.announcer.once('unproven', { family: name });
     const reading = new Reading(this.#core, context);
@@ -205,14 +213,14 @@ export class Cache {
     return new CacheFamily(this.#core, context, reading);
   }
 
-  #sourceOrigin(family: Family): Origin {
+  #sourceOrigin(family: Family, rule: FamilyRule): Origin {
     const { name, source } = family;
     if (source === undefined)
       throw new BusError(
         'CACHE_LOADER_MISSING',
         `Family ${name} has no source in the file: pass its loader as \`load\`.`,
       );
-    const origin = this.#ports.sourceOrigin?.(family);
+    const origin = this.#ports.sourceOrigin?.(family, rule);
     if (origin === undefined)
       throw new BusError(
         'CACHE_LOADER_MISSING',

@@ -7,6 +7,7 @@ export const EVENTS = {
     'The region works by other rules for the family than this file has, or by none yet: it is read through and not stored.',
   'rules-agree': 'The region works by this file’s rules for the family.',
   unproven: 'The family’s loader does not declare `reads: "primary"`: what it loads is returned and not stored.',
+  'pool-unfit': 'A pool of Postgres cannot do all that it was passed for.',
   'label-missing': 'A label cannot be printed from the loaded value: the value is returned and not stored.',
   'evictions-lost':
     'More evictions were waiting for Redis than are kept: cached values are not trusted until they have been replaced.',
@@ -29,6 +30,7 @@ const WARNINGS: ReadonlySet<EventCode> = new Set([
   'redis-error',
   'rules-differ',
   'unproven',
+  'pool-unfit',
   'label-missing',
   'evictions-lost',
   'load-abandoned',

@@ -43,6 +43,41 @@ export const ERRORS = {
     summary: 'A read token cannot be read.',
     hint: 'Pass it on as `afterWrite` returned it.',
   },
+  SOURCE_INVALID: {
+    retry: 'never',
+    summary: 'The source of a family cannot be made into a query.',
+    hint: 'The message says what stands in the text. A source is one SELECT; {name} outside of quotes and comments is a parameter of the key.',
+  },
+  SOURCE_ROWS_UNEXPECTED: {
+    retry: 'never',
+    summary: 'The source of a family gave more than one row, where one is a value.',
+    hint: 'Write `rows: many` into the family, or a condition that finds one row.',
+  },
+  POSTGRES_POOL_INVALID: {
+    retry: 'never',
+    summary: 'What was passed as a pool is none, or one that is needed was not passed.',
+    hint: 'Pass pools of pg: createCache({ postgres: { primary: new Pool(…), replica: new Pool(…) } }). A single client would make every load wait for the one before.',
+  },
+  POSTGRES_POOL_MISDIRECTED: {
+    retry: 'operator',
+    summary: 'A pool leads to another kind of server, or to another database, than its name says.',
+    hint: '`primary` must lead to the server that takes writes, and `replica` to a standby of that server and the same database.',
+  },
+  POSTGRES_IN_TRANSACTION: {
+    retry: 'never',
+    summary: 'A transaction is open on the session that was given.',
+    hint: 'COMMIT first: what is read inside a transaction may be older than it looks, and its own writes can still be taken back.',
+  },
+  REPLICA_UNFIT: {
+    retry: 'operator',
+    summary: 'The replica cannot say how far it has replayed, so that nothing read there can be stored.',
+    hint: 'A streaming standby and a user with pg_read_all_stats are needed; readers of Aurora share storage and replay nothing: use `reads: primary` there.',
+  },
+  READ_TOKEN_UNREACHED: {
+    retry: 'retry',
+    summary: 'No server that could be asked has seen what the read token demands.',
+    hint: 'Pass a pool of the primary too. If it is there, it leads to a standby or to a former primary.',
+  },
   RECORD_INVALID: {
     retry: 'operator',
     summary: 'A record of the log cannot be read.',

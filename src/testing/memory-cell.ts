@@ -65,9 +65,11 @@ export class MemoryCell {
     }
     for (const mark of batch.marks) this.#raise(mark.field, mark);
     for (const rule of batch.rules) {
-      if (this.rules.get(rule.family) === rule.hash) continue;
+      const known = this.rules.get(rule.family);
+      if (known === rule.hash) continue;
       this.rules.set(rule.family, rule.hash);
       this.#raise(`f:${rule.family}`, rule);
+      if (known !== undefined) this.sweeps.set(`f:${rule.family}`, String(rule.offset));
     }
     for (const [field, value] of batch.sweeps) this.sweeps.set(field, value);
     this.#countUp();

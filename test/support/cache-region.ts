@@ -25,6 +25,7 @@ families:
   note: { key: "note:{id}", ttl: 5m, on: { notes: { id: id } } }
   slow: { key: "slow:{id}", ttl: 1s, stale: 5m, on: { slows: { id: id } } }
   plain: { key: "plain:{id}", ttl: 5m, values: plain, on: { plains: { id: id } } }
+  row: { key: "row:{id}", ttl: 5m, source: "select id, name from rows where id = {id}", on: { rows: { id: id } } }
   serve: { key: "serve:{id}", ttl: 5m, too-stale: serve, on: { serves: { id: id } } }
 tags: { "org:{id}": { on: { orgs: { id: id } } } }
 `;
