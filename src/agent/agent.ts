@@ -43,7 +43,7 @@ export class Agent {
   readonly #barred = new Set<number>();
   readonly #distrusted = new Set<number>();
   #holdings: Holdings | undefined;
-  #identity: RedisIdentity | undefined;
+  #identities: readonly RedisIdentity[] | undefined;
   #settledReplica: Lsn | null = null;
   #sweepsOwed = 0;
 
@@ -111,8 +111,7 @@ export class Agent {
     const token = this.#token;
     const config = this.#config;
     try {
-      if (await this.#isAnotherServer(store))
-        for (let cell = 0; cell < reader.partitions; cell++) this.#distrusted.add(cell);
+      await this.#distrustOtherServers(store);
       const facts = { config, cells: reader.partitions, hasReplicas: replicas.length > 0 };
       const holdings = new Holdings({
         ports: this.#ports,
@@ -155,11 +154,14 @@ export class Agent {
     }
   }
 
-  /** Whether this server is neither the one that was seen last nor its successor. */
-  async #isAnotherServer(store: RegionStore): Promise<boolean> {
-    const before = this.#identity;
-    this.#identity = await store.identity();
-    return before !== undefined && isUnrelated(before, this.#identity);
+  /** Distrusts the cells whose server is neither one that was seen last nor the successor of one. */
+  async #distrustOtherServers(store: RegionStore): Promise<void> {
+    const before = this.#identities;
+    this.#identities = await store.identities();
+    if (before === undefined) return;
+    this.#identities.forEach((now, cell) => {
+      if (isUnrelated(before, now)) this.#distrusted.add(cell);
+    });
   }
 
   async #lookLoop(store: RegionStore, holdings: Holdings, signal: AbortSignal, onLooked: () => void): Promise<void> {

@@ -40,8 +40,8 @@ export interface RegionStore {
   sweep(cell: number, token: string, keys: readonly string[], isPlain: boolean): Promise<number>;
   /** Removes an owed sweep, unless it was raised again since it was read. */
   clearSweep(cell: number, token: string, field: string, value: string): Promise<void>;
-  /** What kind of life this server leads, to notice another. */
-  identity(): Promise<RedisIdentity>;
+  /** What kind of life each cell's server leads, to notice another. In a cluster that is the master that holds the cell. */
+  identities(): Promise<readonly RedisIdentity[]>;
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import { keyTypeOfOid, type KeyType } from '../protocol/key-parameter.ts';
 import type { KeyTemplate } from '../protocol/key-template.ts';
-import { printRuleText } from '../protocol/rule-text.ts';
+import { labelsInOrder, printRuleText } from '../protocol/rule-text.ts';
 import type { BusConfig, Family, Rule, TableName } from './bus-config.ts';
 import type { TableFacts } from './catalog-facts.ts';
 import { shapeOf } from './rules.ts';
@@ -60,7 +60,7 @@ function ruleTextOf(
   tagTypes: ReadonlyMap<string, readonly KeyType[]>,
 ): string {
   const keyTypes = key.parameters.map((_, i) => types[i]);
-  const labelTypes = tags.map((tag) => tag.parameters.map((_, i) => tagTypes.get(shapeOf(tag))?.[i]));
+  const labelTypes = labelsInOrder(tags).map((tag) => tag.parameters.map((_, i) => tagTypes.get(shapeOf(tag))?.[i]));
   return printRuleText({ hash: ruleHash, keyTypes, labelTypes });
 }
 

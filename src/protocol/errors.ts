@@ -199,6 +199,61 @@ export const ERRORS = {
     summary: 'The log of the bus is not as the file says.',
     hint: 'The number of partitions is fixed for a life of the bus: put the right one into the file.',
   },
+  CACHE_OPTION_INVALID: {
+    retry: 'never',
+    summary: 'An option of the client is missing or wrong.',
+    hint: 'The message names the option and what is expected.',
+  },
+  CACHE_FAMILY_UNKNOWN: {
+    retry: 'never',
+    summary: 'The file has no such family.',
+    hint: 'The message names the families that it has.',
+  },
+  CACHE_LOADER_MISSING: {
+    retry: 'never',
+    summary: 'A family has no loader.',
+    hint: 'Give the family a `source` in the file, and the client the application’s pools; or pass `load` to `cache.family`.',
+  },
+  CACHE_LOADER_TWICE: {
+    retry: 'never',
+    summary: 'A family has two loaders, or was opened with two.',
+    hint: 'A family has either `source` in the file or `load` in the application; open it once and share it.',
+  },
+  CACHE_REDIS_UNFIT: {
+    retry: 'never',
+    summary: 'The Redis client that was given cannot be used.',
+    hint: 'Pass an instance of ioredis 5 or 6, Redis or Cluster, that reads from masters: a replica of Redis lags behind its evictions.',
+  },
+  CACHE_KEY_TOO_LONG: {
+    retry: 'never',
+    summary: 'A key is longer than the bus carries.',
+    hint: 'A key has at most 1,024 bytes, with its parameters printed and escaped.',
+  },
+  CACHE_VALUE_INVALID: {
+    retry: 'never',
+    summary: 'A loader returned what cannot be cached.',
+    hint: 'Return null for what does not exist, and otherwise what JSON can hold: no undefined, no bigint, no circle.',
+  },
+  CACHE_LOAD_TIMEOUT: {
+    retry: 'retry',
+    summary: 'A load took longer than its deadline.',
+    hint: 'Look at what the loader waits for. `loadTimeoutMs` is also the time of the lease, so a longer one keeps other processes waiting for longer.',
+  },
+  CACHE_OVERLOADED: {
+    retry: 'retry',
+    summary: 'Too many loads are under way or waiting, and there is no older value to serve.',
+    hint: 'The database is protected. Look for a slow loader, for Redis being away, and at `loadsMax` and `loadQueueMax`.',
+  },
+  CACHE_TOO_STALE: {
+    retry: 'retry',
+    summary: 'Neither the cache nor the origin could give a value as new as was asked for.',
+    hint: 'The cause is the origin’s error. A family with `too-stale: serve` gets the cached value instead.',
+  },
+  CACHE_CLOSED: {
+    retry: 'never',
+    summary: 'The cache has been drained.',
+    hint: 'Drain it after the last request has been answered.',
+  },
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -10,6 +10,7 @@ import { cellTag } from './cell-tag.ts';
  *     afterwrite:<bus>:{<cell>}:sweeps       hash, sweeps that are owed
  *     afterwrite:<bus>:lease-ends            channel, the keys whose lease has ended while somebody waited
  *     afterwrite:<bus>:agents                sorted set, the live agents of the region, by the Redis server's clock in milliseconds
+ *     afterwrite:<bus>:clients               sorted set, the live processes that use the client, likewise
  *
  * Control records carry no TTL, so that a `volatile-*` eviction policy never drops them.
  */
@@ -28,6 +29,7 @@ export interface Keyspace {
   readonly sweeps: (cell: number) => string;
   readonly leaseEnds: string;
   readonly agents: string;
+  readonly clients: string;
 }
 
 export function createKeyspace(options: {
@@ -59,6 +61,7 @@ export function createKeyspace(options: {
     sweeps: (cell) => `afterwrite:${bus}:${tagOf(cell)}:sweeps`,
     leaseEnds: `afterwrite:${bus}:lease-ends`,
     agents: `afterwrite:${bus}:agents`,
+    clients: `afterwrite:${bus}:clients`,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { KeyType } from './key-parameter.ts';
+import type { KeyTemplate } from './key-template.ts';
 
 /**
  * What the relay publishes of a family: its rule hash, the types of its key's parameters, and those of each label's, as the catalog has them. A
@@ -11,8 +12,13 @@ import type { KeyType } from './key-parameter.ts';
 export interface RuleText {
   readonly hash: string;
   readonly keyTypes: readonly (KeyType | undefined)[];
-  /** In the order of the family's labels. */
+  /** In the order of `labelsInOrder`. */
   readonly labelTypes: readonly (readonly (KeyType | undefined)[])[];
+}
+
+/** The order in which two files that list the same labels differently still mean the same. The rule hash does not tell them apart either. */
+export function labelsInOrder(labels: readonly KeyTemplate[]): readonly KeyTemplate[] {
+  return labels.toSorted((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
 }
 
 const KEY_TYPES: ReadonlySet<string> = new Set<KeyType>(['text', 'integer', 'uuid', 'boolean', 'date']);

@@ -37,7 +37,10 @@ export async function startRedisCluster(options: RedisClusterOptions = {}): Prom
       nodes.push(node);
       busPorts.push(busPort);
       if (node.process === undefined)
-        throw new BusError('STACK_UNAVAILABLE', 'A Redis Cluster takes a redis-server in PATH; containers do not reach each other here.');
+        throw new BusError(
+          'STACK_UNAVAILABLE',
+          'A Redis Cluster takes a redis-server in PATH; containers do not reach each other here.',
+        );
     }
     for (const [i, node] of nodes.entries()) {
       const [first, end] = [Math.floor((i * SLOTS) / masters), Math.floor(((i + 1) * SLOTS) / masters)];

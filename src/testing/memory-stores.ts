@@ -39,7 +39,7 @@ export function regionStoreOf(region: MemoryRegion): RegionStore {
     },
     sweep: async (cell, token, keys, isPlain) => region.sweep(cell, token, keys, isPlain),
     clearSweep: async (cell, token, field, value) => region.cell(cell).clearSweep(token, field, value),
-    identity: async () => region.identity,
+    identities: async () => Array.from({ length: region.cells }, () => region.identity),
     close: async () => undefined,
   };
 }

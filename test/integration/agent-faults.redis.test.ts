@@ -159,9 +159,9 @@ test('an unrelated server stays distrusted until its cells have begun anew, thou
       if (tries === 1) breakFirst = () => store.close();
       // The second connection breaks after the server has said who it is.
       if (tries === 2) {
-        const identity = store.identity.bind(store);
-        store.identity = async () => {
-          const answer = await identity();
+        const identities = store.identities.bind(store);
+        store.identities = async () => {
+          const answer = await identities();
           await store.close();
           return answer;
         };

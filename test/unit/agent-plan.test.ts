@@ -133,10 +133,13 @@ test('a cell is free after three seconds of silence on the watcher’s own clock
 
 test('a promoted replica and a restart follow the server that was seen; an unrelated one does not', () => {
   const seen = { runId: 'r1', replicationId: 'x', formerReplicationId: '0' };
-  assert.equal(isUnrelated(seen, seen), false);
-  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'y', formerReplicationId: 'x' }), false);
-  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'x', formerReplicationId: '0' }), false);
-  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'y', formerReplicationId: '0' }), true);
+  const other = { runId: 'r9', replicationId: 'z', formerReplicationId: '0' };
+  for (const before of [[seen], [other, seen]]) {
+    assert.equal(isUnrelated(before, seen), false);
+    assert.equal(isUnrelated(before, { runId: 'r2', replicationId: 'y', formerReplicationId: 'x' }), false);
+    assert.equal(isUnrelated(before, { runId: 'r2', replicationId: 'x', formerReplicationId: '0' }), false);
+    assert.equal(isUnrelated(before, { runId: 'r2', replicationId: 'y', formerReplicationId: '0' }), true);
+  }
 });
 
 test('replicas settle to the slowest of them, and not at all while one is silent, promoted or on another timeline', () => {

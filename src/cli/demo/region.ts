@@ -1,4 +1,4 @@
-import { ask, connectRedis, type RedisConnection } from '../../drivers/redis/connection.ts';
+import { ask, connectRedis, type ServerConnection } from '../../drivers/redis/connection.ts';
 import { readRegionView } from '../../drivers/redis/region-view.ts';
 import type { Keyspace } from '../../protocol/keyspace.ts';
 import { Latencies } from './latencies.ts';
@@ -12,15 +12,15 @@ export class DemoRegion {
   readonly name: string;
   readonly latencies = new Latencies();
   evictions = 0;
-  readonly #redis: RedisConnection;
-  readonly #events: RedisConnection;
+  readonly #redis: ServerConnection;
+  readonly #events: ServerConnection;
   readonly #keyspace: Keyspace;
   readonly #ledger: Ledger;
 
   private constructor(
     name: string,
-    redis: RedisConnection,
-    events: RedisConnection,
+    redis: ServerConnection,
+    events: ServerConnection,
     keyspace: Keyspace,
     ledger: Ledger,
   ) {

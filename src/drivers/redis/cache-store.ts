@@ -17,19 +17,21 @@ import { type Mark, parseMark } from '../../protocol/mark.ts';
 import { parseSettledMark } from '../../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
 import { printTagMarks } from '../../protocol/value-slot.ts';
-import { ask, type RedisConnection } from './connection.ts';
+import { type Ask, ask, type RedisConnection } from './connection.ts';
 import { type RunScript, scriptsOf } from './scripts.ts';
 
 /** The store of a connection that is given: whoever made it decides about deadlines and new connections. */
 export class RedisCacheStore implements CacheStore {
   readonly #redis: RedisConnection;
   readonly #keyspace: Keyspace;
+  readonly #ask: Ask;
   readonly #run: RunScript;
 
-  constructor(redis: RedisConnection, keyspace: Keyspace) {
+  constructor(redis: RedisConnection, keyspace: Keyspace, asks: Ask = ask) {
     this.#redis = redis;
     this.#keyspace = keyspace;
-    this.#run = scriptsOf(redis);
+    this.#ask = asks;
+    this.#run = scriptsOf(redis, asks);
   }
 
   async read(entry: Entry, wants: ReadWants): Promise<ReadReply> {
@@ -98,12 +100,12 @@ export class RedisCacheStore implements CacheStore {
 
   async evict(entries: readonly Entry[]): Promise<void> {
     await Promise.all(
-      entries.map((entry) => ask(this.#redis, 'the region’s Redis', this.#redis.unlink(...this.#keys(entry).slice(2)))),
+      entries.map((entry) => this.#ask(this.#redis, entry.key, this.#redis.unlink(...this.#keys(entry).slice(2)))),
     );
   }
 
   async rules(): Promise<ReadonlyMap<string, string>> {
-    const state = await ask(this.#redis, this.#keyspace.state(0), this.#redis.hgetall(this.#keyspace.state(0)));
+    const state = await this.#ask(this.#redis, this.#keyspace.state(0), this.#redis.hgetall(this.#keyspace.state(0)));
     const { rulePrefix } = STATE_FIELD;
     return new Map(
       Object.entries(state)

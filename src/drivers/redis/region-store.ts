@@ -13,17 +13,27 @@ import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspac
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
-import { ask, connectRedis, type RedisConnection } from './connection.ts';
+import { connectRegion, type RedisPlace } from './cluster-connection.ts';
+import { ask, type RedisConnection } from './connection.ts';
+import { scanPage } from './scan.ts';
 import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
 
 /** An agent that has not renewed itself for so long, by the server's clock, counts no more. */
 const LIVING_MS = 3000;
-const SCAN_COUNT = 500;
 
-/** The region's Redis by one connection. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
-export async function connectRegionStore(url: string, name: string, keyspace: Keyspace): Promise<RegionStore> {
-  const redis = await connectRedis(url, { name });
+/** The region's Redis by one connection, in a cluster by one to each master. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
+export async function connectRegionStore(place: RedisPlace, name: string, keyspace: Keyspace): Promise<RegionStore> {
+  const redis = await connectRegion(place, { name });
   return new RedisRegionStore(redis, keyspace);
+}
+
+function identityOf(info: string): RedisIdentity {
+  const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+  return {
+    runId: field('run_id'),
+    replicationId: field('master_replid'),
+    formerReplicationId: field('master_replid2'),
+  };
 }
 
 class RedisRegionStore implements RegionStore {
@@ -46,9 +56,8 @@ class RedisRegionStore implements RegionStore {
   }
 
   async owners(): Promise<readonly string[]> {
-    const cells = Array.from({ length: this.#keyspace.cells }, (_, cell) => cell);
     const owners = await Promise.all(
-      cells.map((cell) => this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner))),
+      this.#everyCell().map((cell) => this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner))),
     );
     return owners.map((owner) => owner ?? '');
   }
@@ -163,11 +172,8 @@ class RedisRegionStore implements RegionStore {
     cursor: string,
     glob: string,
   ): Promise<{ readonly next: string | null; readonly keys: readonly string[] }> {
-    const [next, found] = await this.#ask(
-      this.#redis.scan(cursor, 'MATCH', this.#keyspace.valueGlob(glob), 'COUNT', SCAN_COUNT),
-    );
-    const keys = found.flatMap((key) => this.#keyspace.cacheKey(key) ?? []);
-    return { next: next === '0' ? null : next, keys };
+    const page = await this.#ask(scanPage(this.#redis, cursor, this.#keyspace.valueGlob(glob)));
+    return { next: page.next, keys: page.keys.flatMap((key) => this.#keyspace.cacheKey(key) ?? []) };
   }
 
   async sweep(cell: number, token: string, keys: readonly string[], isPlain: boolean): Promise<number> {
@@ -180,18 +186,19 @@ class RedisRegionStore implements RegionStore {
     await this.#run('clear-sweep', [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)], [token, field, value]);
   }
 
-  async identity(): Promise<RedisIdentity> {
-    const text = `${await this.#ask(this.#redis.info('server'))}\n${await this.#ask(this.#redis.info('replication'))}`;
-    const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '';
-    return {
-      runId: field('run_id'),
-      replicationId: field('master_replid'),
-      formerReplicationId: field('master_replid2'),
-    };
+  async identities(): Promise<readonly RedisIdentity[]> {
+    const answers = await Promise.all(
+      this.#everyCell().map((cell) => this.#run('identity', [this.#keyspace.record(cell)], [])),
+    );
+    return answers.map((answer) => identityOf((answer as string[]).join('\n')));
   }
 
   async close(): Promise<void> {
     this.#redis.disconnect();
+  }
+
+  #everyCell(): number[] {
+    return Array.from({ length: this.#keyspace.cells }, (_, cell) => cell);
   }
 
   #ask<T>(command: Promise<T>): Promise<T> {

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { type RedisConnection, ask } from './connection.ts';
+import { type Ask, ask, type RedisConnection } from './connection.ts';
 
 const NAMES = [
   'apply',
   'begin-epoch',
   'enlist',
+  'identity',
   'take',
   'beat',
   'release',
@@ -28,7 +29,7 @@ export type RunScript = (
 type Command = (keyCount: number, ...rest: readonly (string | number | Buffer)[]) => Promise<unknown>;
 
 /** The scripts of a connection. ioredis sends the hash, and the text where the server does not know it. */
-export function scriptsOf(redis: RedisConnection): RunScript {
+export function scriptsOf(redis: RedisConnection, asks: Ask = ask): RunScript {
   const commands = redis as unknown as Record<string, Command>;
   for (const name of NAMES) redis.defineCommand(commandOf(name), { lua: scriptText(name) });
   return (name, keys, args) => {
@@ -37,7 +38,7 @@ export function scriptsOf(redis: RedisConnection): RunScript {
     const plain = args.map((arg) =>
       arg instanceof Uint8Array ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg,
     );
-    return ask(redis, `${name}.lua on ${keys[0]}`, command.call(redis, keys.length, ...keys, ...plain));
+    return asks(redis, keys[0] ?? name, command.call(redis, keys.length, ...keys, ...plain));
   };
 }
 
