@@ -32,7 +32,9 @@ export class SimAgent {
   #stalledUntilMs = 0;
   /** What is to be done of the last look, one step each. */
   readonly #todo: (() => void)[] = [];
-  #watch: { readonly cells: readonly CellWork[]; readonly timeline: number; readonly states: (ReplicaState | undefined)[] } | undefined;
+  #watch:
+    | { readonly cells: readonly CellWork[]; readonly timeline: number; readonly states: (ReplicaState | undefined)[] }
+    | undefined;
   #watchAtMs = 0;
 
   constructor(parts: AgentParts) {
@@ -90,7 +92,12 @@ export class SimAgent {
     const { world, region } = this.#parts;
     for (const work of this.#cells.values()) {
       const command = work.abandon();
-      if (command !== undefined && this.#lives === region.lives && world.faults.has('lateCommand') && region.late.length < LATE_MAX)
+      if (
+        command !== undefined &&
+        this.#lives === region.lives &&
+        world.faults.has('lateCommand') &&
+        region.late.length < LATE_MAX
+      )
         region.late.push(command);
     }
     this.#cells = new Map();
@@ -105,7 +112,7 @@ export class SimAgent {
     this.#ownership = new Ownership();
     const before = this.#identity;
     this.#identity = region.redis.identity;
-    if (before !== undefined && isUnrelated(before, this.#identity))
+    if (before !== undefined && isUnrelated([before], this.#identity))
       for (let cell = 0; cell < region.redis.cells; cell++) this.#distrusted.add(cell);
     void log;
     this.#lookAtMs = 0;

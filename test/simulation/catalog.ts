@@ -21,7 +21,9 @@ export interface SimKey extends Entry {
 }
 
 /** All of one cell and of one fence bucket, so that buckets overflow. */
-const SHARED_BUCKET = [1511, 27317, 50097, 97884, 105696, 111348, 115324, 118964, 127929, 165529].map((n) => `user:${n}`);
+const SHARED_BUCKET = [1511, 27317, 50097, 97884, 105696, 111348, 115324, 118964, 127929, 165529].map(
+  (n) => `user:${n}`,
+);
 
 export const KEYS: readonly SimKey[] = [
   ...SHARED_BUCKET.map((key, i) => keyOf(i, key, 'user', i < 8 ? [i] : [i - 8, i - 4], 'key', 0)),
@@ -49,7 +51,9 @@ export const tagOf = (row: number, group: number): string => `row${row}:g${group
 
 const FAMILIES: readonly Family[] = ['user', 'pair', 'list'].map((name) => family(name, `${name}:{id}`, []));
 const CONFIG: BusConfig = busConfig(FAMILIES);
-export const RULES: Readonly<Record<string, string>> = Object.fromEntries(FAMILIES.map(({ name }) => [name, ruleOf(name)]));
+export const RULES: Readonly<Record<string, string>> = Object.fromEntries(
+  FAMILIES.map(({ name }) => [name, ruleOf(name)]),
+);
 
 export function batchFacts(hasReplicas: boolean): BatchFacts {
   return { config: CONFIG, cells: CELLS, hasReplicas };
@@ -72,5 +76,17 @@ function keyOf(
   const hash = hashKey(key);
   const bucket = bucketOf(hash, CELLS, Math.floor(FENCE_BUCKETS / CELLS));
   const cell = cellOf(hash, CELLS);
-  return { index, key, family: familyName, rows, by, staleMs, rule: ruleOf(familyName), hash, bucket, cell, isPlain: false };
+  return {
+    index,
+    key,
+    family: familyName,
+    rows,
+    by,
+    staleMs,
+    rule: ruleOf(familyName),
+    hash,
+    bucket,
+    cell,
+    isPlain: false,
+  };
 }

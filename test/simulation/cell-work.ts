@@ -132,7 +132,7 @@ export class CellWork {
     }
     this.#position = stored;
     this.settledReplica = stored.settledReplica;
-    this.#read(stored.offset + 1);
+    this.#read(stored.offset);
   }
 
   #readAnew(): boolean {
@@ -184,11 +184,13 @@ export class CellWork {
         plan.add(next.offset, next.record, verdict.interval);
         if (verdict.interval) branch = next.branch;
         else world.seen.lateEpochApplied += 1;
-      } else if (verdict.kind === 'gap') then = () => this.#gap(next.offset, verdict.reason);
+      } else if (verdict.kind === 'skip') plan.recall(next.offset, next.record);
+      else if (verdict.kind === 'gap') then = () => this.#gap(next.offset, verdict.reason);
       else if (verdict.kind === 'epoch') then = () => this.#epochWithNext(verdict.reason);
       if (then === undefined) taken += 1;
     }
     this.#queue.splice(0, taken);
+    if (plan.records === 0) this.#position = plan.position;
     if (plan.records > 0) this.#sent = { plan, branch, then };
     else then?.();
     return true;
@@ -232,13 +234,16 @@ export class CellWork {
     const epoch = { name, after: this.#storedOffset, ...position, floor, asOfMs: next.record.asOfMs };
     const former = region.redis.cell(this.cell).position;
     const answer = region.beginEpoch(this.cell, token, epoch, next.branch);
-    world.note(`${region.name}: cell ${this.cell}, epoch ${name} (${this.#reason}) from ${next.offset}, floor ${floor}: ${answer.kind}`);
+    world.note(
+      `${region.name}: cell ${this.cell}, epoch ${name} (${this.#reason}) from ${next.offset}, floor ${floor}: ${answer.kind}`,
+    );
     if (answer.kind !== 'applied') {
       this.#refused(answer);
       return true;
     }
     if (this.#reason === 'source') world.seen.sourceEpochChange += 1;
-    if (former !== undefined && former.sourceEpoch.timeline !== position.sourceEpoch.timeline) world.seen.timelineChanged += 1;
+    if (former !== undefined && former.sourceEpoch.timeline !== position.sourceEpoch.timeline)
+      world.seen.timelineChanged += 1;
     if (this.#reason === 'offset gap' || this.#reason === 'interval gap') world.seen.gapNewEpoch += 1;
     this.#parts.begun();
     this.settledReplica = NOTHING_SETTLED;

@@ -4,7 +4,8 @@ import type { World } from './world.ts';
 
 /** A settled mark is a lower bound of what new snapshots see. */
 export function checkSettled(world: World, branch: Branch, settled: Lsn): void {
-  if (!branch.isSettled(settled)) world.fail('I1', `${settled} is published as settled, and a commit below it is not visible`);
+  if (!branch.isSettled(settled))
+    world.fail('I1', `${settled} is published as settled, and a commit below it is not visible`);
 }
 
 /** What is confirmed is settled, and delivered to every partition that needs it. */
@@ -14,6 +15,7 @@ export function checkConfirmed(world: World, branch: Branch, from: Lsn, to: Lsn)
     if (commit === undefined || commit.lsn >= to) return;
     if (!commit.isVisible) world.fail('I1', `${to} is confirmed, and the commit at ${commit.lsn} is not visible`);
     for (const item of commit.items)
-      if ((item.needed & ~item.sent) !== 0) world.fail('I1', `${to} is confirmed, and an item of ${commit.lsn} is not in the log`);
+      if ((item.needed & ~item.sent) !== 0)
+        world.fail('I1', `${to} is confirmed, and an item of ${commit.lsn} is not in the log`);
   }
 }

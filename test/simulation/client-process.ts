@@ -1,7 +1,9 @@
 import type { LeaseRequest } from '../../src/client/cache-store.ts';
+import type { Flight } from '../../src/client/flight.ts';
+import { Flights } from '../../src/client/flights.ts';
 import type { LeaseReading } from '../../src/protocol/fill.ts';
 import { KEYS, type SimKey } from './catalog.ts';
-import type { Flight } from './flight.ts';
+import type { SimFlight } from './flight.ts';
 import type { LoadKind } from './load.ts';
 import { LocalTier } from './local-tier.ts';
 import type { Postgres } from './postgres.ts';
@@ -19,7 +21,8 @@ export class ClientProcess {
   readonly postgres: Postgres;
   readonly region: SimRegion;
   readonly tier: LocalTier | undefined;
-  readonly flights = new Map<SimKey, Flight>();
+  readonly flights = new Flights();
+  readonly sims = new Map<Flight, SimFlight>();
   /** Another number is another connection. */
   connection = 1;
   #lives: number;

@@ -13,7 +13,10 @@ export function checkConverged(simulation: Simulation): void {
       const verdict = judgeHit(reply, 0);
       const truth = key.rows.map((row) => postgres.visible[row]?.id).join(',');
       if (verdict.kind === 'hit' && verdict.value.payload !== truth)
-        world.fail('I7', `${region.name} serves ${key.key}=${verdict.value.payload} in calm, and ${truth} is the truth`);
+        world.fail(
+          'I7',
+          `${region.name} serves ${key.key}=${verdict.value.payload} in calm, and ${truth} is the truth`,
+        );
       if (verdict.kind === 'hit') continue;
       const fault = storeFault(simulation, region, key.index, truth);
       if (fault !== undefined) world.fail('I7', `${key.key} cannot be stored in ${region.name} in calm: ${fault}`);
@@ -22,7 +25,12 @@ export function checkConverged(simulation: Simulation): void {
   }
 }
 
-function storeFault({ world, postgres }: Simulation, region: SimRegion, index: number, payload: string): string | undefined {
+function storeFault(
+  { world, postgres }: Simulation,
+  region: SimRegion,
+  index: number,
+  payload: string,
+): string | undefined {
   const key = KEYS[index] as (typeof KEYS)[number];
   // A lease of a get that has ended without an answer stands until its time.
   region.drop(key, 'memory');

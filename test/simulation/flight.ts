@@ -1,3 +1,4 @@
+import type { Flight } from '../../src/client/flight.ts';
 import { judgeFill, type LeaseReading } from '../../src/protocol/fill.ts';
 import type { StoreReply } from '../../src/client/cache-store.ts';
 import { ROWS, GROUPS, tagOf, type SimKey } from './catalog.ts';
@@ -13,40 +14,44 @@ const TAG_MARKS = Array.from({ length: ROWS }, (_, row) =>
   Array.from({ length: GROUPS }, (__, group) => tagMarkOf(tagOf(row, group))),
 );
 
-/** A load that its process shares, under a lease or without. */
-export class Flight {
+/** What a flight of a process has done so far. Who may join it the client's own flight decides. */
+export class SimFlight {
   readonly key: SimKey;
-  /** The lease that stands for it; undefined where it has none, or it is not known whether it has. */
-  token: string | undefined;
+  readonly shared: Flight;
   reading: LeaseReading | undefined;
   leasedAt = 0;
   load: Load | undefined;
   isOver = false;
 
-  constructor(key: SimKey, token: string) {
+  constructor(key: SimKey, shared: Flight) {
     this.key = key;
-    this.token = token;
+    this.shared = shared;
   }
 
-  /** Whether its rows were read, or are being read. */
-  get hasBegun(): boolean {
-    return this.load !== undefined && this.load.beganAt >= 0;
+  /** The lease that stands for it; undefined where it has none, or it is not known whether it has. */
+  get token(): string | undefined {
+    return this.shared.token;
   }
 }
 
 /** Decides, and in one step stores. Undefined where it was decided not to. */
-export function fill(world: World, region: SimRegion, flight: Flight): (() => StoreReply) | undefined {
+export function fill(world: World, region: SimRegion, flight: SimFlight): (() => StoreReply) | undefined {
   const { load, reading, token, key } = flight;
   if (load === undefined || reading === undefined || token === undefined || load.hasFailed) return undefined;
   const { seen } = world;
   const verdict = judgeFill(reading, load.evidence);
   let bound: Lsn;
-  if (world.plant === 'scalar LSN on the primary' && load.scalarLsn !== undefined && reading.fenced < load.scalarLsn) bound = load.scalarLsn;
+  if (world.plant === 'scalar LSN on the primary' && load.scalarLsn !== undefined && reading.fenced < load.scalarLsn)
+    bound = load.scalarLsn;
   else if (verdict.kind === 'refuse') {
     if (verdict.why === 'timeline') seen.storeRefusedByTimeline += 1;
     else if (verdict.why === 'replica behind') {
       seen.proofTooLow += 1;
-      if (load.evidence.kind === 'replica' && load.evidence.replayedLsn > reading.fenced && load.evidence.replayedLsn > reading.floor)
+      if (
+        load.evidence.kind === 'replica' &&
+        load.evidence.replayedLsn > reading.fenced &&
+        load.evidence.replayedLsn > reading.floor
+      )
         seen.droppedEntryNeeded += 1;
     }
     return undefined;
@@ -57,7 +62,8 @@ export function fill(world: World, region: SimRegion, flight: Flight): (() => St
   const { leasedAt } = flight;
   const { epoch, offset } = reading;
   return () => {
-    if (world.plant === 'no lease compare') region.redis.set(key.key, `aw1 l ${region.redis.cell(key.cell).epoch} ${token}`, 10_000);
+    if (world.plant === 'no lease compare')
+      region.redis.set(key.key, `aw1 l ${region.redis.cell(key.cell).epoch} ${token}`, 10_000);
     const reply = region.redis.store(key, {
       token,
       epoch,
@@ -69,9 +75,11 @@ export function fill(world: World, region: SimRegion, flight: Flight): (() => St
       payload,
       id: token,
     });
-    world.trace?.push(`${world.step}  ${region.name}: store of ${key.key}=${payload} (read at step ${beganAt}): ${reply.kind === 'stored' ? 'stored' : reply.why}`);
+    world.trace?.push(
+      `${world.step}  ${region.name}: store of ${key.key}=${payload} (read at step ${beganAt}): ${reply.kind === 'stored' ? 'stored' : reply.why}`,
+    );
     if (reply.kind === 'stored') {
-      if (region.evicted[key.index] as number > beganAt) seen.evictionCrossedLoad += 1;
+      if ((region.evicted[key.index] as number) > beganAt) seen.evictionCrossedLoad += 1;
       checkStored(world, region, key, payload, beganAt);
     } else countRefusal(world, region, key, leasedAt, reply.why);
     return reply;

@@ -30,7 +30,14 @@ export class Load {
   isDone = false;
   hasFailed = false;
 
-  constructor(world: World, postgres: Postgres, region: SimRegion, key: SimKey, kind: LoadKind, token: ReadToken | undefined) {
+  constructor(
+    world: World,
+    postgres: Postgres,
+    region: SimRegion,
+    key: SimKey,
+    kind: LoadKind,
+    token: ReadToken | undefined,
+  ) {
     this.#world = world;
     this.#postgres = postgres;
     this.#region = region;
@@ -63,7 +70,11 @@ export class Load {
       case 'replica':
         return this.#readReplica(this.#replica as Replica);
       case 'unknown':
-        this.#take(this.#world.random.oneIn(2) ? this.#postgres.visible : (this.#region.replicas[0]?.rows ?? this.#postgres.visible));
+        this.#take(
+          this.#world.random.oneIn(2)
+            ? this.#postgres.visible
+            : (this.#region.replicas[0]?.rows ?? this.#postgres.visible),
+        );
         this.isDone = true;
     }
   }

@@ -65,7 +65,10 @@ export class LocalTier implements RegionListener {
     if (entry.staleSinceMs !== undefined) {
       seen.localHitBehind += 1;
       if (nowMs - entry.staleSinceMs > LOCAL_STALE_MS)
-        this.#world.fail('I3', `the local tier serves ${key.key}=${entry.payload}, which is old since ${nowMs - entry.staleSinceMs} ms`);
+        this.#world.fail(
+          'I3',
+          `the local tier serves ${key.key}=${entry.payload}, which is old since ${nowMs - entry.staleSinceMs} ms`,
+        );
     }
     return entry.payload;
   }
@@ -78,7 +81,10 @@ export class LocalTier implements RegionListener {
       if (this.#world.plant !== 'reply overtaken by its invalidation') return;
     }
     if (this.#emptiedAt >= sentAt && this.#world.plant !== 'local tier kept on reconnect') return;
-    this.#entries.set(key, { payload, staleSinceMs: this.#region.fault(key, payload) === undefined ? undefined : this.#world.nowMs });
+    this.#entries.set(key, {
+      payload,
+      staleSinceMs: this.#region.fault(key, payload) === undefined ? undefined : this.#world.nowMs,
+    });
   }
 
   /** The connection that reads is another: the server has forgotten what was read on the one before. */

@@ -1,9 +1,10 @@
+import type { FlightKind, SeenLease } from '../../src/client/flight.ts';
 import type { LeaseReply, ReadReply } from '../../src/client/cache-store.ts';
 import { isSettledOnPrimary, type LeaseReading } from '../../src/protocol/fill.ts';
 import { type HitVerdict, judgeHit } from '../../src/protocol/hit.ts';
 import { isReached, type ReadToken } from '../../src/protocol/read-token.ts';
 import type { SimKey } from './catalog.ts';
-import { fill, Flight } from './flight.ts';
+import { fill, SimFlight } from './flight.ts';
 import { Load, type LoadKind } from './load.ts';
 import type { Version } from './postgres.ts';
 import type { ClientProcess } from './client-process.ts';
@@ -16,7 +17,7 @@ const HELD_WAITS_MAX = 3;
 /** Steps of one get: beyond, it would go on for ever. */
 const ACTS_MAX = 120;
 
-type State = 'look' | 'read' | 'reply' | 'lease' | 'leased' | 'load' | 'store' | 'stored' | 'joined' | 'over';
+type State = 'look' | 'read' | 'reply' | 'wait' | 'lease' | 'leased' | 'load' | 'store' | 'stored' | 'joined' | 'over';
 
 export interface Wish {
   readonly key: SimKey;
@@ -42,10 +43,16 @@ export class Get {
   #tokenUntilMs = 0;
   #verdict: HitVerdict = { kind: 'miss', why: 'absent' };
   #isTooOld = false;
-  #flight: Flight | undefined;
+  #flight: SimFlight | undefined;
+  #joinedFlight: SimFlight | undefined;
   #leaseReply: LeaseReply | undefined;
   #fenceBefore: LeaseReading | undefined;
   #earlierReply: ReadReply | undefined;
+  #markedAt = -1;
+  /** The read is a look at the end of another's lease. */
+  #isReadingForFlight = false;
+  /** It has answered, and loads behind. */
+  #isBehind = false;
 
   constructor(process: ClientProcess, wish: Wish) {
     this.#process = process;
@@ -68,6 +75,8 @@ export class Get {
         return this.#read();
       case 'reply':
         return this.#reply();
+      case 'wait':
+        return this.#waitEnd();
       case 'lease':
         return this.#lease();
       case 'leased':
@@ -88,7 +97,8 @@ export class Get {
   #look(): boolean {
     const { tier } = this.#process;
     const { token, maxStaleMs, key } = this.wish;
-    if (tier !== undefined && token === undefined && maxStaleMs === undefined && tier.get(key) !== undefined) return this.#end();
+    if (tier !== undefined && token === undefined && maxStaleMs === undefined && tier.get(key) !== undefined)
+      return this.#end();
     return this.#readNext();
   }
 
@@ -101,7 +111,7 @@ export class Get {
   #read(): boolean {
     const { world, region, tier } = this.#process;
     const { key, token, maxStaleMs } = this.wish;
-    if (!this.#process.isConnected()) return this.#loadBare();
+    if (!this.#isReadingForFlight && !this.#process.isConnected()) return this.#loadBare();
     this.#connection = this.#process.connection;
     const isMeasured = token !== undefined || maxStaleMs !== undefined;
     const isSplit = world.plant === 'watermark after value' && isMeasured;
@@ -112,7 +122,8 @@ export class Get {
     }
     if (isSplit && this.#earlierReply !== undefined) reply = { ...this.#earlierReply, watermark: reply.watermark };
     this.#earlierReply = undefined;
-    this.#evictedAt = region.evicted[key.index] as number;
+    if (!this.#isReadingForFlight) this.#evictedAt = region.evicted[key.index] as number;
+    this.#markedAt = reply.familyMark?.offset ?? -1;
     this.#verdict = judgeHit(reply, key.staleMs);
     const verdict = this.#verdict;
     this.#isTooOld = false;
@@ -162,31 +173,50 @@ export class Get {
         world.fail('I3', `a token's reader gets ${key.key} with r${row}=${id}, and wrote ${own.id}`);
       if (maxStaleMs === undefined) return;
       let version: Version | null = postgres.committed[row] as Version;
-      while (version !== null && (version.commit?.readableAtMs ?? 0) > world.nowMs - maxStaleMs) version = version.before;
+      while (version !== null && (version.commit?.readableAtMs ?? 0) > world.nowMs - maxStaleMs)
+        version = version.before;
       if (version !== null && id < version.id)
-        world.fail('I3', `a reader of at most ${maxStaleMs} ms gets ${key.key} with r${row}=${id}, and ${version.id} is older than that`);
+        world.fail(
+          'I3',
+          `a reader of at most ${maxStaleMs} ms gets ${key.key} with r${row}=${id}, and ${version.id} is older than that`,
+        );
     });
   }
 
   #reply(): boolean {
     const { world, tier } = this.#process;
     const { key, token } = this.wish;
-    if (this.#connection !== this.#process.connection) return this.#loadBare();
+    if (this.#connection !== this.#process.connection)
+      return this.#isReadingForFlight ? this.#withoutLease() : this.#loadBare();
     const verdict = this.#verdict;
     switch (verdict.kind) {
       case 'hit':
+        if (this.#isReadingForFlight && this.#isTooOld) return this.#readOn();
         if (this.#isTooOld) return token === undefined ? this.#loadBare() : this.#waitForToken();
         tier?.offer(key, verdict.value.payload, this.#sentAt);
         return this.#end();
       case 'stale':
-        if (this.#isTooOld) return this.#loadBare();
+        if (this.#isReadingForFlight) return this.#readOn();
+        if (this.#isTooOld) return this.#enter(undefined, 'lease');
         world.seen.staleServed += 1;
-        return verdict.isLeased ? this.#end() : this.#leaseNext();
+        if (verdict.isLeased || this.#process.flights.last(key.key) !== undefined) return this.#end();
+        this.#isBehind = true;
+        return this.#leaseNext();
       case 'held':
-        return this.#held(verdict.token);
+        if (!this.#isReadingForFlight) return this.#held(verdict.token);
+        this.#isReadingForFlight = false;
+        this.#flight?.shared.unseal();
+        return this.#wait();
       case 'miss':
-        return this.#miss();
+        return this.#isReadingForFlight ? this.#readOn() : this.#enter(undefined, 'lease');
     }
+  }
+
+  /** The wait is over, and has brought no value. */
+  #readOn(): boolean {
+    this.#isReadingForFlight = false;
+    this.#flight?.shared.unseal();
+    return this.#leaseNext();
   }
 
   #waitForToken(): boolean {
@@ -197,41 +227,66 @@ export class Get {
     return this.#readNext();
   }
 
-  /** Somebody holds the lease: one of this process, whose load is joined, or another, who is waited for. */
-  #held(holder: string): boolean {
-    const { world, flights } = this.#process;
-    const { key, token } = this.wish;
-    const flight = flights.get(key);
-    if (token === undefined && flight !== undefined && flight.token === holder && flight !== this.#flight) return this.#join(flight);
-    world.seen.heldByAnotherProcess += 1;
-    this.#leave();
-    this.#waits += 1;
-    if (this.#waits > HELD_WAITS_MAX || token !== undefined) return this.#loadBare();
-    this.#waitUntilMs = world.nowMs + 100;
-    return this.#readNext();
+  /** Somebody holds the lease: one of this process, whose load may be joined, or another, who is waited for. */
+  #held(token: string): boolean {
+    const markedAt = this.wish.key.by === 'tag' ? Number.POSITIVE_INFINITY : this.#markedAt;
+    return this.#enter({ token, markedAt }, 'wait');
   }
 
-  /** A load of this process is joined if it begins after this read; one whose lease is gone may be older than an eviction. */
-  #miss(): boolean {
-    const { world, flights } = this.#process;
+  /** Joins a flight, if the client's own rule lets it, or starts one. */
+  #enter(seen: SeenLease | undefined, start: 'wait' | 'lease' | 'load'): boolean {
+    const { world, flights, sims } = this.#process;
     const { key, token } = this.wish;
-    const flight = flights.get(key);
-    if (flight === undefined || token !== undefined) return this.#leaseNext();
-    if (!flight.hasBegun || world.plant === 'dead flight joined') return this.#join(flight);
-    world.seen.joinRefusedDeadFlight += 1;
+    const last = flights.last(key.key);
+    let shared = flights.find(key.key, seen, token, 'answer');
+    if (shared === undefined && last !== undefined) {
+      world.seen.joinRefusedDeadFlight += 1;
+      if (world.plant === 'dead flight joined') shared = last;
+    }
+    if (shared !== undefined) {
+      world.seen.joined += 1;
+      this.#joinedFlight = sims.get(shared);
+      this.#state = 'joined';
+      return true;
+    }
+    this.#flight = this.#start('answer');
+    if (start === 'wait') return this.#wait();
+    if (start === 'load') return this.#withoutLease();
     return this.#leaseNext();
   }
 
-  #join(flight: Flight): boolean {
-    this.#process.world.seen.joined += 1;
-    this.#flight = flight;
-    this.#state = 'joined';
+  #start(kind: FlightKind): SimFlight {
+    const { flights, sims } = this.#process;
+    const shared = flights.start(this.wish.key.key, this.wish.token, kind);
+    const flight = new SimFlight(this.wish.key, shared);
+    sims.set(shared, flight);
+    return flight;
+  }
+
+  /** Waits for the end of another's lease; looks by itself, now and then. */
+  #wait(): boolean {
+    const { world } = this.#process;
+    world.seen.heldByAnotherProcess += 1;
+    this.#waits += 1;
+    if (this.#waits > HELD_WAITS_MAX)
+      return this.#waits > 2 * HELD_WAITS_MAX ? this.#withoutLease() : this.#leaseNext();
+    this.#waitUntilMs = world.nowMs + 60;
+    this.#state = 'wait';
+    return true;
+  }
+
+  #waitEnd(): boolean {
+    const flight = this.#flight as SimFlight;
+    if (!this.#process.isConnected()) return this.#withoutLease();
+    flight.shared.seal();
+    this.#isReadingForFlight = true;
+    this.#read();
     return true;
   }
 
   #joined(): boolean {
     const { world } = this.#process;
-    const flight = this.#flight as Flight;
+    const flight = this.#joinedFlight as SimFlight;
     if (!flight.isOver) {
       this.#acts -= 1;
       return false;
@@ -239,14 +294,18 @@ export class Get {
     const { load } = flight;
     if (load === undefined || load.hasFailed) return this.#end();
     if (load.beganAt < this.#evictedAt)
-      world.fail('I3', `a get of ${this.wish.key.key} begins after its eviction at step ${this.#evictedAt} and gets a load of step ${load.beganAt}`);
+      world.fail(
+        'I3',
+        `a get of ${this.wish.key.key} begins after its eviction at step ${this.#evictedAt} and gets a load of step ${load.beganAt}`,
+      );
+    if (load.kind !== 'unknown') this.#checkOwn(load);
     return this.#end();
   }
 
   #leaseNext(): boolean {
-    const { world, flights } = this.#process;
-    this.#flight = new Flight(this.wish.key, world.name('l'));
-    flights.set(this.wish.key, this.#flight);
+    this.#flight ??= this.#start(this.#isBehind ? 'behind' : 'answer');
+    this.#flight.shared.token = this.#process.world.name('l');
+    this.#flight.reading = undefined;
     this.#state = 'lease';
     return true;
   }
@@ -254,8 +313,14 @@ export class Get {
   #lease(): boolean {
     const { world, region } = this.#process;
     const { key } = this.wish;
-    const flight = this.#flight as Flight;
-    const request = { token: flight.token as string, leaseMs: LEASE_MS, rule: key.rule, staleMs: key.staleMs, waits: world.random.oneIn(2) };
+    const flight = this.#flight as SimFlight;
+    const request = {
+      token: flight.token as string,
+      leaseMs: LEASE_MS,
+      rule: key.rule,
+      staleMs: key.staleMs,
+      waits: world.random.oneIn(2),
+    };
     if (world.plant === 'fence before lease' && this.#fenceBefore === undefined) {
       this.#fenceBefore = this.#process.readFence(key, request);
       return true;
@@ -270,8 +335,8 @@ export class Get {
     this.#connection = this.#process.connection;
     const slot = world.random.oneIn(8) ? region.redis.get(key.key) : null;
     this.#leaseReply = region.redis.lease(key, request);
-    if (slot !== null && this.#leaseReply.kind === 'leased' && slot.startsWith('aw1 v')) world.seen.deadEpochLeasedOver += 1;
-    this.#evictedAt = region.evicted[key.index] as number;
+    if (slot !== null && this.#leaseReply.kind === 'leased' && slot.startsWith('aw1 v'))
+      world.seen.deadEpochLeasedOver += 1;
     flight.leasedAt = world.step;
     this.#state = 'leased';
     return true;
@@ -279,17 +344,18 @@ export class Get {
 
   #leased(): boolean {
     const { world } = this.#process;
-    const flight = this.#flight as Flight;
+    const flight = this.#flight as SimFlight;
     if (this.#connection !== this.#process.connection) return this.#withoutLease();
     const reply = this.#leaseReply as LeaseReply;
     switch (reply.kind) {
       case 'held':
-        if (flight.reading !== undefined) return this.#withoutLease();
-        return this.#held(reply.token);
+        return flight.reading !== undefined || this.#isBehind ? this.#withoutLease() : this.#wait();
       case 'live':
-        if (flight.reading !== undefined) return this.#withoutLease();
-        this.#leave();
-        return this.#readNext();
+        if (flight.reading !== undefined || this.#isBehind) return this.#withoutLease();
+        this.#waits += 1;
+        if (this.#waits > 2 * HELD_WAITS_MAX) return this.#withoutLease();
+        this.#state = 'wait';
+        return true;
       case 'lost':
       case 'rules':
         world.seen.leaseLost += 1;
@@ -315,25 +381,33 @@ export class Get {
 
   /** Not known to hold a lease, it loads for those who wait, and stores nothing. */
   #withoutLease(): boolean {
-    const flight = this.#flight as Flight;
-    flight.token = undefined;
+    if (this.#isBehind) return this.#end();
+    const flight = this.#flight as SimFlight;
+    flight.shared.token = undefined;
     flight.reading = undefined;
     return this.#loadNext();
   }
 
   /** Past the cache. */
   #loadBare(): boolean {
-    this.#leave();
-    this.#flight = new Flight(this.wish.key, '');
-    return this.#withoutLease();
+    return this.#enter(undefined, 'load');
   }
 
   #loadNext(): boolean {
     const { world, postgres, region } = this.#process;
     const { key, kind, token } = this.wish;
-    const flight = this.#flight as Flight;
+    const flight = this.#flight as SimFlight;
     const isPast = flight.reading === undefined && (token !== undefined || this.wish.maxStaleMs !== undefined);
-    flight.load = new Load(world, postgres, region, key, isPast && kind !== 'replica' ? 'source' : kind, token);
+    flight.load = new Load(
+      world,
+      postgres,
+      region,
+      key,
+      isPast && kind !== 'replica' ? 'source' : kind,
+      flight.shared.demand,
+    );
+    flight.shared.offset = flight.reading?.offset;
+    flight.shared.begin();
     this.#state = 'load';
     if (world.strikes('readerStall', 40)) this.#waitUntilMs = world.nowMs + 1000 + world.random.below(14_000);
     return true;
@@ -341,7 +415,7 @@ export class Get {
 
   #load(): boolean {
     const { world } = this.#process;
-    const { load } = this.#flight as Flight;
+    const { load } = this.#flight as SimFlight;
     load?.act();
     if (load?.isDone !== true) return true;
     if (this.wish.versions !== undefined && !load.hasFailed && load.kind !== 'unknown') this.#checkOwn(load);
@@ -352,17 +426,25 @@ export class Get {
 
   #checkOwn(load: Load): void {
     const { world, postgres } = this.#process;
-    if (load.evidence.kind === 'primary' && load.evidence.timeline !== undefined && load.evidence.timeline !== postgres.branch.timeline) return;
+    if (
+      load.evidence.kind === 'primary' &&
+      load.evidence.timeline !== undefined &&
+      load.evidence.timeline !== postgres.branch.timeline
+    )
+      return;
     for (const { row, id } of load.versions) {
       const own = this.wish.versions?.find((version) => version.row === row);
       if (own !== undefined && own.diedOn > postgres.branch.id && id < own.id)
-        world.fail('I3', `a token's reader loads ${this.wish.key.key} with r${row}=${id} from a ${load.kind}, and wrote ${own.id}`);
+        world.fail(
+          'I3',
+          `a token's reader loads ${this.wish.key.key} with r${row}=${id} from a ${load.kind}, and wrote ${own.id}`,
+        );
     }
   }
 
   #store(): boolean {
     const { world, region } = this.#process;
-    const flight = this.#flight as Flight;
+    const flight = this.#flight as SimFlight;
     const store = fill(world, region, flight);
     this.#state = 'stored';
     if (flight.token === undefined) return true;
@@ -385,19 +467,15 @@ export class Get {
     return true;
   }
 
-  #leave(): void {
-    const { flights } = this.#process;
+  #end(): boolean {
+    const { flights, sims } = this.#process;
     const flight = this.#flight;
     this.#flight = undefined;
-    this.#fenceBefore = undefined;
-    if (flight === undefined) return;
-    flight.isOver = true;
-    if (flights.get(flight.key) === flight) flights.delete(flight.key);
-  }
-
-  #end(): boolean {
-    if (this.#state !== 'joined') this.#leave();
     this.#state = 'over';
+    if (flight === undefined) return true;
+    flight.isOver = true;
+    flights.remove(flight.shared);
+    sims.delete(flight.shared);
     return true;
   }
 }

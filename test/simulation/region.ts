@@ -88,7 +88,8 @@ export class SimRegion {
   /** Notes what the items of a plan have made old. */
   hadEffect(cell: number, plan: BatchPlan): void {
     for (const { items } of plan.transactions)
-      for (const item of items as readonly SimItem[]) for (const effect of item.effects[cell] ?? []) this.#raise(effect.key, effect, false);
+      for (const item of items as readonly SimItem[])
+        for (const effect of item.effects[cell] ?? []) this.#raise(effect.key, effect, false);
   }
 
   /** Checks what a cell says of itself after its position has moved. */
@@ -96,7 +97,8 @@ export class SimRegion {
     const truth = this.#truth(cell);
     const { position } = this.redis.cell(cell);
     if (position === undefined) return;
-    if (position.offset > truth.offset) this.#world.fail('I2', `cell ${cell} stands at ${position.offset}, and only ${truth.offset} is applied`);
+    if (position.offset > truth.offset)
+      this.#world.fail('I2', `cell ${cell} stands at ${position.offset}, and only ${truth.offset} is applied`);
     if (branch !== undefined) {
       truth.branch = branch;
       this.#checkWatermark(cell, before, position, branch);
@@ -196,7 +198,10 @@ export class SimRegion {
     if (position === undefined || owner === undefined) return;
     const from = Math.max(this.#truth(cell).start, log.bounds(cell).first - 1, position.offset - 8);
     copy.position = { ...position, offset: from };
-    const plan = new BatchPlan(facts, copy.position);
+    // The suffix may begin within a transaction.
+    const after = log.at(cell, from + 1)?.record.after;
+    const reached = after === undefined ? {} : { reached: after };
+    const plan = new BatchPlan(facts, { ...copy.position, ...reached });
     for (let offset = from + 1; offset <= position.offset; offset++) {
       const { record } = log.at(cell, offset) as SimRecord;
       const verdict = judge(plan.position, offset, record);
@@ -236,7 +241,10 @@ export class SimRegion {
           const needed = this.needs.top(key, place, now);
           if (version.diedOn <= now || (needed !== null && needed.id >= version.id)) continue;
           if (commit.lsn > after.floor)
-            this.#world.fail('I2', `cell ${cell} of ${this.name} has watermark ${after.watermark}, and ${key.key} of ${commit.lsn} is not applied`);
+            this.#world.fail(
+              'I2',
+              `cell ${cell} of ${this.name} has watermark ${after.watermark}, and ${key.key} of ${commit.lsn} is not applied`,
+            );
           this.#raise(key, effect, true);
         }
       }
@@ -302,5 +310,11 @@ export class SimRegion {
 }
 
 function noTruth(): CellTruth[] {
-  return Array.from({ length: CELLS }, () => ({ branch: undefined, start: 0, offset: -1, epoch: undefined, position: undefined }));
+  return Array.from({ length: CELLS }, () => ({
+    branch: undefined,
+    start: 0,
+    offset: -1,
+    epoch: undefined,
+    position: undefined,
+  }));
 }

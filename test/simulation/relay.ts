@@ -275,7 +275,9 @@ export class Relay {
 }
 
 function textOf(log: SimLog, { partition, record }: PartitionRecord): string {
-  const items = record.transactions.map(({ commitLsn, items: all }) => `${commitLsn}:${all.length}`).join(' ');
+  const items = record.transactions
+    .map(({ commitLsn, ordinal, items: all }) => `${commitLsn}:${ordinal}+${all.length}`)
+    .join(' ');
   return (
     `partition ${partition}, record ${log.bounds(partition).next - 1} of source epoch ${record.sourceEpoch.number}: ` +
     `[${record.from}, ${record.to}) settled ${record.settledPrimary} sent through ${record.sentThrough} items ${items}`

@@ -2,7 +2,7 @@ import { SimAgent } from './agent.ts';
 import { checkConverged } from './converged.ts';
 import { ClientProcess } from './client-process.ts';
 import { drawFaults, type Fault } from './faults.ts';
-import { CELLS, KEYS } from './catalog.ts';
+import { CELLS, KEYS, RULES } from './catalog.ts';
 import { SimLog } from './log.ts';
 import type { HarnessPlant } from './plants.ts';
 import { Postgres } from './postgres.ts';
@@ -23,7 +23,7 @@ export interface RunOptions {
 /** Between two calm ends, in steps. */
 const CALM_EVERY = 10_000;
 /** Steps in which everything must come to its end once faults stop. */
-const CALM_MAX = 40_000;
+const CALM_MAX = 60_000;
 
 /** The whole system, from one seed. */
 export class Simulation {
@@ -55,7 +55,9 @@ export class Simulation {
     const parts = { world, postgres: this.postgres, log: this.log, holder, lateSends: this.#lateSends };
     this.relays = [new Relay(parts), new Relay(parts)];
     this.agents = this.regions.flatMap((region) => [0, 1].map(() => new SimAgent({ world, log: this.log, region })));
-    this.processes = this.regions.flatMap((region) => [0, 1, 2].map((i) => new ClientProcess(world, this.postgres, region, i < 2)));
+    this.processes = this.regions.flatMap((region) =>
+      [0, 1, 2].map((i) => new ClientProcess(world, this.postgres, region, i < 2)),
+    );
     this.#faultOneIn = 30 + draw.below(200);
     const add = (weight: number, act: () => boolean): void => {
       for (let i = 0; i < weight; i++) this.#actors.push(act);
@@ -161,7 +163,9 @@ export class Simulation {
       case 'redisRestart':
         return random.oneIn(6) && this.#then(() => region.restartEmpty());
       case 'recordLoss':
-        return random.oneIn(4) && this.#then(() => region.lose(random.below(CELLS), random.oneIn(2) ? 'record' : 'state'));
+        return (
+          random.oneIn(4) && this.#then(() => region.lose(random.below(CELLS), random.oneIn(2) ? 'record' : 'state'))
+        );
       case 'memoryEviction':
         return this.#then(() => region.drop(random.pick(KEYS), 'memory'));
       case 'externalDelete':
@@ -204,8 +208,11 @@ export class Simulation {
     const last = this.postgres.branch.commits.at(-1);
     for (let cell = 0; cell < CELLS; cell++) {
       const { position } = region.redis.cell(cell);
+      if (Object.entries(RULES).some(([family, rule]) => region.redis.cell(cell).rules.get(family) !== rule))
+        return false;
       if (position === undefined || position.sourceEpoch.slotIdentity !== this.postgres.slot.identity) return false;
-      if (last !== undefined && (position.watermark < last.endLsn || position.settledPrimary.lsn < last.endLsn)) return false;
+      if (last !== undefined && (position.watermark < last.endLsn || position.settledPrimary.lsn < last.endLsn))
+        return false;
     }
     return true;
   }

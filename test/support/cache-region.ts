@@ -88,6 +88,7 @@ export class CacheRegion {
         fences: new Map(),
         marks: [],
         sweeps: new Map(),
+        plainKeys: [],
         hasReplicas: false,
         ...more,
         keys: (more.keys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
