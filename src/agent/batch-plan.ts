@@ -5,7 +5,7 @@ import { STATE_FIELD } from '../protocol/keyspace.ts';
 import type { LogRecord, Offset, TransactionItems } from '../protocol/log-record.ts';
 import { type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
 import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
-import { advance, type Position, recall } from './plan.ts';
+import { advance, type Position } from './plan.ts';
 import type { ApplyBatch, NewMark, NewRule } from './region-store.ts';
 
 /** Keys in one script, at most: some milliseconds of Redis, in which nobody else is served. */
@@ -58,11 +58,6 @@ export class BatchPlan {
 
   get owesSweeps(): boolean {
     return this.#sweeps.size > 0;
-  }
-
-  /** Takes note of a record that was applied before. */
-  recall(offset: Offset, record: LogRecord): void {
-    this.#position = recall(this.#position, offset, record);
   }
 
   /** Adds the record at `offset`, which `judge` let apply. */

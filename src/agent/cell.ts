@@ -122,8 +122,7 @@ export class Cell {
     this.#position = stored;
     this.#asOfMs = stored.asOfMs;
     this.settledReplica = stored.settledReplica;
-    // Its last record once more: it says where in a transaction it has ended.
-    await this.#read(stored.offset);
+    await this.#read(stored.offset + 1);
   }
 
   async #readAnew(): Promise<void> {
@@ -210,14 +209,12 @@ export class Cell {
       else {
         const verdict = judge(plan.position, next.offset, record);
         if (verdict.kind === 'apply') plan.add(next.offset, record, verdict.interval);
-        else if (verdict.kind === 'skip') plan.recall(next.offset, record);
         else if (verdict.kind === 'gap') then = () => this.#gap(next.offset, verdict.reason);
         else if (verdict.kind === 'epoch') then = () => this.#epochWithNext(verdict.reason);
       }
       if (then === undefined && end === undefined) taken += 1;
     }
     this.#queue.splice(0, taken);
-    if (plan.records === 0) this.#position = plan.position;
     const applied = plan.records > 0 ? await this.#apply(plan) : 'applied';
     // Refused, the cell was read anew: what the next record asked for belongs to where it stood before.
     if (applied === 'read anew') return undefined;

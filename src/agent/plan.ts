@@ -53,9 +53,10 @@ export function judge(position: Position, offset: Offset, record: LogRecord): Ve
   return { kind: 'apply', interval: true };
 }
 
-/** Whether a record that goes on within a transaction does so where the cell stands. */
-function goesOn({ reached }: Position, { after }: LogRecord): boolean {
-  return after === undefined || (reached?.commitLsn === after.commitLsn && reached.next >= after.next);
+/** Whether a record that goes on within a transaction finds what it goes on behind. What lies below the watermark is there, whoever sent it. */
+function goesOn({ watermark, reached }: Position, { after }: LogRecord): boolean {
+  if (after === undefined || after.commitLsn < watermark) return true;
+  return reached?.commitLsn === after.commitLsn && reached.next >= after.next;
 }
 
 /** The position after a record that `judge` lets apply. */
@@ -67,12 +68,6 @@ export function advance(position: Position, offset: Offset, record: LogRecord, i
     watermark: lsnMax(position.watermark, record.to),
     ...reachedBy(record, position.reached),
   };
-}
-
-/** A position as it is stored does not say where within a transaction it stands. Its last record, read once more, does. */
-export function recall(position: Position, offset: Offset, record: LogRecord): Position {
-  if (offset !== position.offset || record.sourceEpoch.number !== position.sourceEpoch.number) return position;
-  return { ...position, ...reachedBy(record, position.reached) };
 }
 
 function reachedBy(record: LogRecord, before: ReachedItem | undefined): { readonly reached?: ReachedItem } {

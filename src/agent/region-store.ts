@@ -1,4 +1,4 @@
-import type { Offset } from '../protocol/log-record.ts';
+import type { Offset, ReachedItem } from '../protocol/log-record.ts';
 import type { Lsn } from '../protocol/lsn.ts';
 import type { SettledMark } from '../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
@@ -54,6 +54,8 @@ export interface StoredPosition {
   readonly settledReplica: SettledMark;
   /** Postgres's clock as of the watermark, Unix time in milliseconds. */
   readonly asOfMs: number;
+  /** See Position. */
+  readonly reached?: ReachedItem;
 }
 
 /** Null where the region record or the cell state is missing. */
@@ -76,6 +78,7 @@ export interface ApplyBatch {
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;
+  readonly reached?: ReachedItem;
   readonly asOfMs: number;
   readonly settledPrimary: SettledMark;
   /** Cache keys to unlink. */
@@ -116,6 +119,7 @@ export interface NewEpoch {
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;
+  readonly reached?: ReachedItem;
   readonly floor: Lsn;
   readonly asOfMs: number;
 }

@@ -37,8 +37,9 @@ export class MemoryCell {
 
   read(): StoredCell {
     if (this.position === undefined || this.epoch === undefined) return null;
-    const { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs } = this.position;
-    return { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs };
+    const { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs, reached } = this.position;
+    const position = { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs };
+    return reached === undefined ? position : { ...position, reached };
   }
 
   /** Null where the owner differs; the stored offset, or -1 where the record or the state is lost. */
@@ -75,6 +76,7 @@ export class MemoryCell {
       offset: batch.offset,
       sourceEpoch: batch.sourceEpoch,
       watermark: lsnMax(position.watermark, batch.watermark),
+      ...(batch.reached === undefined ? {} : { reached: batch.reached }),
       asOfMs: Math.max(position.asOfMs, batch.asOfMs),
       floor: position.floor,
       settledPrimary,
@@ -93,6 +95,7 @@ export class MemoryCell {
       offset: epoch.offset,
       sourceEpoch: epoch.sourceEpoch,
       watermark: epoch.watermark,
+      ...(epoch.reached === undefined ? {} : { reached: epoch.reached }),
       asOfMs: epoch.asOfMs,
       floor: epoch.floor,
       settledPrimary: NOTHING_SETTLED,

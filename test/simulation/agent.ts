@@ -46,10 +46,17 @@ export class SimAgent {
     return this.#cells.values();
   }
 
+  get isSending(): boolean {
+    for (const cell of this.#cells.values()) if (cell.isSending) return true;
+    return false;
+  }
+
   act(): boolean {
     const { world, region } = this.#parts;
     if (world.nowMs < this.#stalledUntilMs && !world.isQuiet) return false;
-    if (this.#lives !== region.lives) return this.#connect();
+    // Behind an address that stays the same a failover is noticed a little later.
+    if (this.#lives !== region.lives && (this.#lives === 0 || world.isQuiet || world.random.oneIn(4)))
+      return this.#connect();
     const todo = this.#todo.shift();
     if (todo !== undefined) {
       todo();
@@ -60,6 +67,8 @@ export class SimAgent {
     for (const [cell, work] of this.#cells) {
       if (work.isLost) {
         this.#cells.delete(cell);
+        const command = work.abandon();
+        if (command !== undefined && region.late.length < LATE_MAX) region.late.push(command);
         continue;
       }
       if (this.#cells.size > 1 && world.random.oneIn(2)) continue;

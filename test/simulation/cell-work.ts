@@ -69,6 +69,10 @@ export class CellWork {
     return this.#parts.region.replicas.length > 0;
   }
 
+  get isSending(): boolean {
+    return this.#sent !== undefined;
+  }
+
   get isIdle(): boolean {
     const { log } = this.#parts;
     return (
@@ -127,12 +131,13 @@ export class CellWork {
     if (distrust) return this.#await('unrelated server');
     const place = placeInLog(stored.offset, this.#parts.log.bounds(this.cell));
     if (place !== 'within') {
-      this.#parts.world.seen.positionOutsideLog += 1;
+      if (place === 'before the log') this.#parts.world.seen.positionBeforeLog += 1;
+      else this.#parts.world.seen.positionBeyondLog += 1;
       return this.#await(place);
     }
     this.#position = stored;
     this.settledReplica = stored.settledReplica;
-    this.#read(stored.offset);
+    this.#read(stored.offset + 1);
   }
 
   #readAnew(): boolean {
@@ -162,7 +167,7 @@ export class CellWork {
     if (this.#position === undefined || world.nowMs - this.#heardAtMs < QUIET_MS) return false;
     this.#heardAtMs = world.nowMs;
     if (placeInLog(this.#position.offset, log.bounds(this.cell)) === 'beyond the log') {
-      world.seen.positionOutsideLog += 1;
+      world.seen.positionBeyondLog += 1;
       this.#await('beyond the log');
     }
     return true;
@@ -184,13 +189,11 @@ export class CellWork {
         plan.add(next.offset, next.record, verdict.interval);
         if (verdict.interval) branch = next.branch;
         else world.seen.lateEpochApplied += 1;
-      } else if (verdict.kind === 'skip') plan.recall(next.offset, next.record);
-      else if (verdict.kind === 'gap') then = () => this.#gap(next.offset, verdict.reason);
+      } else if (verdict.kind === 'gap') then = () => this.#gap(next.offset, verdict.reason);
       else if (verdict.kind === 'epoch') then = () => this.#epochWithNext(verdict.reason);
       if (then === undefined) taken += 1;
     }
     this.#queue.splice(0, taken);
-    if (plan.records === 0) this.#position = plan.position;
     if (plan.records > 0) this.#sent = { plan, branch, then };
     else then?.();
     return true;

@@ -26,6 +26,8 @@ export class ClientProcess {
   /** Another number is another connection. */
   connection = 1;
   #lives: number;
+  /** How slowly what is told on the tracking connection arrives. */
+  readonly #tierOneIn: number;
   #gets: Get[] = [];
 
   constructor(world: World, postgres: Postgres, region: SimRegion, hasTier: boolean) {
@@ -33,6 +35,7 @@ export class ClientProcess {
     this.postgres = postgres;
     this.region = region;
     this.#lives = region.lives;
+    this.#tierOneIn = 2 + world.random.below(12);
     this.tier = hasTier ? new LocalTier(world, region) : undefined;
   }
 
@@ -42,7 +45,7 @@ export class ClientProcess {
 
   act(): boolean {
     const { random, isQuiet } = this.world;
-    if (this.tier !== undefined && random.oneIn(3)) return this.tier.act();
+    if (this.tier !== undefined && random.oneIn(this.#tierOneIn)) return this.tier.act();
     const chosen = this.#gets[random.below(GETS_MAX)];
     if (chosen === undefined) {
       if (isQuiet) return false;
@@ -104,6 +107,6 @@ export class ClientProcess {
     const { token, versions } = written;
     const row = random.pick(versions).row;
     const own = KEYS.filter(({ rows }) => rows.includes(row));
-    return { key: own.length === 0 ? key : random.pick(own), kind, token, versions };
+    return { key: own.length === 0 || random.oneIn(2) ? key : random.pick(own), kind, token, versions };
   }
 }

@@ -8,7 +8,9 @@ import type { Load } from './load.ts';
 import type { SimRegion } from './region.ts';
 import type { World } from './world.ts';
 
+/** Where a value may be served past its time, its time is short. */
 const TTL_MS = 6000;
+const SHORT_TTL_MS = 800;
 
 const TAG_MARKS = Array.from({ length: ROWS }, (_, row) =>
   Array.from({ length: GROUPS }, (__, group) => tagMarkOf(tagOf(row, group))),
@@ -71,7 +73,7 @@ export function fill(world: World, region: SimRegion, flight: SimFlight): (() =>
       bound,
       rule: key.rule,
       tagMarks,
-      ttlMs: TTL_MS + key.staleMs,
+      ttlMs: key.staleMs > 0 ? SHORT_TTL_MS + key.staleMs : TTL_MS,
       payload,
       id: token,
     });

@@ -172,7 +172,7 @@ export class Postgres {
     const { random } = this.#world;
     const versions: Version[] = [];
     // Now and then many rows at once, so that buckets overflow and records are many.
-    const wanted = random.oneIn(8) ? 8 : 1 + random.below(3);
+    const wanted = random.oneIn(6) ? 12 : 1 + random.below(3);
     for (let i = 0; i < wanted; i++) {
       const row = random.below(ROWS);
       if (this.#locked[row] === true) continue;

@@ -11,6 +11,7 @@ export class Replica {
   #branch: Branch;
   #next = 0;
   #isRowsAhead = false;
+  #isLagging = false;
   replayLsn: Lsn;
   rows: Version[];
   /** Raised when its sessions are lost. */
@@ -40,6 +41,10 @@ export class Replica {
   act(): boolean {
     if (this.isSilent && (this.#world.isQuiet || this.#world.random.oneIn(40))) this.isSilent = false;
     if (this.#branch !== this.#postgres.branch) return this.#follow();
+    if (this.#isLagging) {
+      if (!this.#world.isQuiet && !this.#world.random.oneIn(60)) return false;
+      this.#isLagging = false;
+    } else if (this.#world.random.oneIn(40)) this.#isLagging = true;
     const next = this.#branch.commits[this.#next];
     if (next === undefined || next.endLsn > this.#postgres.flushed) {
       if (this.replayLsn === this.#postgres.flushed) return false;

@@ -97,7 +97,8 @@ export class Simulation {
     const { world } = this;
     const { random } = world;
     for (let tries = 0; tries < 20; tries++) {
-      world.nowMs += random.below(3);
+      // Now and then everything stands still for a while.
+      world.nowMs += random.oneIn(2000) ? 500 + random.below(4000) : random.below(3);
       if (!world.isQuiet && random.oneIn(this.#faultOneIn) && this.#strike()) break;
       if (random.pick(this.#actors)()) break;
     }
@@ -122,13 +123,13 @@ export class Simulation {
     const { random } = world;
     const fault = random.pick([...world.faults]);
     const region = random.pick(this.regions);
-    const agent = random.pick(this.agents);
+    const agent = this.agents.find((one) => one.isSending && random.oneIn(2)) ?? random.pick(this.agents);
     const process = random.pick(this.processes);
     switch (fault) {
       case 'sourceCrash':
         return random.oneIn(4) && this.#then(() => postgres.crash());
       case 'sourceRestart':
-        if (!random.oneIn(4)) return false;
+        if (!random.oneIn(2)) return false;
         postgres.shutDown();
         for (const relay of this.relays) relay.endCleanly();
         return this.#then(() => postgres.restart());
@@ -149,7 +150,7 @@ export class Simulation {
       case 'logTailLoss':
         return random.oneIn(3) && this.#then(() => log.loseTail());
       case 'logTruncation':
-        return random.oneIn(3) && this.#then(() => log.truncate(random.below(6)));
+        return this.#then(() => log.truncate(random.below(2)));
       case 'agentCrash':
         return this.#then(() => agent.crash());
       case 'agentStall':
@@ -167,14 +168,18 @@ export class Simulation {
           random.oneIn(4) && this.#then(() => region.lose(random.below(CELLS), random.oneIn(2) ? 'record' : 'state'))
         );
       case 'memoryEviction':
-        return this.#then(() => region.drop(random.pick(KEYS), 'memory'));
+        return this.#then(() => this.#drop(region, 'memory'));
       case 'externalDelete':
-        return this.#then(() => region.drop(random.pick(KEYS), 'delete'));
+        return this.#then(() => this.#drop(region, 'delete'));
       case 'trackingLoss':
         return process.tier !== undefined && this.#then(() => process.tier?.loseTracking());
       default:
         return false;
     }
+  }
+
+  #drop(region: SimRegion, loss: 'memory' | 'delete'): void {
+    for (let i = 0; i < 6; i++) region.drop(this.world.random.pick(KEYS), loss);
   }
 
   #then(strike: () => void): true {

@@ -22,14 +22,14 @@ const NAMES = [
   'cleanEndKeptEpoch',
   // log
   'logTailLost',
-  'logTruncatedAhead',
   // agent
   'sourceEpochChange',
   'timelineChanged',
   'lateEpochApplied',
   'gapNewEpoch',
   'gapReadAgain',
-  'positionOutsideLog',
+  'positionBeforeLog',
+  'positionBeyondLog',
   'takeoverWithLateBatch',
   'applyRefusedByPosition',
   'agentSawAnotherRedis',

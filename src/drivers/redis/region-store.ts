@@ -9,6 +9,7 @@ import type {
   TakeAnswer,
 } from '../../agent/region-store.ts';
 import { BusError } from '../../protocol/errors.ts';
+import type { ReachedItem } from '../../protocol/log-record.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
@@ -77,12 +78,13 @@ class RedisRegionStore implements RegionStore {
       RECORD_FIELD.settledPrimary,
       RECORD_FIELD.settledReplica,
       RECORD_FIELD.asOf,
+      RECORD_FIELD.reached,
     ];
     const [values, epoch] = await Promise.all([
       this.#ask(this.#redis.hmget(record(cell), ...fields)),
       this.#ask(this.#redis.hget(state(cell), STATE_FIELD.epoch)),
     ]);
-    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf] = values;
+    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf, reached] = values;
     if (
       offset == null ||
       sourceEpoch == null ||
@@ -99,6 +101,7 @@ class RedisRegionStore implements RegionStore {
       settledPrimary: parseSettledMark(settledPrimary),
       settledReplica: parseSettledMark(settledReplica),
       asOfMs: Number(asOf ?? 0),
+      ...parseReached(reached ?? ''),
     };
   }
 
@@ -121,6 +124,7 @@ class RedisRegionStore implements RegionStore {
       offset: String(batch.offset),
       sourceEpoch: JSON.stringify(batch.sourceEpoch),
       watermark: lsnToHex(batch.watermark),
+      reached: printReached(batch.reached),
       asOf: String(batch.asOfMs),
       settledPrimary: printSettledMark(batch.settledPrimary),
       hasReplicas: batch.hasReplicas,
@@ -147,6 +151,7 @@ class RedisRegionStore implements RegionStore {
       offset: String(epoch.offset),
       sourceEpoch: JSON.stringify(epoch.sourceEpoch),
       watermark: lsnToHex(epoch.watermark),
+      reached: printReached(epoch.reached),
       floor: lsnToHex(epoch.floor),
       asOf: String(epoch.asOfMs),
     };
@@ -229,4 +234,14 @@ class RedisRegionStore implements RegionStore {
       at: this.#keyspace.record(cell),
     });
   }
+}
+
+function printReached(reached: ReachedItem | undefined): string {
+  return reached === undefined ? '' : `${lsnToHex(reached.commitLsn)}:${reached.next}`;
+}
+
+function parseReached(text: string): { readonly reached?: ReachedItem } {
+  const colon = text.indexOf(':');
+  if (colon < 0) return {};
+  return { reached: { commitLsn: lsnFromHex(text.slice(0, colon)), next: Number(text.slice(colon + 1)) } };
 }

@@ -101,5 +101,5 @@ for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sw
 local asOf = header.asOf
 if (tonumber(stored[6]) or 0) > tonumber(asOf) then asOf = stored[6] end
 redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
-  'watermark', larger(stored[2], header.watermark), 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
+  'watermark', larger(stored[2], header.watermark), 'reached', header.reached, 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
 return {'applied', unlinked}
