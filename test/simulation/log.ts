@@ -51,8 +51,8 @@ export class SimLog {
   loseTail(): void {
     const partition = this.#world.random.below(CELLS);
     const { records } = this.#partition(partition);
-    const lost = Math.min(records.length, 1 + this.#world.random.below(3));
-    if (lost === 0) return;
+    const lost = Math.min(records.length - 1, 1 + this.#world.random.below(3));
+    if (lost <= 0) return;
     records.length -= lost;
     this.#world.seen.logTailLost += 1;
     this.#world.note(`log ${partition}: loses its last ${lost}, ends before ${this.bounds(partition).next}`);

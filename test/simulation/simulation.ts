@@ -150,7 +150,7 @@ export class Simulation {
       case 'logTailLoss':
         return random.oneIn(3) && this.#then(() => log.loseTail());
       case 'logTruncation':
-        return this.#then(() => log.truncate(random.below(2)));
+        return this.#then(() => log.truncate(1 + random.below(2)));
       case 'agentCrash':
         return this.#then(() => agent.crash());
       case 'agentStall':
