@@ -7,6 +7,8 @@ export interface Position {
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;
+  /** The name of the cell's epoch. */
+  readonly epoch?: string;
   /** The last item that was applied, of the highest commit; undefined where that is not known. */
   readonly reached?: ReachedItem;
 }
@@ -63,6 +65,7 @@ function goesOn({ watermark, reached }: Position, { after }: LogRecord): boolean
 export function advance(position: Position, offset: Offset, record: LogRecord, interval: boolean): Position {
   if (!interval) return { ...position, offset };
   return {
+    ...position,
     offset,
     sourceEpoch: record.sourceEpoch,
     watermark: lsnMax(position.watermark, record.to),

@@ -56,6 +56,7 @@ export interface StoredPosition {
   readonly asOfMs: number;
   /** See Position. */
   readonly reached?: ReachedItem;
+  readonly epoch?: string;
 }
 
 /** Null where the region record or the cell state is missing. */
@@ -75,6 +76,11 @@ export type ApplyAnswer =
 export interface ApplyBatch {
   /** The stored offset that this follows. */
   readonly after: Offset;
+  /**
+   * The epoch that this continues. Compared too, where it is given: an epoch begins at the offset that is stored, so that the offset alone does not
+   * tell a Redis that has lost its beginning.
+   */
+  readonly epoch?: string;
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;

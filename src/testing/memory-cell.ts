@@ -38,7 +38,8 @@ export class MemoryCell {
   read(): StoredCell {
     if (this.position === undefined || this.epoch === undefined) return null;
     const { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs, reached } = this.position;
-    const position = { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs };
+    const { epoch } = this;
+    const position = { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs, epoch };
     return reached === undefined ? position : { ...position, reached };
   }
 
@@ -54,7 +55,7 @@ export class MemoryCell {
     if (!this.isOwnedBy(token)) return { kind: 'owner' };
     const { position } = this;
     if (position === undefined || this.epoch === undefined) return { kind: 'lost' };
-    if (position.offset !== batch.after) return { kind: 'position' };
+    if (position.offset !== batch.after || (batch.epoch ?? this.epoch) !== this.epoch) return { kind: 'position' };
     const unlinked = unlink();
     const settledPrimary = larger(position.settledPrimary, batch.settledPrimary);
     const bound = settledEverywhere(settledPrimary, batch.hasReplicas ? position.settledReplica : undefined);

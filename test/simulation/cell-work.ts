@@ -210,6 +210,7 @@ export class CellWork {
     }
     this.#sent = undefined;
     if (sent.answer.kind === 'applied') {
+      if (world.plant !== undefined) region.applyRest(this.cell, sent.plan, sent.branch);
       this.#position = sent.plan.position;
       this.#storedOffset = sent.plan.position.offset;
       this.#gapSeenAt = undefined;
@@ -250,7 +251,7 @@ export class CellWork {
     if (this.#reason === 'offset gap' || this.#reason === 'interval gap') world.seen.gapNewEpoch += 1;
     this.#parts.begun();
     this.settledReplica = NOTHING_SETTLED;
-    this.#position = position;
+    this.#position = { ...position, epoch: name };
     this.#storedOffset = position.offset;
     this.#gapSeenAt = undefined;
     return true;

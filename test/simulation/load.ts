@@ -135,6 +135,8 @@ export class Load {
     // What the caller has written is not here yet.
     this.#world.seen.tokenWentToPrimary += 1;
     this.#kind = 'source';
+    this.#found.length = 0;
+    this.beganAt = -1;
   }
 
   #take(rows: readonly Version[]): void {

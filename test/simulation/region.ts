@@ -2,7 +2,9 @@ import { type BatchFacts, BatchPlan } from '../../src/agent/batch-plan.ts';
 import { judge } from '../../src/agent/plan.ts';
 import type { ApplyAnswer, NewEpoch } from '../../src/agent/region-store.ts';
 import { MemoryRegion, type MemorySnapshot } from '../../src/testing/memory-region.ts';
+import { addEntries } from '../../src/testing/memory-fence.ts';
 import type { MemoryPosition } from '../../src/testing/memory-cell.ts';
+import { LSN_ZERO } from '../../src/protocol/lsn.ts';
 import { CELLS, KEYS, KEYS_OF_CELL, type SimKey } from './catalog.ts';
 import type { SimLog, SimRecord } from './log.ts';
 import { Needs } from './needs.ts';
@@ -74,15 +76,36 @@ export class SimRegion {
   // What agents do to it.
 
   apply(cell: number, token: string, plan: BatchPlan, branch: Branch | undefined): ApplyAnswer {
-    const batch = plan.batch();
+    const whole = plan.batch();
+    const batch = this.#world.plant === 'fence outside the script' ? { ...whole, fences: new Map() } : whole;
     const before = this.redis.cell(cell).position;
     const answer = this.redis.apply(cell, token, batch);
     if (answer.kind !== 'applied' || before === undefined) return answer;
     if (batch.offset - batch.after !== plan.records) this.#world.fail('I2', 'a batch moves the position past a record');
     this.#truth(cell).offset = batch.offset;
     this.hadEffect(cell, plan);
+    if (this.#world.plant === 'position outside the script') {
+      const record = this.redis.cell(cell);
+      if (record.position !== undefined)
+        record.position = { ...record.position, offset: before.offset, watermark: before.watermark };
+      return answer;
+    }
     this.advanced(cell, before, branch);
     return answer;
+  }
+
+  /** For planted faults: the part of an apply that comes in a step of its own, on whatever Redis is there by then. */
+  applyRest(cell: number, plan: BatchPlan, branch: Branch | undefined): void {
+    const record = this.redis.cell(cell);
+    const { position } = record;
+    const batch = plan.batch();
+    if (position === undefined) return;
+    if (this.#world.plant === 'fence outside the script')
+      for (const [number, entries] of batch.fences)
+        record.buckets.set(number, addEntries(record.buckets.get(number), entries, LSN_ZERO).bucket);
+    if (this.#world.plant !== 'position outside the script') return;
+    record.position = { ...position, offset: batch.offset, watermark: batch.watermark };
+    this.advanced(cell, position, branch);
   }
 
   /** Notes what the items of a plan have made old. */

@@ -102,6 +102,7 @@ class RedisRegionStore implements RegionStore {
       settledReplica: parseSettledMark(settledReplica),
       asOfMs: Number(asOf ?? 0),
       ...parseReached(reached ?? ''),
+      epoch,
     };
   }
 
@@ -125,6 +126,7 @@ class RedisRegionStore implements RegionStore {
       sourceEpoch: JSON.stringify(batch.sourceEpoch),
       watermark: lsnToHex(batch.watermark),
       reached: printReached(batch.reached),
+      ...(batch.epoch === undefined ? {} : { epoch: batch.epoch }),
       asOf: String(batch.asOfMs),
       settledPrimary: printSettledMark(batch.settledPrimary),
       hasReplicas: batch.hasReplicas,

@@ -11,9 +11,11 @@ local owner = redis.call('HGET', record, 'owner') or ''
 local token, count = string.match(owner, '^(%w+):(%d+)$')
 if token ~= ARGV[1] then return {'owner'} end
 local stored = redis.call('HMGET', record, 'offset', 'watermark', 'settledPrimary', 'settledReplica', 'droppedLsn', 'asOf')
-if not stored[1] or redis.call('HEXISTS', state, 'epoch') == 0 then return {'lost'} end
-if stored[1] ~= ARGV[2] then return {'position'} end
+local epoch = redis.call('HGET', state, 'epoch')
+if not stored[1] or not epoch then return {'lost'} end
 local header = cjson.decode(ARGV[3])
+-- An epoch begins at the offset that is stored, so that the offset alone does not tell a Redis that has lost the beginning.
+if stored[1] ~= ARGV[2] or (header.epoch and header.epoch ~= epoch) then return {'position'} end
 
 -- Redis limits what unpack may put on Lua's stack.
 local CHUNK = 1000
