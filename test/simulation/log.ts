@@ -51,7 +51,10 @@ export class SimLog {
   loseTail(): void {
     const partition = this.#world.random.below(CELLS);
     const { records } = this.#partition(partition);
-    const lost = Math.min(records.length - 1, 1 + this.#world.random.below(3));
+    let lost = Math.min(records.length - 1, 1 + this.#world.random.below(3));
+    // The beginning of a source epoch stays: a log that forgets it forgets which number was drawn last (docs/SIMULATION.md, What it leaves out).
+    const epochOf = (back: number): number | undefined => records.at(-1 - back)?.record.sourceEpoch.number;
+    while (lost > 0 && epochOf(lost) !== epochOf(0)) lost -= 1;
     if (lost <= 0) return;
     records.length -= lost;
     this.#world.seen.logTailLost += 1;

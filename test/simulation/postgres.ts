@@ -188,6 +188,7 @@ export class Postgres {
 
   #commit(transaction: Transaction): boolean {
     const { xid, versions, isAsynchronous, isWide } = transaction;
+    const isBulk = this.#world.random.oneIn(40);
     const lsn = this.insertLsn;
     const endLsn = (lsn + 2n) as Lsn;
     this.insertLsn = (endLsn + BigInt(this.#world.random.below(3))) as Lsn;
@@ -198,7 +199,7 @@ export class Postgres {
       committedAtMs: this.#world.nowMs,
       isAsynchronous,
       versions,
-      items: itemsOf(versions, isWide),
+      items: isBulk ? [...BULK, ...itemsOf(versions, isWide)] : itemsOf(versions, isWide),
       isVisible: false,
       readableAtMs: Infinity,
     };
@@ -323,6 +324,12 @@ export class Postgres {
 function textOf(versions: readonly Version[]): string {
   return versions.map(({ row, id }) => `r${row}=${id}`).join(' ');
 }
+
+/** Keys that nobody reads, more than a record holds. */
+const BULK: readonly SimItem[] = Array.from({ length: 130 }, (_, i) => {
+  const key = `bulk:${i}`;
+  return { scope: 'key', family: 'user', act: 'evict', key, effects: [], needed: 0, sent: 0 };
+});
 
 /** What the relay's rules make of a transaction: keys, or the whole family, and the tags of the old and the new group of each row. */
 function itemsOf(versions: readonly Version[], isWide: boolean): SimItem[] {

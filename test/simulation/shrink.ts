@@ -4,6 +4,7 @@ import { type Failure, runSeed } from './run.ts';
 
 /** Seeds that are tried once the faults are as few as can be. */
 const OTHER_SEEDS = 60;
+const SHRINK_MS = 15_000;
 const LINES_MAX = 150;
 
 export interface Shrunk {
@@ -23,11 +24,14 @@ export function shrink(failure: Failure, plant: HarnessPlant | undefined): Shrun
     best = found;
     return true;
   };
+  // A calm that does not come takes long to see.
+  const untilMs = performance.now() + SHRINK_MS;
   for (const fault of failure.faults) {
+    if (performance.now() > untilMs) break;
     const fewer = best.faults.filter((other) => other !== fault);
     for (let other = 0; other < 4; other++) if (attempt(failure.seed + other * 7919, fewer, failure.step * 2)) break;
   }
-  for (let other = 1; other <= OTHER_SEEDS; other++)
+  for (let other = 1; other <= OTHER_SEEDS && performance.now() < untilMs; other++)
     attempt(failure.seed + other * 104_729, best.faults, best.step - 1);
   const { trace } = runSeed({
     seed: best.seed,

@@ -54,11 +54,13 @@ export class SourceStream {
       events.begin(commit);
       return true;
     }
-    const item = commit.items[this.#item];
-    if (item !== undefined) {
+    // What nobody reads comes in one step, the rest item by item.
+    let item = commit.items[this.#item];
+    while (item !== undefined) {
       this.#item += 1;
       events.item(item);
-      return true;
+      if (item.needed !== 0) return true;
+      item = commit.items[this.#item];
     }
     this.#item = -1;
     this.#next += 1;
