@@ -1,6 +1,7 @@
 import type { BusConfig } from '../config/bus-config.ts';
 import { isBusError } from '../protocol/errors.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
+import { LSN_ZERO, type Lsn, lsnMax } from '../protocol/lsn.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -15,7 +16,7 @@ import { Pump } from './pump.ts';
 import { RelationDirectory } from './relation-directory.ts';
 import { Router, tableText } from './route.ts';
 import { SettleTracker } from './settle.ts';
-import { type Continuity, type EpochDecision, decideSourceEpoch } from './source-gap.ts';
+import { type Continuity, type EpochDecision, decideSourceEpoch, isStartSettled } from './source-gap.ts';
 import type { LogWriter } from './to-log.ts';
 
 export interface AttemptPorts {
@@ -55,10 +56,11 @@ export async function runAttempt(
     // The slot comes before the look at the log: while another relay holds it, the log may still grow a higher epoch.
     const stream = await source.open(stop);
     try {
-      const highest = highestEpoch(await log.lastRecords(stop));
+      const { highest, settled } = lastSaid(await log.lastRecords(stop));
       const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest, stream.life));
       observer.epoch(decision);
-      const barrier = decision.change === 'none' ? undefined : await source.allocateXid();
+      const isSettled = isStartSettled(decision, settled, stream.confirmedLsn);
+      const barrier = isSettled ? undefined : await source.allocateXid();
       const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
       observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
       const outcome = await pump.run(drain, stop);
@@ -140,22 +142,29 @@ function* ruleTables(config: BusConfig): Generator<string> {
 }
 
 /**
- * The highest source epoch that any partition's last record names. Every partition hears of an epoch within a moment of its beginning, so
- * one whose last record somebody else wrote may be passed over, as long as another can be read.
+ * The highest source epoch that any partition's last record names, and the highest settled mark of it. Every partition hears of an epoch within a moment of
+ * its beginning, so one whose last record somebody else wrote may be passed over, as long as another can be read.
  */
-function highestEpoch(texts: readonly (string | null)[]): SourceEpoch | undefined {
+function lastSaid(texts: readonly (string | null)[]): {
+  readonly highest: SourceEpoch | undefined;
+  readonly settled: Lsn;
+} {
   let highest: SourceEpoch | undefined;
+  let settled = LSN_ZERO;
   let unreadable: unknown;
   texts.forEach((text, partition) => {
     if (text === null) return;
     try {
-      const { sourceEpoch } = decodeRecord(text, `the last record of partition ${partition}`);
-      if (highest === undefined || sourceEpoch.number > highest.number) highest = sourceEpoch;
+      const { sourceEpoch, settledPrimary } = decodeRecord(text, `the last record of partition ${partition}`);
+      const isHigher = highest === undefined || sourceEpoch.number > highest.number;
+      if (isHigher) highest = sourceEpoch;
+      if (isHigher) settled = settledPrimary;
+      else if (sourceEpoch.number === highest?.number) settled = lsnMax(settled, settledPrimary);
     } catch (error) {
       if (!isBusError(error, 'RECORD_INVALID')) throw error;
       unreadable = error;
     }
   });
   if (highest === undefined && unreadable !== undefined) throw unreadable;
-  return highest;
+  return { highest, settled };
 }

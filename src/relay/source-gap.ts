@@ -1,3 +1,4 @@
+import type { Lsn } from '../protocol/lsn.ts';
 import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 
 export type EpochDecision = {
@@ -25,6 +26,14 @@ export function decideSourceEpoch(
   if (highest === undefined) return { epoch: { number: 1, ...life }, change: 'first' };
   const change = changeOf(highest, life, continuity);
   return { epoch: { number: change === 'none' ? highest.number : highest.number + 1, ...life }, change };
+}
+
+/**
+ * Whether what the slot has confirmed is settled. It is where an earlier relay has confirmed it; a slot that was just made begins where the log ends, and a
+ * relay that goes on with it knows nothing of those that were invisible then. `published` is the highest settled mark that the log holds of the epoch.
+ */
+export function isStartSettled({ change }: EpochDecision, published: Lsn, confirmed: Lsn): boolean {
+  return change === 'none' && published >= confirmed;
 }
 
 function changeOf(highest: SourceEpoch, life: SourceLife, continuity: Continuity): EpochDecision['change'] {

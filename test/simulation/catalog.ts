@@ -28,7 +28,9 @@ const SHARED_BUCKET = [1511, 27317, 50097, 97884, 105696, 111348, 115324, 118964
 export const KEYS: readonly SimKey[] = [
   ...SHARED_BUCKET.map((key, i) => keyOf(i, key, 'user', i < 8 ? [i] : [i - 8, i - 4], 'key', 0)),
   ...[0, 1, 2, 5].map((n, i) => keyOf(10 + i, `pair:${n}`, 'pair', [8 + i, 9 + i], 'key', 12_000)),
-  ...[0, 1, 3, 4].map((n, i) => keyOf(14 + i, `list:${n}`, 'list', [[12], [13], [12, 13], [0, 12]][i] ?? [], 'tag', 0)),
+  ...[0, 1, 3, 4].map((n, i) =>
+    keyOf(14 + i, `list:${n}`, 'list', [[12], [13], [12, 13], [13, 12]][i] ?? [], 'tag', 0),
+  ),
 ];
 
 /** The keys that a row is part of, each with the row's place in it. */

@@ -124,6 +124,7 @@ export class Load {
     }
     if (isRowsTurn && this.beganAt < 0) this.#take(replica.rows);
     else this.#prove(replica);
+    if (this.#kind !== 'replica') return;
     const { timeline } = replica;
     this.evidence = { kind: 'replica', timeline, replayedLsn: this.#replayedLsn as Lsn };
     this.isDone = true;

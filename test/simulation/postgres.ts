@@ -92,6 +92,8 @@ interface Transaction {
 }
 
 const TRANSACTIONS_MAX = 5;
+/** Rows from here on are in tagged keys alone, but for one. */
+const TAGGED_FROM = 12;
 
 /** The primary: a COMMIT is in the log before it is visible, in any order; flushed before or after. */
 export class Postgres {
@@ -174,14 +176,20 @@ export class Postgres {
     // Now and then many rows at once, so that buckets overflow and records are many.
     const wanted = random.oneIn(6) ? 12 : 1 + random.below(3);
     for (let i = 0; i < wanted; i++) {
-      const row = random.below(ROWS);
+      const row = random.below(this.#world.isTagless ? TAGGED_FROM : ROWS);
       if (this.#locked[row] === true) continue;
       this.#locked[row] = true;
       versions.push(this.#version(row, this.committed[row] as Version));
     }
     if (versions.length === 0) return false;
     const isAsynchronous = this.#world.faults.has('asynchronousCommits') && random.oneIn(3);
-    this.#open.push({ xid: this.#xid++, versions, isAsynchronous, isWide: random.oneIn(10), commit: undefined });
+    this.#open.push({
+      xid: this.#xid++,
+      versions,
+      isAsynchronous,
+      isWide: !this.#world.isTagless && random.oneIn(10),
+      commit: undefined,
+    });
     this.insertLsn = (this.insertLsn + BigInt(versions.length)) as Lsn;
     return true;
   }

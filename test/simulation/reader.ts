@@ -49,6 +49,7 @@ export class Get {
   #fenceBefore: LeaseReading | undefined;
   #earlierReply: ReadReply | undefined;
   #markedAt = -1;
+  #hasPeeked = false;
   /** The read is a look at the end of another's lease. */
   #isReadingForFlight = false;
   /** It has answered, and loads behind. */
@@ -321,7 +322,8 @@ export class Get {
       staleMs: key.staleMs,
       waits: world.random.oneIn(2),
     };
-    if (world.plant === 'fence before lease' && this.#fenceBefore === undefined) {
+    if (world.plant === 'fence before lease' && !this.#hasPeeked) {
+      this.#hasPeeked = true;
       this.#fenceBefore = this.#process.readFence(key, request);
       return true;
     }

@@ -1,10 +1,10 @@
-import type { Lsn } from '../../src/protocol/lsn.ts';
+import { LSN_ZERO, type Lsn } from '../../src/protocol/lsn.ts';
 import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { SourceEpoch } from '../../src/protocol/source-epoch.ts';
 import { AckTracker } from '../../src/relay/ack-tracker.ts';
 import { Batcher, type PartitionRecord } from '../../src/relay/batch.ts';
 import { SettleTracker, UNSETTLED_MAX } from '../../src/relay/settle.ts';
-import { decideSourceEpoch } from '../../src/relay/source-gap.ts';
+import { decideSourceEpoch, isStartSettled } from '../../src/relay/source-gap.ts';
 import { BUS, CELLS, RULES } from './catalog.ts';
 import { checkConfirmed, checkSettled } from './checks.ts';
 import type { SimLog } from './log.ts';
@@ -115,16 +115,21 @@ export class Relay {
     const stream = new SourceStream(world, postgres);
     const { life } = postgres;
     let highest: SourceEpoch | undefined;
+    let settled = LSN_ZERO;
     for (let cell = 0; cell < CELLS; cell++) {
-      const epoch = log.last(cell)?.record.sourceEpoch;
-      if (epoch !== undefined && (highest === undefined || epoch.number > highest.number)) highest = epoch;
+      const last = log.last(cell)?.record;
+      if (last === undefined) continue;
+      const { sourceEpoch, settledPrimary } = last;
+      const isHigher = highest === undefined || sourceEpoch.number > highest.number;
+      if (isHigher || (sourceEpoch.number === highest?.number && settledPrimary > settled)) settled = settledPrimary;
+      if (isHigher) highest = sourceEpoch;
     }
     const end = this.#cleanEnd;
     if (end !== undefined && life.postmasterStartedAtMs !== end.ofMs) end.nextMs ??= life.postmasterStartedAtMs;
     const endedCleanly = highest?.postmasterStartedAtMs === end?.ofMs && life.postmasterStartedAtMs === end?.nextMs;
     const decision = decideSourceEpoch(highest, life, { endedCleanly, asynchronousCommits: true });
     if (endedCleanly && decision.change === 'none') world.seen.cleanEndKeptEpoch += 1;
-    const barrier = decision.change === 'none' ? undefined : postgres.allocateXid();
+    const barrier = isStartSettled(decision, settled, stream.start) ? undefined : postgres.allocateXid();
     this.#attempt = {
       stream,
       epoch: decision.epoch,

@@ -23,6 +23,8 @@ export class World {
   readonly seen: Situations = noSituations();
   /** Lines of what happened; only where somebody will read them. */
   readonly trace: string[] | undefined;
+  /** Half of the runs change nothing by tag or family, so that local tiers keep what they hold. */
+  readonly isTagless: boolean;
   nowMs = 1_700_000_000_000;
   step = 0;
   /** No new transactions, no new faults: what is under way comes to its end. */
@@ -31,6 +33,7 @@ export class World {
 
   constructor(seed: number, faults: ReadonlySet<Fault>, plant: HarnessPlant | undefined, isTraced: boolean) {
     this.random = new Random(seed);
+    this.isTagless = this.random.oneIn(2);
     this.faults = faults;
     this.plant = plant;
     this.trace = isTraced ? [] : undefined;
