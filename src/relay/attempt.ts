@@ -57,7 +57,12 @@ export async function runAttempt(
     const stream = await source.open(stop);
     try {
       const { highest, settled } = lastSaid(await log.lastRecords(stop));
-      const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest, stream.life));
+      const decision = decideSourceEpoch(
+        highest,
+        stream.life,
+        facts.continuity(highest, stream.life),
+        ports.clock.nowMs(),
+      );
       observer.epoch(decision);
       const isSettled = isStartSettled(decision, settled, stream.confirmedLsn);
       const barrier = isSettled ? undefined : await source.allocateXid();

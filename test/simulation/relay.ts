@@ -127,7 +127,7 @@ export class Relay {
     const end = this.#cleanEnd;
     if (end !== undefined && life.postmasterStartedAtMs !== end.ofMs) end.nextMs ??= life.postmasterStartedAtMs;
     const endedCleanly = highest?.postmasterStartedAtMs === end?.ofMs && life.postmasterStartedAtMs === end?.nextMs;
-    const decision = decideSourceEpoch(highest, life, { endedCleanly, asynchronousCommits: true });
+    const decision = decideSourceEpoch(highest, life, { endedCleanly, asynchronousCommits: true }, world.nowMs);
     if (endedCleanly && decision.change === 'none') world.seen.cleanEndKeptEpoch += 1;
     const barrier = isStartSettled(decision, settled, stream.start) ? undefined : postgres.allocateXid();
     this.#attempt = {
@@ -155,7 +155,12 @@ export class Relay {
       lateSends.push(() => {
         world.seen.lateRelayRecord += 1;
         world.note('relay: a send of a former attempt lands');
-        log.append(sending, stream.branch);
+        // Into one partition: the others still say which source epoch is the highest (docs/SIMULATION.md, What it leaves out).
+        const partition = world.random.below(CELLS);
+        log.append(
+          sending.filter((one) => one.partition === partition),
+          stream.branch,
+        );
       });
     if (holder.relay === this) holder.relay = undefined;
     this.#attempt = undefined;

@@ -6,8 +6,9 @@ const LIFE = { systemId: '7312', timeline: 1, slotIdentity: '9f3a01bc', postmast
 const HIGHEST = { number: 7, ...LIFE };
 const SAFE = { endedCleanly: false, asynchronousCommits: true };
 
-test('an empty log begins with source epoch 1', () => {
-  assert.deepEqual(decideSourceEpoch(undefined, LIFE, SAFE), { epoch: { number: 1, ...LIFE }, change: 'first' });
+test('a source epoch is numbered by the time, so that none is drawn twice though the log has forgotten it', () => {
+  assert.deepEqual(decideSourceEpoch(undefined, LIFE, SAFE, 99.5), { epoch: { number: 99, ...LIFE }, change: 'first' });
+  assert.equal(decideSourceEpoch(HIGHEST, { ...LIFE, timeline: 2 }, SAFE, 99).epoch.number, 99);
 });
 
 test('a source epoch goes on, or a new one is drawn, as the total table says', () => {
@@ -24,6 +25,6 @@ test('a source epoch goes on, or a new one is drawn, as the total table says', (
     [{ ...restarted, timeline: 2 }, { endedCleanly: true, asynchronousCommits: false }, 'timeline', 8],
   ] as const;
   for (const [life, continuity, change, number] of table) {
-    assert.deepEqual(decideSourceEpoch(HIGHEST, life, continuity), { epoch: { number, ...life }, change });
+    assert.deepEqual(decideSourceEpoch(HIGHEST, life, continuity, 5), { epoch: { number, ...life }, change });
   }
 });
