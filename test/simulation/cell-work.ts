@@ -28,7 +28,7 @@ interface Queued extends SimRecord {
 interface SentBatch {
   readonly plan: BatchPlan;
   readonly branch: Branch | undefined;
-  readonly then: (() => void) | undefined;
+  readonly next: (() => void) | undefined;
   answer?: ApplyAnswer;
 }
 
@@ -194,7 +194,7 @@ export class CellWork {
       if (then === undefined) taken += 1;
     }
     this.#queue.splice(0, taken);
-    if (plan.records > 0) this.#sent = { plan, branch, then };
+    if (plan.records > 0) this.#sent = { plan, branch, next: then };
     else then?.();
     return true;
   }
@@ -214,7 +214,7 @@ export class CellWork {
       this.#position = sent.plan.position;
       this.#storedOffset = sent.plan.position.offset;
       this.#gapSeenAt = undefined;
-      sent.then?.();
+      sent.next?.();
       return true;
     }
     this.#refused(sent.answer);

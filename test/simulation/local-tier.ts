@@ -41,9 +41,9 @@ export class LocalTier implements RegionListener {
     this.#world = world;
     this.#region = region;
     this.tracker = {
-      invalidated: (key) => void this.#tell({ kind: 'key', key }),
-      stateChanged: (cell) => void this.#tell({ kind: 'cell', cell }),
-      emptied: () => void this.#tell({ kind: 'all' }),
+      invalidated: (key) => this.#tell({ kind: 'key', key }),
+      stateChanged: (cell) => this.#tell({ kind: 'cell', cell }),
+      emptied: () => this.#tell({ kind: 'all' }),
     };
     region.listeners.push(this);
   }

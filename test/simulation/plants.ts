@@ -87,13 +87,6 @@ const SOURCE_PLANTS: readonly SourcePlant[] = [
     from: '|| !goesOn(position, record)',
     to: '|| (goesOn(position, record) && false)',
   },
-  {
-    kind: 'source',
-    name: 'replica below the settled mark believed',
-    file: 'src/protocol/fill.ts',
-    from: 'replayedLsn > needed && replayedLsn >= boundOf(reading.settledReplica, reading.timeline)',
-    to: 'replayedLsn > fenceOf(reading)',
-  },
 ];
 
 export type Plant = SourcePlant | { readonly kind: 'harness'; readonly name: HarnessPlant };

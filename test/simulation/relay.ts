@@ -25,6 +25,8 @@ interface Attempt {
   readonly settle: SettleTracker;
   readonly acks: AckTracker;
   readonly barrier: bigint | undefined;
+  /** A send was answered: every partition has heard of the epoch. */
+  isHeard: boolean;
 }
 
 export interface RelayParts {
@@ -134,6 +136,7 @@ export class Relay {
       stream,
       epoch: decision.epoch,
       barrier,
+      isHeard: false,
       batcher: new Batcher(CELLS, stream.start),
       settle: new SettleTracker(stream.start, barrier),
       acks: new AckTracker(CELLS, stream.start),
@@ -149,16 +152,15 @@ export class Relay {
 
   #end(why: string): boolean {
     const { world, holder, log, lateSends } = this.#parts;
-    const { stream } = this.#attempt as Attempt;
+    const { stream, isHeard } = this.#attempt as Attempt;
     const sending = this.#sending;
-    if (sending !== undefined && !this.#hasLanded && world.faults.has('lateSend') && lateSends.length < 4)
+    if (sending !== undefined && !this.#hasLanded && isHeard && world.faults.has('lateSend') && lateSends.length < 4)
       lateSends.push(() => {
         world.seen.lateRelayRecord += 1;
         world.note('relay: a send of a former attempt lands');
-        // Into one partition: the others still say which source epoch is the highest (docs/SIMULATION.md, What it leaves out).
-        const partition = world.random.below(CELLS);
+        // Into the first partition: the others still say which source epoch is the highest (docs/SIMULATION.md, What it leaves out).
         log.append(
-          sending.filter((one) => one.partition === partition),
+          sending.filter((one) => one.partition === 0),
           stream.branch,
         );
       });
@@ -244,6 +246,7 @@ export class Relay {
     }
     for (const { partition, record } of sending) acks.acknowledge(partition, record.to);
     this.#sending = undefined;
+    attempt.isHeard = true;
     this.#confirm(attempt);
     return true;
   }

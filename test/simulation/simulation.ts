@@ -173,7 +173,14 @@ export class Simulation {
         return this.#then(() => this.#drop(region, 'delete'));
       case 'trackingLoss':
         return process.tier !== undefined && this.#then(() => process.tier?.loseTracking());
-      default:
+      // These strike where what they concern is done.
+      case 'asynchronousCommits':
+      case 'clientConnection':
+      case 'deliveryLoss':
+      case 'lateCommand':
+      case 'lateSend':
+      case 'readerStall':
+      case 'sendFailure':
         return false;
     }
   }

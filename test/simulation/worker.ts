@@ -8,7 +8,12 @@ const planted = plant === undefined ? undefined : findPlant(plant);
 // The sources are replaced before anything that imports them.
 if (planted?.kind === 'source') plantSource(planted);
 const { runSeeds } = await import('./run.ts');
+/** A worker's port is no window: there is no origin to name. */
+const tell = (message: unknown): void => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  parentPort?.postMessage(message);
+};
 const outcome = runSeeds(first, steps, planted?.kind === 'harness' ? planted.name : undefined, (done) =>
-  parentPort?.postMessage({ done }),
+  tell({ done }),
 );
-parentPort?.postMessage({ outcome });
+tell({ outcome });
