@@ -50,6 +50,7 @@ export class Get {
   #earlierReply: ReadReply | undefined;
   #markedAt = -1;
   #hasPeeked = false;
+  #isReadAgain = false;
   /** The read is a look at the end of another's lease. */
   #isReadingForFlight = false;
   /** It has answered, and loads behind. */
@@ -366,6 +367,7 @@ export class Get {
     }
     const isFirst = flight.reading === undefined;
     flight.reading = this.#fenceBefore ?? reply.reading;
+    if (!isFirst) this.#isReadAgain = true;
     if (isFirst) this.#process.countReading(this.wish.key, flight.reading);
     if (this.wish.kind === 'replica' || this.wish.kind === 'unknown') return this.#loadNext();
     if (isSettledOnPrimary(flight.reading)) {
@@ -377,6 +379,8 @@ export class Get {
       this.#settleUntilMs = world.nowMs + SETTLE_WAIT_MS;
     }
     if (world.nowMs >= this.#settleUntilMs || this.#fenceBefore !== undefined) return this.#loadNext();
+    // A failover to here keeps the lease, and goes back behind the next reading.
+    if (world.strikes('redisFailover', 4)) this.#process.region.checkpoint();
     this.#state = 'lease';
     return true;
   }
@@ -447,6 +451,7 @@ export class Get {
   #store(): boolean {
     const { world, region } = this.#process;
     const flight = this.#flight as SimFlight;
+    if (this.#isReadAgain && world.strikes('redisFailover', 6)) region.failOver();
     const store = fill(world, region, flight);
     this.#state = 'stored';
     if (flight.token === undefined) return true;

@@ -8,7 +8,7 @@ import { LSN_ZERO } from '../../src/protocol/lsn.ts';
 import { CELLS, KEYS, KEYS_OF_CELL, type SimKey } from './catalog.ts';
 import type { SimLog, SimRecord } from './log.ts';
 import { Needs } from './needs.ts';
-import type { Branch, Postgres, SimItem, Version } from './postgres.ts';
+import type { Branch, Effect, Postgres, SimItem, Version } from './postgres.ts';
 import type { Replica } from './replica.ts';
 import type { World } from './world.ts';
 
@@ -112,7 +112,7 @@ export class SimRegion {
   hadEffect(cell: number, plan: BatchPlan): void {
     for (const { items } of plan.transactions)
       for (const item of items as readonly SimItem[])
-        for (const effect of item.effects[cell] ?? []) this.#raise(effect.key, effect, false);
+        for (const effect of item.effects[cell] ?? []) this.#raise(effect.key, effect);
   }
 
   /** Checks what a cell says of itself after its position has moved. */
@@ -244,8 +244,8 @@ export class SimRegion {
     if (!isSame) this.#world.fail('I5', `a suffix of cell ${cell} of ${this.name}, replayed, changes it`);
   }
 
-  #raise(key: SimKey, effect: SimItem['effects'][number][number], isWhole: boolean): void {
-    this.needs.raise(effect, this.#postgres.branch.id, isWhole);
+  #raise(key: SimKey, effect: Effect): void {
+    this.needs.raise(effect, this.#postgres.branch.id, false);
     this.evicted[key.index] = this.#world.step;
     for (const listener of this.listeners) listener.raised(key);
   }
@@ -266,7 +266,8 @@ export class SimRegion {
               'I2',
               `cell ${cell} of ${this.name} has watermark ${after.watermark}, and ${key.key} of ${commit.lsn} is not applied`,
             );
-          this.#raise(key, effect, true);
+          // Nothing was evicted: what was stored since has proved that it is above the floor.
+          this.needs.raise(effect, now, true);
         }
       }
     }

@@ -108,6 +108,8 @@ export class Relay {
     while (!attempt.stream.isDrained) attempt.stream.pull(this);
     this.#cleanEnd = { ofMs: attempt.epoch.postmasterStartedAtMs };
     this.#end('the stream ended in order');
+    // Sooner than one that stands by.
+    this.#readyAtMs = this.#parts.world.nowMs + 20;
   }
 
   #open(): boolean {

@@ -129,7 +129,6 @@ export class Simulation {
       case 'sourceCrash':
         return random.oneIn(4) && this.#then(() => postgres.crash());
       case 'sourceRestart':
-        if (!random.oneIn(2)) return false;
         postgres.shutDown();
         for (const relay of this.relays) relay.endCleanly();
         return this.#then(() => postgres.restart());
@@ -148,7 +147,7 @@ export class Simulation {
       case 'relayTakeover':
         return this.#then(() => random.pick(this.relays).loseSlot());
       case 'logTailLoss':
-        return random.oneIn(3) && this.#then(() => log.loseTail());
+        return random.oneIn(2) && this.#then(() => log.loseTail());
       case 'logTruncation':
         return this.#then(() => log.truncate(1 + random.below(2)));
       case 'agentCrash':
