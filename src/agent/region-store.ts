@@ -1,5 +1,5 @@
 import type { BusError } from '../protocol/errors.ts';
-import type { Offset } from '../protocol/log-record.ts';
+import type { Offset, ReachedItem } from '../protocol/log-record.ts';
 import type { Lsn } from '../protocol/lsn.ts';
 import type { SettledMark } from '../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
@@ -56,6 +56,9 @@ export interface StoredPosition {
   readonly settledReplica: SettledMark;
   /** Postgres's clock as of the watermark, Unix time in milliseconds. */
   readonly asOfMs: number;
+  /** See Position. */
+  readonly reached?: ReachedItem;
+  readonly epoch?: string;
 }
 
 /** Null where the region record or the cell state is missing, or a part of them. */
@@ -78,9 +81,15 @@ export type ApplyAnswer =
 export interface ApplyBatch {
   /** The stored offset that this follows. */
   readonly after: Offset;
+  /**
+   * The epoch that this continues. Compared too, where it is given: an epoch begins at the offset that is stored, so that the offset alone does not
+   * tell a Redis that has lost its beginning.
+   */
+  readonly epoch?: string;
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;
+  readonly reached?: ReachedItem;
   readonly asOfMs: number;
   readonly settledPrimary: SettledMark;
   /** Cache keys to unlink. */
@@ -121,6 +130,7 @@ export interface NewEpoch {
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;
+  readonly reached?: ReachedItem;
   readonly floor: Lsn;
   readonly asOfMs: number;
 }

@@ -176,6 +176,8 @@ export class Fill {
   async #through(place: Place): Promise<string | null> {
     this.#core.counters.values.readThrough += 1;
     this.#deadlineMs = this.#core.clock.monotonicMs() + this.#core.limits.loadTimeoutMs;
+    // A lease that was asked for without an answer may be taken late, behind an eviction that this load does not know.
+    this.#flight.token = undefined;
     const loaded = await this.#load(place);
     return encodePayload(loaded.value, this.#context.family.name);
   }
@@ -184,6 +186,7 @@ export class Fill {
     try {
       const reading = this.#context.readsPrimary ? await this.#settled(first) : first;
       if (reading === undefined) return await this.#through(place);
+      this.#flight.offset = reading.offset;
       const loaded = await this.#load(place);
       const payload = encodePayload(loaded.value, this.#context.family.name);
       await this.#store(reading, loaded, payload);

@@ -3,6 +3,16 @@ import { isReached, type ReadToken } from '../protocol/read-token.ts';
 /** `answer`: a value in the cache will do. `bypass`: only a load will. `behind`: for nobody, behind a value past its time. */
 export type FlightKind = 'answer' | 'bypass' | 'behind';
 
+/** The lease that a reader saw in the slot. */
+export interface SeenLease {
+  readonly token: string;
+  /**
+   * The offset of the last invalidation that may have made the load old and yet voided no lease: the family's mark; infinite in a family with
+   * labels, since only the value names its tags.
+   */
+  readonly markedAt: number;
+}
+
 /**
  * A load of one key for all its callers in this process.
  *
@@ -15,8 +25,10 @@ export class Flight {
   readonly key: string;
   readonly kind: FlightKind;
   readonly result: Promise<string | null>;
-  /** The lease's, from before it is asked for. */
+  /** The lease's, from before it is asked for; undefined where it is not known to stand. */
   token: string | undefined;
+  /** The offset that was read with the lease. */
+  offset: number | undefined;
   #state: 'open' | 'sealed' | 'begun' | 'ended' = 'open';
   #demand: ReadToken | undefined;
   #waiters = 0;
@@ -48,13 +60,13 @@ export class Flight {
   }
 
   /** Whether a reader may wait for this flight, whose own read of Redis saw the lease `seen`, and who demands `token`. */
-  takes(seen: string | undefined, token: ReadToken | undefined, kind: FlightKind): boolean {
+  takes(seen: SeenLease | undefined, token: ReadToken | undefined, kind: FlightKind): boolean {
     if (this.#abort.signal.aborted || this.kind === 'behind' || (kind === 'bypass' && this.kind !== kind)) return false;
     if (this.#state === 'open') return this.#demands(token);
-    // The lease stood at the reader's own read: nothing was invalidated since it was taken. But what was taken may not be settled.
-    return (
-      this.#state === 'begun' && seen !== undefined && seen === this.token && token === undefined && kind === 'answer'
-    );
+    if (this.#state !== 'begun' || seen === undefined || token !== undefined || kind !== 'answer') return false;
+    // The lease stood at the reader's own read: the key was not evicted since it was taken, nor anything that it carries. But what was
+    // taken may not be settled.
+    return seen.token === this.token && this.offset !== undefined && seen.markedAt <= this.offset;
   }
 
   /** The payload, or the flight's error. A caller's own abort ends his waiting alone. */

@@ -1,5 +1,5 @@
 import type { ReadToken } from '../protocol/read-token.ts';
-import { Flight, type FlightKind } from './flight.ts';
+import { Flight, type FlightKind, type SeenLease } from './flight.ts';
 
 /** The loads under way in this process, by key. There may be several of a key: a reader does not join one that may be older than he is. */
 export class Flights {
@@ -10,7 +10,7 @@ export class Flights {
   }
 
   /** The flight that a reader may wait for. */
-  find(key: string, seen: string | undefined, token: ReadToken | undefined, kind: FlightKind): Flight | undefined {
+  find(key: string, seen: SeenLease | undefined, token: ReadToken | undefined, kind: FlightKind): Flight | undefined {
     return this.#byKey.get(key)?.find((flight) => flight.takes(seen, token, kind));
   }
 

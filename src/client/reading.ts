@@ -7,7 +7,7 @@ import { decodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import { Fill, type FillStart } from './fill.ts';
-import type { Flight, FlightKind } from './flight.ts';
+import type { Flight, FlightKind, SeenLease } from './flight.ts';
 import type { KeyParams } from './origin.ts';
 
 export interface ReadOptions {
@@ -116,7 +116,7 @@ export class Reading {
         if (call.token !== undefined || call.maxStalenessMs !== undefined) return this.#miss(call, undefined, 'lease');
         return this.#stale(call, verdict);
       case 'held':
-        return this.#miss(call, verdict.token, 'held');
+        return this.#miss(call, { token: verdict.token, markedAt: this.#markedAt(reply) }, 'held');
       case 'miss':
         return this.#miss(call, undefined, 'lease');
     }
@@ -156,14 +156,18 @@ export class Reading {
     return decoded;
   }
 
-  #miss(call: Call, seen: string | undefined, start: 'lease' | 'held'): Promise<unknown> {
+  #markedAt({ familyMark }: ReadReply): number {
+    return this.#context.family.tags.length > 0 ? Number.POSITIVE_INFINITY : (familyMark?.offset ?? -1);
+  }
+
+  #miss(call: Call, seen: SeenLease | undefined, start: 'lease' | 'held'): Promise<unknown> {
     this.#core.counters.values.misses += 1;
     if (seen === undefined) this.#core.lastValues.forget(call.entry.key);
     return this.#load(call, { kind: this.#context.isProven ? start : 'through' }, seen);
   }
 
   /** Joins a load that began after this call, or starts one. */
-  async #load(call: Call, start: FillStart, seen?: string, kind: FlightKind = 'answer'): Promise<unknown> {
+  async #load(call: Call, start: FillStart, seen?: SeenLease, kind: FlightKind = 'answer'): Promise<unknown> {
     const { failures, flights, counters } = this.#core;
     const { key } = call.entry;
     const failure = failures.of(key);

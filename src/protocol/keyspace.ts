@@ -76,6 +76,8 @@ export const RECORD_FIELD = {
   watermark: 'watermark',
   /** Unix time in milliseconds by the clock of Postgres, as of the watermark. */
   asOf: 'asOf',
+  /** `<commit LSN>:<ordinal>`: the item that comes next in the transaction that was reached; empty where none is known. */
+  reached: 'reached',
   floor: 'floor',
   settledPrimary: 'settledPrimary',
   settledReplica: 'settledReplica',

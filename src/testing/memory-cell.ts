@@ -37,8 +37,10 @@ export class MemoryCell {
 
   read(): StoredCell {
     if (this.position === undefined || this.epoch === undefined) return null;
-    const { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs } = this.position;
-    return { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs };
+    const { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs, reached } = this.position;
+    const { epoch } = this;
+    const position = { offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOfMs, epoch };
+    return reached === undefined ? position : { ...position, reached };
   }
 
   /** Null where the owner differs; the stored offset, or -1 where the record or the state is lost. */
@@ -53,7 +55,7 @@ export class MemoryCell {
     if (!this.isOwnedBy(token)) return { kind: 'owner' };
     const { position } = this;
     if (position === undefined || this.epoch === undefined) return { kind: 'lost' };
-    if (position.offset !== batch.after) return { kind: 'position' };
+    if (position.offset !== batch.after || (batch.epoch ?? this.epoch) !== this.epoch) return { kind: 'position' };
     const unlinked = unlink();
     const settledPrimary = larger(position.settledPrimary, batch.settledPrimary);
     const bound = settledEverywhere(settledPrimary, batch.hasReplicas ? position.settledReplica : undefined);
@@ -77,6 +79,7 @@ export class MemoryCell {
       offset: batch.offset,
       sourceEpoch: batch.sourceEpoch,
       watermark: lsnMax(position.watermark, batch.watermark),
+      ...(batch.reached === undefined ? {} : { reached: batch.reached }),
       asOfMs: Math.max(position.asOfMs, batch.asOfMs),
       floor: position.floor,
       settledPrimary,
@@ -95,6 +98,7 @@ export class MemoryCell {
       offset: epoch.offset,
       sourceEpoch: epoch.sourceEpoch,
       watermark: epoch.watermark,
+      ...(epoch.reached === undefined ? {} : { reached: epoch.reached }),
       asOfMs: epoch.asOfMs,
       floor: epoch.floor,
       settledPrimary: NOTHING_SETTLED,

@@ -71,7 +71,13 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
     });
 
     test('what is stored of a cell is what was last applied; nothing where a part is lost', async () => {
-      const batch = batchOf(1, { watermark: lsn(333), asOfMs: 17.25, settledPrimary: { timeline: 1, lsn: lsn(300) } });
+      const reached = { commitLsn: lsn(320), next: 4 };
+      const batch = batchOf(1, {
+        watermark: lsn(333),
+        reached,
+        asOfMs: 17.25,
+        settledPrimary: { timeline: 1, lsn: lsn(300) },
+      });
       await agent.apply(cell, TOKEN, batch);
       await agent.settleReplica([cell], TOKEN, { timeline: 1, lsn: lsn(250) });
       const stored = await agent.read(cell);
@@ -82,6 +88,8 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
         settledPrimary: { timeline: 1, lsn: lsn(300) },
         settledReplica: { timeline: 1, lsn: lsn(250) },
         asOfMs: 17.25,
+        reached: { commitLsn: lsn(320), next: 4 },
+        epoch: 'e1',
       });
       await region.loseState(cell);
       assert.equal(await agent.read(cell), null);
@@ -104,6 +112,8 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       const eviction = batchOf(1, { ...evictionOf([user], 95), keys: [user.key, user.key] });
       assert.deepEqual(await agent.apply(cell, OTHER, eviction), { kind: 'owner' });
       assert.deepEqual(await agent.apply(cell, TOKEN, { ...eviction, after: 0 }), { kind: 'position' });
+      const other = await agent.apply(cell, TOKEN, { ...eviction, epoch: 'another' });
+      assert.deepEqual(other, { kind: 'position' }, 'an epoch that this region has not');
       assert.equal(await region.get(user), 'v');
       assert.equal((await reading()).fenced, lsn(0));
       await region.set(user, 'v');

@@ -43,6 +43,24 @@ test('what a record means for a cell, as the total table says', () => {
   for (const [offset, one, verdict] of table) assert.deepEqual(judge(POSITION, offset, one), verdict);
 });
 
+test('a record that goes on within a transaction is a gap, unless what it goes on behind was applied', () => {
+  const after = (commitLsn: number, next: number): LogRecord => ({
+    ...record(100, 120),
+    after: { commitLsn: lsn(commitLsn), next },
+  });
+  const gap = { kind: 'gap', reason: 'interval gap' };
+  const apply = { kind: 'apply', interval: true };
+  const stands = { ...POSITION, reached: { commitLsn: lsn(110), next: 50 } };
+  assert.deepEqual(judge(POSITION, 11, after(110, 50)), gap, 'a position that does not know');
+  assert.deepEqual(judge(stands, 11, after(110, 51)), gap, 'a record of it is lost');
+  assert.deepEqual(judge(stands, 11, after(115, 1)), gap, 'all that was sent of another is lost');
+  assert.deepEqual(judge(stands, 11, after(110, 50)), apply);
+  assert.deepEqual(judge(stands, 11, after(110, 20)), apply, 'another relay has sent more');
+  assert.deepEqual(judge(POSITION, 11, after(99, 50)), apply, 'it is complete');
+  const { position } = startEpoch(11, after(110, 50));
+  assert.deepEqual(judge(position, 11, after(110, 50)), apply, 'an epoch begins within it: the floor covers it');
+});
+
 test('the watermark never goes back, and a late record of a former epoch moves the offset alone', () => {
   assert.deepEqual(advance(POSITION, 11, record(90, 95), true), { ...POSITION, offset: 11 });
   assert.deepEqual(advance(POSITION, 11, record(100, 130), true), { ...POSITION, offset: 11, watermark: lsn(130) });

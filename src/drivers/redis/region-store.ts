@@ -10,6 +10,7 @@ import type {
 } from '../../agent/region-store.ts';
 import type { RedisPlace } from '../../config/bus-config.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
+import type { ReachedItem } from '../../protocol/log-record.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
@@ -86,12 +87,13 @@ export class RedisRegionStore implements RegionStore {
       RECORD_FIELD.settledReplica,
       RECORD_FIELD.asOf,
       RECORD_FIELD.droppedLsn,
+      RECORD_FIELD.reached,
     ];
     const [values, epoch] = await Promise.all([
       this.#ask(this.#redis.hmget(record(cell), ...fields)),
       this.#ask(this.#redis.hget(state(cell), STATE_FIELD.epoch)),
     ]);
-    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf, droppedLsn] = values;
+    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf, droppedLsn, reached] = values;
     // As the scripts tell it (prelude.lua): a record that lacks a field, or holds what is none, is lost as a whole.
     if (
       sourceEpoch == null ||
@@ -111,6 +113,8 @@ export class RedisRegionStore implements RegionStore {
       settledPrimary: parseSettledMark(settledPrimary ?? ''),
       settledReplica: parseSettledMark(settledReplica ?? ''),
       asOfMs: Number(asOf),
+      ...parseReached(reached ?? ''),
+      epoch,
     };
   }
 
@@ -136,6 +140,8 @@ export class RedisRegionStore implements RegionStore {
       offset: String(batch.offset),
       sourceEpoch: JSON.stringify(batch.sourceEpoch),
       watermark: lsnToHex(batch.watermark),
+      reached: printReached(batch.reached),
+      ...(batch.epoch === undefined ? {} : { epoch: batch.epoch }),
       asOf: String(batch.asOfMs),
       settledPrimary: printSettledMark(batch.settledPrimary),
       hasReplicas: batch.hasReplicas,
@@ -162,6 +168,7 @@ export class RedisRegionStore implements RegionStore {
       offset: String(epoch.offset),
       sourceEpoch: JSON.stringify(epoch.sourceEpoch),
       watermark: lsnToHex(epoch.watermark),
+      reached: printReached(epoch.reached),
       floor: lsnToHex(epoch.floor),
       asOf: String(epoch.asOfMs),
     };
@@ -258,4 +265,14 @@ async function unlessUnfit<T, U>(answer: Promise<T>, otherwise: (error: BusError
     if (isBusError(error, 'REDIS_WRONG_TYPE')) return otherwise(error);
     throw error;
   }
+}
+
+function printReached(reached: ReachedItem | undefined): string {
+  return reached === undefined ? '' : `${lsnToHex(reached.commitLsn)}:${reached.next}`;
+}
+
+function parseReached(text: string): { readonly reached?: ReachedItem } {
+  const colon = text.indexOf(':');
+  if (colon < 0) return {};
+  return { reached: { commitLsn: lsnFromHex(text.slice(0, colon)), next: Number(text.slice(colon + 1)) } };
 }

@@ -14,8 +14,10 @@ local token, count = string.match(owner, '^(%w+):(%d+)$')
 if token ~= ARGV[1] then return {'owner'} end
 local stored = wholeCell(record, state)
 if not stored then return {'lost'} end
-if stored[1] ~= ARGV[2] then return {'position'} end
+local epoch = redis.call('HGET', state, 'epoch')
 local header = cjson.decode(ARGV[3])
+-- An epoch begins at the offset that is stored, so that the offset alone does not tell a Redis that has lost the beginning.
+if stored[1] ~= ARGV[2] or (header.epoch and header.epoch ~= epoch) then return {'position'} end
 
 -- Redis limits what unpack may put on Lua's stack.
 local CHUNK = 1000
@@ -105,5 +107,5 @@ for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sw
 local asOf = header.asOf
 if tonumber(stored[6]) > tonumber(asOf) then asOf = stored[6] end
 redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
-  'watermark', larger(stored[2], header.watermark), 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
+  'watermark', larger(stored[2], header.watermark), 'reached', header.reached, 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
 return {'applied', unlinked}
