@@ -1,5 +1,5 @@
 import { BusError } from '../protocol/errors.ts';
-import { classify } from '../drivers/postgres/classify.ts';
+import { classify } from '../protocol/sqlstate.ts';
 import { lsnFromPostgres } from '../protocol/lsn.ts';
 import type { ReadToken } from '../protocol/read-token.ts';
 import { ask, sqlStateOf } from './lent-client.ts';

@@ -1,4 +1,4 @@
-import { classify } from '../drivers/postgres/classify.ts';
+import { classify } from '../protocol/sqlstate.ts';
 import { readColumn } from '../protocol/column-value.ts';
 import { BusError } from '../protocol/errors.ts';
 import type { Pool, PoolClient, Queryable, QueryReply } from './pool.ts';

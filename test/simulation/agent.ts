@@ -146,6 +146,7 @@ export class SimAgent {
     const { world, region, log } = this.#parts;
     const decision = this.#ownership.decide({
       owners: region.redis.owners(),
+      unfit: new Set<number>(),
       token: this.#token,
       held: new Set(this.#cells.keys()),
       barred: new Set(),

@@ -293,18 +293,20 @@ test('a message that is not UTF-8 makes everything old, since the keys that it n
   assert.deepEqual(new Set(log.keys()), new Set(['user*', 'org-members*']));
 });
 
+const epochsOf = (log: HeldLog): ReadonlySet<number> => new Set(log.records.map((r) => r.record.sourceEpoch.number));
+
 test('a crash that was told of begins a new epoch though the server’s start says nothing, and once only', async () => {
   const source = new ScriptedSource();
   const { log } = startRelay(source);
   await eventually('records', () => log.texts.size === PARTITIONS);
   source.crashes += 1;
   source.fail(new BusError('POSTGRES_CRASHED', 'told by 57P02'));
-  await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+  await eventually('a new epoch', () => epochsOf(log).size === 2);
   source.fail(new BusError('POSTGRES_UNREACHABLE', 'any failure'));
   await eventually('a third attempt', () => source.opens === 3 && source.sink !== undefined);
   const before = log.records.length;
   await eventually('more records', () => log.records.length > before);
-  assert.equal(log.records.at(-1)?.record.sourceEpoch.number, 2);
+  assert.equal(epochsOf(log).size, 2);
 });
 
 test('a crash is remembered until the epoch that answers it is in the log, through attempts that never send', async () => {
@@ -319,7 +321,7 @@ test('a crash is remembered until the epoch that answers it is in the log, throu
   await eventually('the next attempt sends', () => source.opens === 3 && log.isWaiting);
   log.isHeld = false;
   log.release();
-  await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+  await eventually('a new epoch', () => epochsOf(log).size === 2);
 });
 
 test('a relay that goes on with an epoch in which nothing was settled waits as its first relay would have', async () => {
@@ -335,7 +337,8 @@ test('a relay that goes on with an epoch in which nothing was settled waits as i
   const before = log.records.length;
   startRelay(source, log);
   await eventually('each partition has a record of the second', () => log.records.length >= before + 2 * PARTITIONS);
-  assert.ok(log.records.every((r) => r.record.settledPrimary === 0n && r.record.sourceEpoch.number === 1));
+  assert.ok(log.records.every((r) => r.record.settledPrimary === 0n));
+  assert.equal(epochsOf(log).size, 1);
   source.visibleBelow = 61n;
   await eventually('settled', () => log.records.some((r) => r.record.settledPrimary === lsn(100)));
 });

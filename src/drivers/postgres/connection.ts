@@ -1,6 +1,6 @@
 import { Client, type QueryResultRow } from 'pg';
 import { BusError } from '../../protocol/errors.ts';
-import { classify } from './classify.ts';
+import { classify } from '../../protocol/sqlstate.ts';
 import { clientConfig, placeOf } from './client-config.ts';
 
 /** Default for a statement of ours; none of them reads a user's table. */
