@@ -3,32 +3,19 @@ import { BusError, isBusError } from '../protocol/errors.ts';
 import type { Lsn } from '../protocol/lsn.ts';
 import { answerWithin } from '../runtime/answer-within.ts';
 import { backoffMs } from '../runtime/backoff.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader, type RecordHandler } from './from-log.ts';
+import type { AgentPorts } from './agent-ports.ts';
+import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader } from './from-log.ts';
 import { Holdings } from './holdings.ts';
-import type { AgentObserver } from './observe.ts';
 import { Ownership } from './ownership.ts';
 import { isUnrelated } from './redis-life.ts';
 import type { RedisIdentity, RegionStore } from './region-store.ts';
-import { type ReplicaProbe, watchReplicas } from './replica-watch.ts';
+import { watchReplicas } from './replica-watch.ts';
 import { sweepLoop } from './sweep.ts';
 
 /** Between two looks at the region: who lives, who owns what. */
 const LOOK_EVERY_MS = 500;
 const REPORT_EVERY_MS = 1000;
 const BACKOFF = { firstMs: 100, maxMs: 5000 };
-
-export interface AgentPorts {
-  readonly connectStore: () => Promise<RegionStore>;
-  readonly openLog: (handler: RecordHandler) => Promise<LogReader>;
-  readonly replicas: readonly ReplicaProbe[];
-  readonly clock: Clock;
-  readonly observer: AgentObserver;
-  /** Numbers in [0, 1). */
-  readonly random: () => number;
-  /** Sixteen random hex digits, never the same twice. */
-  readonly token: () => string;
-}
 
 /**
  * Stage 2: from the log into one region's Redis. Any number of agents share the cells of a region; each cell is applied by the one that

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import type { AgentPorts } from '../../src/agent/agent.ts';
+import type { AgentPorts } from '../../src/agent/agent-ports.ts';
 import type { LogReader } from '../../src/agent/from-log.ts';
 import type { RegionStore } from '../../src/agent/region-store.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
