@@ -105,7 +105,10 @@ class KafkaWriter implements LogWriter {
 }
 
 /** kafkajs leaves out, without a word, what goes to a partition that its metadata lacks: so after a topic was made anew with fewer. */
-function requireEvery(records: readonly OutgoingRecord[], answered: readonly RecordMetadata[]): void {
+export function requireEvery(
+  records: readonly OutgoingRecord[],
+  answered: readonly Pick<RecordMetadata, 'partition'>[],
+): void {
   const written = new Set(answered.map(({ partition }) => partition));
   const missing = records.find(({ partition }) => !written.has(partition));
   if (missing !== undefined)
