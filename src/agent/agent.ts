@@ -3,32 +3,19 @@ import { BusError, isBusError } from '../protocol/errors.ts';
 import type { Lsn } from '../protocol/lsn.ts';
 import { answerWithin } from '../runtime/answer-within.ts';
 import { backoffMs } from '../runtime/backoff.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader, type RecordHandler } from './from-log.ts';
+import type { AgentPorts } from './agent-ports.ts';
+import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader } from './from-log.ts';
 import { Holdings } from './holdings.ts';
-import type { AgentObserver } from './observe.ts';
 import { Ownership } from './ownership.ts';
 import { isUnrelated } from './redis-life.ts';
 import type { RedisIdentity, RegionStore } from './region-store.ts';
-import { type ReplicaProbe, watchReplicas } from './replica-watch.ts';
+import { watchReplicas } from './replica-watch.ts';
 import { sweepLoop } from './sweep.ts';
 
 /** Between two looks at the region: who lives, who owns what. */
 const LOOK_EVERY_MS = 500;
 const REPORT_EVERY_MS = 1000;
 const BACKOFF = { firstMs: 100, maxMs: 5000 };
-
-export interface AgentPorts {
-  readonly connectStore: () => Promise<RegionStore>;
-  readonly openLog: (handler: RecordHandler) => Promise<LogReader>;
-  readonly replicas: readonly ReplicaProbe[];
-  readonly clock: Clock;
-  readonly observer: AgentObserver;
-  /** Numbers in [0, 1). */
-  readonly random: () => number;
-  /** Sixteen random hex digits, never the same twice. */
-  readonly token: () => string;
-}
 
 /**
  * Stage 2: from the log into one region's Redis. Any number of agents share the cells of a region; each cell is applied by the one that
@@ -45,7 +32,7 @@ export class Agent {
   readonly #unfit = new Map<number, string>();
   readonly #distrusted = new Set<number>();
   #holdings: Holdings | undefined;
-  #identity: RedisIdentity | undefined;
+  #identities: readonly RedisIdentity[] | undefined;
   #settledReplica: Lsn | null = null;
   #sweepsOwed = 0;
   /** As the log told last: what the lag is counted by. */
@@ -115,8 +102,7 @@ export class Agent {
     const token = this.#token;
     const config = this.#config;
     try {
-      if (await this.#isAnotherServer(store))
-        for (let cell = 0; cell < reader.partitions; cell++) this.#distrusted.add(cell);
+      await this.#distrustOtherServers(store);
       const facts = { config, cells: reader.partitions, hasReplicas: replicas.length > 0 };
       const holdings = new Holdings({
         ports: this.#ports,
@@ -161,11 +147,14 @@ export class Agent {
     }
   }
 
-  /** Whether this server is neither the one that was seen last nor its successor. */
-  async #isAnotherServer(store: RegionStore): Promise<boolean> {
-    const before = this.#identity;
-    this.#identity = await store.identity();
-    return before !== undefined && isUnrelated(before, this.#identity);
+  /** Distrusts the cells whose server is neither one that was seen last nor the successor of one. */
+  async #distrustOtherServers(store: RegionStore): Promise<void> {
+    const before = this.#identities;
+    this.#identities = await store.identities();
+    if (before === undefined) return;
+    this.#identities.forEach((now, cell) => {
+      if (isUnrelated(before, now)) this.#distrusted.add(cell);
+    });
   }
 
   async #lookLoop(store: RegionStore, holdings: Holdings, signal: AbortSignal, onLooked: () => void): Promise<void> {

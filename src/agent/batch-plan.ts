@@ -25,6 +25,7 @@ export class BatchPlan {
   readonly #after: Position;
   #position: Position;
   readonly #keys = new Map<string, Lsn>();
+  readonly #plainKeys = new Set<string>();
   readonly #marks = new Map<string, NewMark>();
   readonly #sweeps = new Map<string, string>();
   readonly #rules = new Map<string, NewRule>();
@@ -80,6 +81,7 @@ export class BatchPlan {
       asOfMs: this.#asOfMs,
       settledPrimary: this.#settled,
       keys: this.#facts.config.observe ? [] : [...this.#keys.keys()],
+      plainKeys: this.#facts.config.observe ? [] : [...this.#plainKeys],
       fences: this.#fences(),
       marks: [...this.#marks.values()],
       sweeps: this.#sweeps,
@@ -92,10 +94,16 @@ export class BatchPlan {
     const { commitLsn } = transaction;
     this.#transactions.push(transaction);
     for (const item of transaction.items) {
-      if (item.scope === 'key') this.#keys.set(item.key, lsnMax(commitLsn, this.#keys.get(item.key) ?? commitLsn));
+      if (item.scope === 'key') this.#evict(item.key, item.family, commitLsn);
       else if (item.scope === 'family') this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, offset, commitLsn);
       else this.#raise(`${STATE_FIELD.tagMarkPrefix}${hashKey(item.tag) % TAG_MARKS}`, offset, commitLsn);
     }
+  }
+
+  /** A family that this agent's file does not know may be plain: a slot too many is unlinked, never one too few. */
+  #evict(key: string, family: string, commitLsn: Lsn): void {
+    this.#keys.set(key, lsnMax(commitLsn, this.#keys.get(key) ?? commitLsn));
+    if (this.#facts.config.families.get(family)?.isPlain !== false) this.#plainKeys.add(key);
   }
 
   /** Each mark owes a sweep of its own name: as there are so many marks and no more, what a cell owes is bounded. */

@@ -281,8 +281,9 @@ export class Cell {
     }
     const { position, floor } = startEpoch(next.offset, record);
     const { store, token, epochName, observer } = this.#parts;
+    const name = epochName();
     const answer = await store.beginEpoch(this.cell, token, {
-      name: epochName(),
+      name,
       after: this.#storedOffset,
       ...position,
       floor,
@@ -292,7 +293,7 @@ export class Cell {
     observer.epoch(this.cell, this.#epochReason, floor);
     this.#parts.begun();
     this.settledReplica = NOTHING_SETTLED;
-    this.#position = position;
+    this.#position = { ...position, epoch: name };
     this.#sourceEpoch = position.sourceEpoch;
     this.#storedOffset = position.offset;
     this.#asOfMs = record.asOfMs;

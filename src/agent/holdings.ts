@@ -1,7 +1,7 @@
 import type { BatchFacts } from './batch-plan.ts';
 import { Cell, type CellEnd } from './cell.ts';
 import type { LogReader } from './from-log.ts';
-import type { AgentPorts } from './agent.ts';
+import type { AgentPorts } from './agent-ports.ts';
 import { type BusError, isBusError } from '../protocol/errors.ts';
 import type { RegionStore, StoredCell } from './region-store.ts';
 

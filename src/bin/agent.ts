@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { Agent } from '../agent/agent.ts';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
+import { keyspaceOf } from '../config/region-keyspace.ts';
 import { ReplicaServer } from '../drivers/postgres/replica.ts';
 import { connectRegionStore } from '../drivers/redis/region-store.ts';
-import { createKeyspace } from '../protocol/keyspace.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { isBusError } from '../protocol/errors.ts';
@@ -27,12 +27,7 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
       const replicas = region.replicas.map(
         (url) => new ReplicaServer({ url, applicationName: `afterwrite-agent-${config.bus}-${region.name}` }),
       );
-      const keyspace = createKeyspace({
-        bus: config.bus,
-        prefix: config.prefix,
-        cells: config.log.partitions,
-        clustered: false,
-      });
+      const keyspace = keyspaceOf(config, region);
       const stopping = new AbortController();
       const agent = new Agent(
         {

@@ -4,6 +4,7 @@ import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { settingsHelp } from '../runtime/settings.ts';
 import { configCheckCommand, configSchemaCommand, configShowCommand } from './commands/config.ts';
+import { configTypesCommand } from './commands/config-types.ts';
 import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
@@ -132,7 +133,7 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
       done(await explainCommand(context(), { table, row, set, op })),
     );
 
-  const config = program.command('config').description('the user’s file: check | schema | show');
+  const config = program.command('config').description('the user’s file: check | schema | show | types');
   jsonToo(config.command('check'))
     .description('validate the file, and hold it against the database where that can be reached')
     .action(async () => done(await configCheckCommand(context())));
@@ -144,6 +145,11 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .command('show')
     .description('the file as it was understood, without secrets')
     .action(async () => done(await configShowCommand(context())));
+  config
+    .command('types')
+    .description('TypeScript types of the families: keys by the catalog, values by the columns of `source`')
+    .option('-o, --out <file>', 'write them there, such as src/afterwrite-types.d.ts')
+    .action(async ({ out }: { out?: string }) => done(await configTypesCommand(context(), out)));
   return program;
 }
 

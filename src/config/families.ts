@@ -1,12 +1,11 @@
 import type { KeyTemplate } from '../protocol/key-template.ts';
 import { matcherOf } from '../protocol/key-template.ts';
+import { parseSource } from '../protocol/source-template.ts';
 import type { Family } from './bus-config.ts';
 import { durationMs } from './duration.ts';
 import type { RawFamily, RawFile } from './file-schema.ts';
 import { listOf, type NoteFault, readRules, readTemplate, shapeOf } from './rules.ts';
 import type { Path } from './yaml-file.ts';
-
-const PLACEHOLDER = /\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 
 export interface FamilyNotes {
   readonly fault: NoteFault;
@@ -52,6 +51,11 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     tags,
     source: raw.source,
     reads: raw.reads ?? 'primary',
+    isList: raw.rows === 'many',
+    staleMs: raw.stale === undefined ? 0 : durationMs(raw.stale),
+    localMs: raw.local === undefined ? 0 : durationMs(raw.local),
+    isPlain: raw.values === 'plain',
+    tooStale: raw['too-stale'] ?? 'fail',
     whenChanged: raw['when-changed'] ?? 'evict',
   };
 }
@@ -75,8 +79,10 @@ function checkKey(
 }
 
 function checkSource(source: string | undefined, key: KeyTemplate, path: Path, fault: NoteFault): void {
-  const placeholders = [...(source ?? '').matchAll(PLACEHOLDER)].map(([, name]) => name ?? '');
-  for (const name of new Set(placeholders)) {
+  if (source === undefined) return;
+  const result = parseSource(source);
+  if (result.kind === 'fault') return fault(path, result.fault);
+  for (const name of new Set(result.template.parameters)) {
     if (!key.parameters.includes(name))
       fault(path, `{${name}} is no parameter of the key; its parameters: ${listOf(key.parameters)}`);
   }

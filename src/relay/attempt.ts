@@ -1,7 +1,7 @@
 import type { BusConfig } from '../config/bus-config.ts';
 import { isBusError } from '../protocol/errors.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
-import { LSN_ZERO } from '../protocol/lsn.ts';
+import { LSN_ZERO, type Lsn, lsnMax } from '../protocol/lsn.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -16,7 +16,7 @@ import { Pump } from './pump.ts';
 import { RelationDirectory } from './relation-directory.ts';
 import { Router, tableText } from './route.ts';
 import { SettleTracker } from './settle.ts';
-import { type Continuity, type EpochDecision, decideSourceEpoch } from './source-gap.ts';
+import { type Continuity, type EpochDecision, decideSourceEpoch, isStartSettled } from './source-gap.ts';
 import type { LogWriter } from './to-log.ts';
 import { ENDING, unlessEnding } from './unless-ending.ts';
 
@@ -85,11 +85,11 @@ async function withStream(
   directory.learn(await unlessEnding(ending, source.directory()));
   const log = await unlessEnding(ending, ports.openLog(ending), (late) => late.close());
   try {
-    const { highest, hasSettled } = highestEpoch(await unlessEnding(ending, log.lastRecords(ending)));
-    const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest, stream.life));
+    const { highest, settled } = lastSaid(await unlessEnding(ending, log.lastRecords(ending)));
+    const continuity = facts.continuity(highest, stream.life);
+    const decision = decideSourceEpoch(highest, stream.life, continuity, ports.clock.nowMs());
     observer.epoch(decision);
-    // Where the epoch's first relay ended before its barrier had passed, what it waited for may still be invisible.
-    const isSettled = decision.change === 'none' && hasSettled;
+    const isSettled = isStartSettled(decision, settled, stream.confirmedLsn);
     const barrier = isSettled ? undefined : await unlessEnding(ending, source.allocateXid());
     const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
     observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
@@ -172,31 +172,30 @@ function* rulesOf(config: BusConfig): Generator<readonly [table: string, columns
     for (const rule of rules) yield [tableText(rule.table), rule.columns];
 }
 
-interface LogEnd {
-  readonly highest: SourceEpoch | undefined;
-  /** Whether a last record of that epoch has a settled mark: all that the epoch's barrier waited for was visible by then. */
-  readonly hasSettled: boolean;
-}
-
 /**
- * The highest source epoch that any partition's last record names. Every partition hears of an epoch within a moment of its beginning, so
- * one whose last record somebody else wrote may be passed over, as long as another can be read.
+ * The highest source epoch that any partition's last record names, and the highest settled mark of it. Every partition hears of an epoch within a moment of
+ * its beginning, so one whose last record somebody else wrote may be passed over, as long as another can be read.
  */
-function highestEpoch(texts: readonly (string | null)[]): LogEnd {
+function lastSaid(texts: readonly (string | null)[]): {
+  readonly highest: SourceEpoch | undefined;
+  readonly settled: Lsn;
+} {
   let highest: SourceEpoch | undefined;
-  let hasSettled = false;
+  let settled = LSN_ZERO;
   let unreadable: unknown;
   texts.forEach((text, partition) => {
     if (text === null) return;
     try {
       const { sourceEpoch, settledPrimary } = decodeRecord(text, `the last record of partition ${partition}`);
-      if (highest === undefined || sourceEpoch.number > highest.number) [highest, hasSettled] = [sourceEpoch, false];
-      if (sourceEpoch.number === highest.number) hasSettled ||= settledPrimary > LSN_ZERO;
+      const isHigher = highest === undefined || sourceEpoch.number > highest.number;
+      if (isHigher) highest = sourceEpoch;
+      if (isHigher) settled = settledPrimary;
+      else if (sourceEpoch.number === highest?.number) settled = lsnMax(settled, settledPrimary);
     } catch (error) {
       if (!isBusError(error, 'RECORD_INVALID')) throw error;
       unreadable = error;
     }
   });
   if (highest === undefined && unreadable !== undefined) throw unreadable;
-  return { highest, hasSettled };
+  return { highest, settled };
 }

@@ -18,6 +18,8 @@ const STEADY_MS = 30_000;
 export interface RelayFacts {
   readonly config: BusConfig;
   readonly parameterTypes: ParameterTypes;
+  /** What is published of each family (see rule-text.ts). */
+  readonly ruleTexts: ReadonlyMap<string, string>;
 }
 
 /**
@@ -106,7 +108,7 @@ export class Relay {
     let crashes = this.#crashesAnswered;
     return {
       ...this.#facts,
-      rules: (partitions) => rulesNotice(this.#facts.config, partitions),
+      rules: (partitions) => rulesNotice(this.#facts.ruleTexts, partitions),
       continuity: (highest, life) => {
         ({ crashes } = this.#ports.source);
         return this.#continuity(highest, life);
@@ -128,10 +130,10 @@ export class Relay {
   }
 }
 
-function rulesNotice(config: BusConfig, partitions: number): RulesNotice {
+function rulesNotice(ruleTexts: ReadonlyMap<string, string>, partitions: number): RulesNotice {
   return {
     partitions,
     bucketsPerCell: Math.floor(FENCE_BUCKETS / partitions),
-    families: Object.fromEntries([...config.families.values()].map((family) => [family.name, family.ruleHash])),
+    families: Object.fromEntries(ruleTexts),
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import type { AgentPorts } from '../../src/agent/agent.ts';
+import type { AgentPorts } from '../../src/agent/agent-ports.ts';
 import type { LogReader } from '../../src/agent/from-log.ts';
 import type { RegionStore } from '../../src/agent/region-store.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
@@ -133,9 +133,9 @@ test('an unrelated server stays distrusted until its cells have begun anew, thou
       if (tries === 1) breakFirst = () => store.close();
       // The second connection breaks after the server has said who it is.
       if (tries === 2) {
-        const identity = store.identity.bind(store);
-        store.identity = async () => {
-          const answer = await identity();
+        const identities = store.identities.bind(store);
+        store.identities = async () => {
+          const answer = await identities();
           await store.close();
           return answer;
         };

@@ -209,7 +209,8 @@ for (const major of [15, 18] as const) {
       sql = await connect(postgres.url, { applicationName: 'test' });
       await sql.query('set search_path = public');
       await eventually('streaming again', () => relay.epochs.length > 1 && relay.state === 'streaming');
-      assert.deepEqual(relay.epochs, ['1 first', '1 none']);
+      const [first, next] = relay.epochs.map((epoch) => epoch.split(' '));
+      assert.deepEqual([first?.[1], next], ['first', [first?.[0], 'none']]);
       assert.ok((await madeOld(`update users set name = 'after' where id = 1`)).includes('user:1'));
     });
   });

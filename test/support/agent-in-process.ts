@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { Agent, type AgentPorts } from '../../src/agent/agent.ts';
+import { Agent } from '../../src/agent/agent.ts';
+import type { AgentPorts } from '../../src/agent/agent-ports.ts';
 import type { AgentObserver, AgentProgress } from '../../src/agent/observe.ts';
 import type { Invalidation } from '../../src/protocol/invalidation.ts';
 import { lsn } from '../../src/protocol/lsn.ts';

@@ -78,7 +78,7 @@ export class RunningRelay {
       clock: systemClock,
       observer,
     };
-    this.#relay = new Relay(ports, { config, parameterTypes: new Map() }, Math.random);
+    this.#relay = new Relay(ports, { config, parameterTypes: new Map(), ruleTexts: new Map() }, Math.random);
     this.#done = this.#relay.run(this.#stop.signal);
     this.#done.catch(() => undefined);
   }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { checkFile } from '../../src/cli/doctor/check-file.ts';
 import { checkLogRedis, checkTopic } from '../../src/cli/doctor/check-log.ts';
 import { checkPlan, checkServer } from '../../src/cli/doctor/check-postgres.ts';
-import { checkCache, checkDistinct } from '../../src/cli/doctor/check-redis.ts';
+import { checkCache, checkDistinct, checkSpread } from '../../src/cli/doctor/check-redis.ts';
 import { checkReplica } from '../../src/cli/doctor/check-replica.ts';
 import { checkSlot } from '../../src/cli/doctor/check-slot.ts';
 import { type Finding, findingLines } from '../../src/cli/doctor/finding.ts';
@@ -165,11 +165,12 @@ const CACHE: Parameters<typeof checkCache>[1] = {
   maxmemoryBytes: 1 << 30,
   maxmemoryPolicy: 'volatile-lru',
   isCluster: false,
+  isNamedCluster: false,
   sampled: 10,
   withoutTtl: 0,
 };
 
-table(CACHE, (facts) => checkCache('eu', facts), [
+table(CACHE, (facts) => checkCache('redis of eu', facts), [
   ['a cache with noeviction fails', { maxmemoryPolicy: 'noeviction' }, 'fail maxmemory-policy is noeviction'],
   ['a cache without maxmemory fails', { maxmemoryBytes: 0 }, 'fail maxmemory is not set'],
   [
@@ -180,11 +181,19 @@ table(CACHE, (facts) => checkCache('eu', facts), [
   ['volatile-* is well', { maxmemoryPolicy: 'volatile-ttl' }, ''],
   ['a policy that is not told is warned of', { maxmemoryPolicy: '' }, 'warn maxmemory-policy is ""'],
   ['a Redis before 7 fails', { version: '6.2.14' }, 'fail version 6.2.14'],
-  ['a Redis Cluster fails', { isCluster: true }, 'fail is a Redis Cluster'],
+  ['a Redis Cluster that is named as one server fails', { isCluster: true }, 'fail is a node of a Redis Cluster'],
+  ['a Redis Cluster that is named as one is well', { isCluster: true, isNamedCluster: true }, ''],
   ['a replica of another Redis fails', { role: 'slave' }, 'fail is a replica of another Redis'],
   ['values without a TTL are warned of', { withoutTtl: 3 }, 'warn 3 of 10 values looked at have no TTL'],
   ['an empty cache is well', { sampled: 0 }, ''],
 ]);
+
+test('cells that are spread unevenly over the masters of a cluster are warned of', () => {
+  const levels = [[16, 16, 16], [3, 2, 3], [12], [4, 2, 6], [6, 6, 0]].map(
+    (cells) => checkSpread('redis of eu', cells).level,
+  );
+  assert.deepEqual(levels, ['ok', 'ok', 'ok', 'warn', 'warn']);
+});
 
 test('two regions on one Redis fail, and so does a log in a cache', () => {
   const servers = ['redis of eu', 'redis of us', 'log in redis', 'redis of ap'].map((name, i) => ({

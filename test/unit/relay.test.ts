@@ -98,7 +98,11 @@ function startRelay(
     ...observe,
   };
   const ports = { source, openLog: () => log.open(), clock: systemClock, observer };
-  const relay = new Relay(ports, { config: busConfig([USER, ORG_MEMBERS]), parameterTypes: new Map() }, () => 0.01);
+  const relay = new Relay(
+    ports,
+    { config: busConfig([USER, ORG_MEMBERS]), parameterTypes: new Map(), ruleTexts: new Map() },
+    () => 0.01,
+  );
   const stop = new AbortController();
   const done = relay.run(stop.signal);
   done.catch(() => undefined);
@@ -223,8 +227,9 @@ test('a new life of the source draws the next epoch, and the same life keeps it'
   const second = new ScriptedSource();
   second.life = { ...second.life, slotIdentity: 'other' };
   startRelay(second, log);
-  await eventually('the next epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
-  assert.ok(log.records.every((r) => r.record.sourceEpoch.number <= 2));
+  await eventually('the next epoch', () =>
+    log.records.some((r) => r.record.sourceEpoch.number > (log.records[0]?.record.sourceEpoch.number ?? 0)),
+  );
 });
 
 test('an error for the operator ends the relay', async () => {
@@ -262,7 +267,9 @@ test('a clean end vouches for the next run of the server alone, not for one that
   source.life = { ...source.life, postmasterStartedAtMs: 3000 };
   log.isHeld = false;
   log.release(new BusError('POSTGRES_UNREACHABLE', 'the server is gone'));
-  await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+  await eventually('a new epoch', () =>
+    log.records.some((r) => r.record.sourceEpoch.number > (log.records[0]?.record.sourceEpoch.number ?? 0)),
+  );
 });
 
 test('a relay whose stream the server has ended does not say that it streams', async () => {
@@ -286,18 +293,20 @@ test('a message that is not UTF-8 makes everything old, since the keys that it n
   assert.deepEqual(new Set(log.keys()), new Set(['user*', 'org-members*']));
 });
 
+const epochsOf = (log: HeldLog): ReadonlySet<number> => new Set(log.records.map((r) => r.record.sourceEpoch.number));
+
 test('a crash that was told of begins a new epoch though the server’s start says nothing, and once only', async () => {
   const source = new ScriptedSource();
   const { log } = startRelay(source);
   await eventually('records', () => log.texts.size === PARTITIONS);
   source.crashes += 1;
   source.fail(new BusError('POSTGRES_CRASHED', 'told by 57P02'));
-  await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+  await eventually('a new epoch', () => epochsOf(log).size === 2);
   source.fail(new BusError('POSTGRES_UNREACHABLE', 'any failure'));
   await eventually('a third attempt', () => source.opens === 3 && source.sink !== undefined);
   const before = log.records.length;
   await eventually('more records', () => log.records.length > before);
-  assert.equal(log.records.at(-1)?.record.sourceEpoch.number, 2);
+  assert.equal(epochsOf(log).size, 2);
 });
 
 test('a crash is remembered until the epoch that answers it is in the log, through attempts that never send', async () => {
@@ -312,7 +321,7 @@ test('a crash is remembered until the epoch that answers it is in the log, throu
   await eventually('the next attempt sends', () => source.opens === 3 && log.isWaiting);
   log.isHeld = false;
   log.release();
-  await eventually('a new epoch', () => log.records.some((r) => r.record.sourceEpoch.number === 2));
+  await eventually('a new epoch', () => epochsOf(log).size === 2);
 });
 
 test('a relay that goes on with an epoch in which nothing was settled waits as its first relay would have', async () => {
@@ -328,7 +337,8 @@ test('a relay that goes on with an epoch in which nothing was settled waits as i
   const before = log.records.length;
   startRelay(source, log);
   await eventually('each partition has a record of the second', () => log.records.length >= before + 2 * PARTITIONS);
-  assert.ok(log.records.every((r) => r.record.settledPrimary === 0n && r.record.sourceEpoch.number === 1));
+  assert.ok(log.records.every((r) => r.record.settledPrimary === 0n));
+  assert.equal(epochsOf(log).size, 1);
   source.visibleBelow = 61n;
   await eventually('settled', () => log.records.some((r) => r.record.settledPrimary === lsn(100)));
 });

@@ -1,4 +1,4 @@
-import { ask, connectRedis, type RedisConnection } from '../../drivers/redis/connection.ts';
+import { ask, connectRedis, type ServerConnection } from '../../drivers/redis/connection.ts';
 import { readSetting } from '../../drivers/redis/server-facts.ts';
 import { readRegionView } from '../../drivers/redis/region-view.ts';
 import { isBusError } from '../../protocol/errors.ts';
@@ -16,15 +16,15 @@ export class DemoRegion {
   readonly latencies = new Latencies();
   evictions = 0;
   #eventsBefore = '';
-  readonly #redis: RedisConnection;
-  readonly #events: RedisConnection;
+  readonly #redis: ServerConnection;
+  readonly #events: ServerConnection;
   readonly #keyspace: Keyspace;
   readonly #ledger: Ledger;
 
   private constructor(
     name: string,
-    redis: RedisConnection,
-    events: RedisConnection,
+    redis: ServerConnection,
+    events: ServerConnection,
     keyspace: Keyspace,
     ledger: Ledger,
   ) {

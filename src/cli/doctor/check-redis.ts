@@ -10,6 +10,8 @@ export interface CacheFacts {
   readonly maxmemoryBytes: number;
   readonly maxmemoryPolicy: string;
   readonly isCluster: boolean;
+  /** Whether the file names it as a cluster. */
+  readonly isNamedCluster: boolean;
   /** Values of the bus among some that were looked at, and how many of them have no TTL. */
   readonly sampled: number;
   readonly withoutTtl: number;
@@ -20,8 +22,7 @@ const MAJOR_MIN = 7;
 const MIB = 1 << 20;
 
 /** A region's cache: it must be able to forget values, and must not forget the bus's records. */
-export function checkCache(region: string, facts: CacheFacts): Finding[] {
-  const subject = `redis of ${region}`;
+export function checkCache(subject: string, facts: CacheFacts): Finding[] {
   return [
     checkVersion(subject, facts.version),
     ...checkRole(subject, facts),
@@ -40,11 +41,15 @@ function checkVersion(subject: string, version: string): Finding {
   );
 }
 
-function checkRole(subject: string, { isCluster, role }: CacheFacts): Finding[] {
+function checkRole(subject: string, { isCluster, isNamedCluster, role }: CacheFacts): Finding[] {
   const findings: Finding[] = [];
-  if (isCluster)
+  if (isCluster && !isNamedCluster)
     findings.push(
-      fail(subject, 'is a Redis Cluster, which this release does not serve', 'use one Redis, or Redis with Sentinel'),
+      fail(
+        subject,
+        'is a node of a Redis Cluster, and the file names it as one server: most keys are elsewhere',
+        'redis: { cluster: [<this URL>] } in the file',
+      ),
     );
   if (role === 'slave')
     findings.push(
@@ -87,6 +92,14 @@ function checkTtls(subject: string, { sampled, withoutTtl }: CacheFacts): Findin
       'SET … EX seconds, by whoever writes them',
     ),
   ];
+}
+
+/** Each master should hold as many cells: what a cell costs does not depend on which it is. `cells`: how many each master holds. */
+export function checkSpread(subject: string, cells: readonly number[]): Finding {
+  const total = cells.reduce((sum, one) => sum + one, 0);
+  const spread = `${total} cells on ${cells.length} masters: ${cells.join(', ')}`;
+  if (Math.max(...cells) - Math.min(...cells) <= 1) return ok(subject, spread);
+  return warn(subject, `${spread}; the masters’ shares of the load differ as much`, 'redis-cli --cluster rebalance');
 }
 
 /** One server that serves two regions would be evicted twice and know two positions; one that is cache and log would evict the log. */

@@ -1,6 +1,6 @@
 import { Client, type QueryResultRow } from 'pg';
 import { BusError } from '../../protocol/errors.ts';
-import { classify } from './classify.ts';
+import { classify } from '../../protocol/sqlstate.ts';
 import { clientConfig, placeOf } from './client-config.ts';
 
 /** Default for a statement of ours; none of them reads a user's table. */
@@ -24,6 +24,18 @@ export interface ConnectOptions {
   readonly lockTimeoutMs?: number;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
+  /** Whether names without a schema are found as the user's own sessions find them, by the server's search_path. Default false: in the catalog only. */
+  readonly findsUserNames?: boolean;
+}
+
+/** A column of a query's result. */
+export interface ResultColumn {
+  readonly name: string;
+  /** Of a domain: its base type. */
+  readonly typeOid: number;
+  /** The table's column that it was taken from, by OID and number; 0 for what is computed. */
+  readonly tableOid: number;
+  readonly columnNumber: number;
 }
 
 /** What reads and writes SQL: a connection, or a transaction on one. */
@@ -78,6 +90,23 @@ export class Connection implements Sql {
     }
   }
 
+  /** The columns that a query gives, whatever its parameters are. The query runs, for no rows and with NULL for each parameter. */
+  async describe(text: string, parameters: number): Promise<ResultColumn[]> {
+    if (this.#lostBy !== undefined) throw this.#lostBy;
+    try {
+      const values = Array.from({ length: parameters }, () => null);
+      const { fields } = await this.#client.query({ text: `SELECT * FROM (${text}\n) AS q LIMIT 0`, values });
+      return fields.map(({ name, dataTypeID, tableID, columnID }) => ({
+        name,
+        typeOid: dataTypeID,
+        tableOid: tableID,
+        columnNumber: columnID,
+      }));
+    } catch (error) {
+      throw this.#lostBy ?? this.#classify(error);
+    }
+  }
+
   /** Runs the statements as one transaction: all of them, or none. */
   async transaction<T>(body: (sql: Sql) => Promise<T>): Promise<T> {
     await this.query('BEGIN');
@@ -129,7 +158,7 @@ export async function connect(url: string, options: ConnectOptions): Promise<Con
     statement_timeout: `${statementTimeoutMs}ms`,
     lock_timeout: `${options.lockTimeoutMs ?? 0}ms`,
     // Names are read from the catalog and quoted; nothing may be found by another's search_path.
-    search_path: 'pg_catalog',
+    ...(options.findsUserNames === true ? {} : { search_path: 'pg_catalog' }),
   };
   const client = new Client(clientConfig(url, { applicationName: options.applicationName, settings }));
   const answerTimeoutMs = statementTimeoutMs === 0 ? 0 : statementTimeoutMs + ANSWER_GRACE_MS;

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { Client } from 'pg';
 import { BusError } from '../../protocol/errors.ts';
 import { LSN_ZERO, type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
-import { classify } from './classify.ts';
+import { classify } from '../../protocol/sqlstate.ts';
 import { clientConfig, placeOf } from './client-config.ts';
 import { Frames } from './frames.ts';
 import { Cursor } from './pgoutput/cursor.ts';

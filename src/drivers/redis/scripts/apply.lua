@@ -2,9 +2,9 @@
 -- Applies a run of records to a cell: keys, fences, marks, rules, owed sweeps and the position, all or nothing.
 -- Evictions must work when memory is full, hence allow-oom.
 --
--- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink
+-- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink, behind them slots beside plain ones
 -- ARGV  1 owner token   2 the offset that must be stored   3 header (JSON)   4.. pairs: bucket field, new entries
--- Returns {"applied", keys that were there} | {"owner"} | {"position"} | {"lost"}
+-- Returns {"applied", values that were there} | {"owner"} | {"position"} | {"lost"}
 -- Invariant: with the offset that the caller names as stored, every record up to it has had its effect here.
 local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
 local wrong = wrongType(3)
@@ -14,8 +14,10 @@ local token, count = string.match(owner, '^(%w+):(%d+)$')
 if token ~= ARGV[1] then return {'owner'} end
 local stored = wholeCell(record, state)
 if not stored then return {'lost'} end
-if stored[1] ~= ARGV[2] then return {'position'} end
+local epoch = redis.call('HGET', state, 'epoch')
 local header = cjson.decode(ARGV[3])
+-- An epoch begins at the offset that is stored, so that the offset alone does not tell a Redis that has lost the beginning.
+if stored[1] ~= ARGV[2] or (header.epoch and header.epoch ~= epoch) then return {'position'} end
 
 -- Redis limits what unpack may put on Lua's stack.
 local CHUNK = 1000
@@ -76,10 +78,13 @@ for first = 1, buckets, CHUNK do
 end
 
 -- From here on it writes, and nothing fails.
-local unlinked = 0
-for first = 4, #KEYS, CHUNK do
-  unlinked = unlinked + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, #KEYS)))
+local function unlink(from, to)
+  local count = 0
+  for first = from, to, CHUNK do count = count + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, to))) end
+  return count
 end
+local unlinked = unlink(4, 3 + header.values)
+unlink(4 + header.values, #KEYS)
 for first = 1, #writes, CHUNK do redis.call('HSET', record, unpack(writes, first, math.min(first + CHUNK - 1, #writes))) end
 local function raise(field, offset, lsn)
   local oldOffset, oldLsn = string.match(redis.call('HGET', state, field) or '', '^(%d+):(%x+)$')
@@ -102,5 +107,5 @@ for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sw
 local asOf = header.asOf
 if tonumber(stored[6]) > tonumber(asOf) then asOf = stored[6] end
 redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
-  'watermark', larger(stored[2], header.watermark), 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
+  'watermark', larger(stored[2], header.watermark), 'reached', header.reached, 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
 return {'applied', unlinked}

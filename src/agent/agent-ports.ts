@@ -1,0 +1,18 @@
+import type { Clock } from '../runtime/clock.ts';
+import type { LogReader, RecordHandler } from './from-log.ts';
+import type { AgentObserver } from './observe.ts';
+import type { RegionStore } from './region-store.ts';
+import type { ReplicaProbe } from './replica-watch.ts';
+
+/** What an agent works with. */
+export interface AgentPorts {
+  readonly connectStore: () => Promise<RegionStore>;
+  readonly openLog: (handler: RecordHandler) => Promise<LogReader>;
+  readonly replicas: readonly ReplicaProbe[];
+  readonly clock: Clock;
+  readonly observer: AgentObserver;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+  /** Sixteen random hex digits, never the same twice. */
+  readonly token: () => string;
+}
