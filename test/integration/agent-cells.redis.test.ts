@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { readiness } from '../../src/bin/agent-observer.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
 import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
@@ -33,12 +33,19 @@ after(async () => {
   await server?.stop();
 });
 
-const startAgent = (more: Partial<Parameters<typeof startAgentOn>[1]> = {}) =>
-  startAgentOn(log, { connectStore: () => connectRegionStore(server.url, 'agent', keyspace), ...more });
+const running: InProcess[] = [];
+// One that a failed test has left would hold the process open, and the cells of the next.
+afterEach(() => Promise.all(running.splice(0).map((agent) => agent.stop())));
+
+const startAgent = (more: Partial<Parameters<typeof startAgentOn>[1]> = {}) => {
+  const agent = startAgentOn(log, { connectStore: () => connectRegionStore(server.url, 'agent', keyspace), ...more });
+  running.push(agent);
+  return agent;
+};
 const stored = async (cell: number, field = 'offset'): Promise<string | null> =>
   redis.hget(keyspace.record(cell), field);
 const epoch = (cell: number): Promise<string | null> => redis.hget(keyspace.state(cell), 'epoch');
-type InProcess = ReturnType<typeof startAgent>;
+type InProcess = ReturnType<typeof startAgentOn>;
 const ready = ({ seen }: InProcess): boolean => readiness({ isConnected: true, progress: seen.progress }).ready;
 
 /** Redis shows a new epoch before the agent has heard the answer. */
