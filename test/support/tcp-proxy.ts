@@ -12,6 +12,8 @@ export interface TcpProxy {
   /** From now on, what the server sends on connections that have sent the text, or will, is kept back until `letGo`. */
   keepBack(text: string): void;
   letGo(): void;
+  /** Whether something that is kept back holds the text. */
+  keeps(text: string): boolean;
   /** Cuts every connection and leads new ones to another server. */
   retarget(target: { readonly host: string; readonly port: number }): Promise<void>;
   /** Bytes swallowed so far, of both directions. */
@@ -29,7 +31,7 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
   let swallowed = 0;
   let trigger: string | undefined;
   let keptText: string | undefined;
-  const goers = new Set<() => void>();
+  const keepers = new Set<{ readonly kept: Buffer[]; readonly client: Socket }>();
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const upstream = connect(target);
     for (const socket of [client, upstream]) {
@@ -39,10 +41,8 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
     }
     let said = '';
     const kept: Buffer[] = [];
-    const go = (): void => {
-      for (const bytes of kept.splice(0)) client.write(bytes);
-    };
-    goers.add(go);
+    const keeper = { kept, client };
+    keepers.add(keeper);
     client.on('data', (bytes) => {
       if (said.length < SAID_MAX) said += bytes.toString('latin1');
       if (trigger !== undefined && bytes.includes(trigger)) swallow = 'replies';
@@ -61,7 +61,7 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => {
       client.destroy();
-      goers.delete(go);
+      keepers.delete(keeper);
       sockets.delete(client);
       sockets.delete(upstream);
     });
@@ -78,8 +78,9 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
     keepBack: (text) => (keptText = text),
     letGo: () => {
       keptText = undefined;
-      for (const go of goers) go();
+      for (const { kept, client } of keepers) for (const bytes of kept.splice(0)) client.write(bytes);
     },
+    keeps: (text) => [...keepers].some(({ kept }) => Buffer.concat(kept).includes(text)),
     retarget: (next) => {
       target = next;
       cut();
