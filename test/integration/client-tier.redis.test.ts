@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { Cluster } from 'ioredis';
 import type { Cache } from '../../src/client/cache.ts';
 import type { CacheFamily } from '../../src/client/cache-family.ts';
 import type { CacheOptions } from '../../src/index.ts';
@@ -209,7 +210,7 @@ test('with a reading connection that is silent nothing is served for longer than
 });
 
 test('a server that becomes a replica under standing connections empties memory, and nothing enters until a primary is there', async () => {
-  const { cache, near } = await open({ localStaleMs: 500 });
+  const { cache, near } = await open();
   await warm(cache, near);
   await redis.call('REPLICAOF', '127.0.0.1', '1');
   try {
@@ -268,10 +269,6 @@ test('while the two connections are at two servers nothing enters: the number of
 test('an own eviction takes a value out of memory at once, kept or sent; reads with a token or a bound go past memory', async () => {
   const { cache, near } = await open({ commandTimeoutMs: 100, breakerWaitMs: 20 });
   await warm(cache, near);
-  version = 2;
-  assert.equal(await near.evict(ID), 'evicted');
-  assert.equal((await near.get(ID))?.v, 2);
-  await warm(cache, near);
   const { localHits } = cache.stats();
   await near.get(ID, { maxStalenessMs: 60_000 });
   await near.get(ID, { token: region.tokenAt(region.lastLsn) });
@@ -280,6 +277,44 @@ test('an own eviction takes a value out of memory at once, kept or sent; reads w
   version = 3;
   assert.equal(await near.evict(ID), 'kept');
   assert.equal((await near.get(ID))?.v, 3);
+});
+
+test('an own eviction is not waited for to be told, nor does a read that was under way meanwhile bring the value back', async () => {
+  const { cache, near } = await open({ redis: throughProxy() });
+  await warm(cache, near);
+  proxy.keepBack(TRACKING);
+  version = 2;
+  assert.equal(await near.evict(ID), 'evicted');
+  assert.equal((await near.get(ID))?.v, 2);
+  version = 3;
+  const evicting = near.evict(ID);
+  const reading = near.get(ID);
+  assert.equal(await evicting, 'evicted');
+  await reading;
+  assert.equal((await near.get(ID))?.v, 3);
+});
+
+test('Redis remembers of a read the value and its cell’s state alone', async () => {
+  const writer = await open({ localEntriesMax: 0 });
+  await writer.near.get(ID);
+  const { cache, near } = await open();
+  await warm(cache, near);
+  assert.match(String(await redis.info('stats')), /tracking_total_keys:2\r/);
+  await region.apply();
+  const { localHits } = cache.stats();
+  await near.get(ID);
+  assert.equal(cache.stats().localHits, localHits + 1, 'a record of the log tells of no value');
+});
+
+test('with a Redis Cluster values are read from Redis, and it is said', async () => {
+  const cluster = new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true });
+  cluster.on('error', () => undefined);
+  closing.push(() => cluster.disconnect());
+  const { near } = await open({ redis: cluster });
+  await near.get(ID);
+  const said = region.events.filter(({ code }) => code === 'local-off');
+  assert.equal(said.length, 1);
+  assert.match(said[0]?.message ?? '', /Cluster.*near/);
 });
 
 test('each caller has a value of his own; where they are shared it is frozen', async () => {

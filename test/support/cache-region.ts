@@ -35,6 +35,7 @@ export const FILE = fileWith('');
 export const LOCAL_FILE =
   fileWith(`  near: { key: "near:{id}", ttl: 5m, local: 5m, on: { nears: { id: id } }, tags: ["org:{org_id}"] }
   near-plain: { key: "near-plain:{id}", ttl: 5m, local: 5m, values: plain, on: { nears: { id: id } } }
+  near-slow: { key: "near-slow:{id}", ttl: 1s, stale: 5m, local: 4m, on: { nears: { id: id } } }
 `);
 const EPOCH = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
 const OWNER = 'a'.repeat(16);

@@ -170,6 +170,8 @@ test('Redis’s names become news: values, what stands beside plain ones, states
       keyspace.slotKey('plain:x', 1),
       keyspace.slotKey('plain::slot:x', 0),
       keyspace.state(1),
+      keyspace.record(1),
+      keyspace.pulse('x', 1),
     ])
       keys.tell(name, news);
     assert.deepEqual(told, ['key user:1,2', 'key plain:x', 'key plain::slot:x', 'state 1']);

@@ -2,6 +2,8 @@ import type { TierNews } from '../../client/tier.ts';
 import type { Keyspace } from '../../protocol/keyspace.ts';
 
 const SLOT = ':slot:';
+/** No value's key begins so. */
+const OURS = 'afterwrite:';
 
 /** What the change of a Redis key means for who holds values: a value, what stands beside a plain one, a cell's state, or nothing. */
 export class InvalidatedKeys {
@@ -22,7 +24,7 @@ export class InvalidatedKeys {
     if (cell !== undefined) return news.state(cell);
     const slotAt = redisKey.indexOf(SLOT) + SLOT.length;
     if (this.#slotPrefixes.has(redisKey.slice(0, slotAt))) return news.key(redisKey.slice(slotAt));
-    const key = this.#keyspace.cacheKey(redisKey);
+    const key = redisKey.startsWith(OURS) ? undefined : this.#keyspace.cacheKey(redisKey);
     if (key !== undefined) news.key(key);
   }
 }
