@@ -106,32 +106,35 @@ test('a value that was read from Redis is answered from memory, tagged too, with
   assert.equal(cache.stats().localHits, localHits + 10);
 });
 
-for (const name of ['near', 'near-plain'])
-  test(`whatever makes a value of family ${name} old in Redis takes it out of memory`, async () => {
-    const { cache, near } = await open({}, name);
-    const key = `${name}:a1`;
-    const causes: Record<string, () => Promise<unknown>> = {
-      'the bus': () => (name === 'near' ? region.evict([key]) : region.evictPlain([key])),
-      'a DEL': () => redis.del(`shop:${key}`),
-      'a SET': () => redis.set(`shop:${key}`, 'of another service'),
-      'the family’s mark': () => region.markFamily(name),
-      'an epoch': () => region.begin(),
-      FLUSHALL: async () => {
-        await redis.flushall();
-        await region.begin();
-      },
-      ...(name === 'near' ? { 'the tag’s mark': () => region.markTag('org:7') } : {}),
-    };
-    for (const [cause, happens] of Object.entries(causes)) {
-      await warm(cache, near);
-      version += 1;
-      await happens();
-      // A plain value of another service is taken as it is, or not at all; it is only not the one in memory.
-      await gone(cache, near);
-      if (cause === 'a SET') await region.evictPlain([key]);
-      await eventually(`a load after ${cause}`, async () => (await near.get(ID))?.v === version);
-    }
-  });
+async function isToldOfEveryCause(name: 'near' | 'near-plain'): Promise<void> {
+  const { cache, near } = await open({}, name);
+  const key = `${name}:a1`;
+  const causes: Record<string, () => Promise<unknown>> = {
+    'the bus': () => (name === 'near' ? region.evict([key]) : region.evictPlain([key])),
+    'a DEL': () => redis.del(`shop:${key}`),
+    'a SET': () => redis.set(`shop:${key}`, 'of another service'),
+    'the family’s mark': () => region.markFamily(name),
+    'an epoch': () => region.begin(),
+    FLUSHALL: async () => {
+      await redis.flushall();
+      await region.begin();
+    },
+    ...(name === 'near' ? { 'the tag’s mark': () => region.markTag('org:7') } : {}),
+  };
+  for (const [cause, happens] of Object.entries(causes)) {
+    await warm(cache, near);
+    version += 1;
+    await happens();
+    // A plain value of another service is taken as it is, or not at all; it is only not the one in memory.
+    await gone(cache, near);
+    if (cause === 'a SET') await region.evictPlain([key]);
+    await eventually(`a load after ${cause}`, async () => (await near.get(ID))?.v === version);
+  }
+}
+
+test('whatever makes a value old in Redis takes it out of memory', () => isToldOfEveryCause('near'));
+
+test('whatever makes a plain value old in Redis takes it out of memory', () => isToldOfEveryCause('near-plain'));
 
 test('what is invalidated of one key leaves the others where they are', async () => {
   const { cache, near } = await open();
@@ -169,19 +172,24 @@ test('a reply that is overtaken by its invalidation is not kept', async () => {
   assert.equal((await near.get({ id: 'b' }))?.v, 2);
 });
 
-for (const name of ['afterwrite-client-shop-tracking', 'afterwrite-client-shop'])
-  test(`memory is emptied when the connection ${name} is lost, and used again when all is told again`, async () => {
-    const { cache, near } = await open();
-    await warm(cache, near);
-    const id = await idOf(name);
-    await redis.client('KILL', 'ID', id);
-    await gone(cache, near);
-    await warm(cache, near);
-    assert.notEqual(await idOf(name), id);
-    version = 2;
-    await region.evict(['near:a1']);
-    await eventually('the new value', async () => (await near.get(ID))?.v === 2);
-  });
+async function isEmptiedByTheLossOf(name: string): Promise<void> {
+  const { cache, near } = await open();
+  await warm(cache, near);
+  const id = await idOf(name);
+  await redis.client('KILL', 'ID', id);
+  await gone(cache, near);
+  await warm(cache, near);
+  assert.notEqual(await idOf(name), id);
+  version = 2;
+  await region.evict(['near:a1']);
+  await eventually('the new value', async () => (await near.get(ID))?.v === 2);
+}
+
+test('memory is emptied when the tracking connection is lost, and used again when all is told again', () =>
+  isEmptiedByTheLossOf('afterwrite-client-shop-tracking'));
+
+test('memory is emptied when the reading connection is lost, and used again when all is told again', () =>
+  isEmptiedByTheLossOf('afterwrite-client-shop'));
 
 test('with a tracking connection that is silent and not closed nothing is served for longer than the bound, and nothing kept', async () => {
   const { cache, near } = await open({ redis: throughProxy(), localStaleMs: 500 });
