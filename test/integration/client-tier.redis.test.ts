@@ -194,10 +194,12 @@ test('memory is emptied when the reading connection is lost, and used again when
 test('with a tracking connection that is silent and not closed nothing is served for longer than the bound, and nothing kept', async () => {
   const { cache, near } = await open({ redis: throughProxy(), localStaleMs: 500 });
   await warm(cache, near);
+  const id = await idOf(TRACKING);
   proxy.keepBack(TRACKING);
   version = 2;
   await region.evict(['near:a1']);
   await eventually('the new value', async () => (await near.get(ID))?.v === 2);
+  await eventually('another tracking connection', async () => (await idOf(TRACKING)) !== id);
   await readsStayOutside(cache, near);
   proxy.letGo();
   assert.equal((await warm(cache, near))?.v, 2);
