@@ -5,6 +5,9 @@ import type { Cache } from '../../src/client/cache.ts';
 import type { CacheFamily } from '../../src/client/cache-family.ts';
 import { BusError } from '../../src/protocol/errors.ts';
 import { quiet } from '../support/fake-clock.ts';
+import { TrackedTier } from '../../src/client/tracked-tier.ts';
+import { cacheStoreOf } from '../../src/testing/memory-stores.ts';
+import { CELLS } from '../support/cache-region.ts';
 import { MemoryCaches } from '../support/memory-cache.ts';
 import { ScriptedLoader } from '../support/scripted-loader.ts';
 
@@ -274,4 +277,53 @@ test('options without sense are refused', async () => {
     message: /loadsMax/,
   });
   await assert.rejects(async () => memory.cache({ loadTimeoutMs: 1.5 }), { code: 'CACHE_OPTION_INVALID' });
+});
+
+test('memory is given what stands in Redis, for what is left of its time without the stale bound', async () => {
+  const puts: [string, string | null, number][] = [];
+  const tier = {
+    get: () => undefined,
+    sending: () => 7,
+    put: (entry: { key: string }, payload: string | null, sending: number, lifeMs: number) => {
+      assert.equal(sending, 7);
+      puts.push([entry.key, payload, lifeMs]);
+    },
+    drop: () => undefined,
+  };
+  const cache = await memory.cache({}, { tier });
+  for (const name of ['near', 'near-slow', 'note']) {
+    const family = cache.family(name, { reads: 'primary', load: async () => ({ v: 1, org_id: 7 }) });
+    await family.get({ id: 'a' });
+    assert.deepEqual(puts, [], 'what was loaded has not been read from Redis');
+    await memory.clock.advance(400);
+    await family.get({ id: 'a' });
+    const text = '{"v":1,"org_id":7}';
+    const expected = { near: [['near:a', text, 299_600]], 'near-slow': [['near-slow:a', text, 600]] }[name] ?? [];
+    assert.deepEqual(puts.splice(0), expected);
+  }
+});
+
+test('a read that overtakes an own eviction on its way does not leave the value in memory', async () => {
+  const { clock } = memory;
+  const tier = new TrackedTier({ clock, cells: CELLS, entriesMax: 10, staleMs: 60_000, values: 'copied' });
+  tier.proven(clock.monotonicMs());
+  const inner = cacheStoreOf(memory.region);
+  const onItsWay = Promise.withResolvers<void>();
+  const store = {
+    ...inner,
+    evict: async (...entries: Parameters<typeof inner.evict>) => {
+      await onItsWay.promise;
+      return inner.evict(...entries);
+    },
+  };
+  const cache = await memory.cache({}, { tier, store });
+  let v = 1;
+  const near = cache.family('near', { reads: 'primary', load: async () => ({ v, org_id: 7 }) });
+  await near.get({ id: 'a' });
+  v = 2;
+  const evicting = near.evict({ id: 'a' });
+  assert.deepEqual(await near.get({ id: 'a' }), { v: 1, org_id: 7 });
+  onItsWay.resolve();
+  await evicting;
+  assert.deepEqual(await near.get({ id: 'a' }), { v: 2, org_id: 7 });
 });
