@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readTokenAfterWrite } from './client/after-write.ts';
 import { Cache, type CachePorts } from './client/cache.ts';
 import { type ConfigSource, readBusConfig } from './client/config-source.ts';
-import { EVENTS, type EventListener, warnByProcess } from './client/events.ts';
+import { Announcer, type EventListener, warnByProcess } from './client/events.ts';
 import { lendClient } from './client/lent-client.ts';
 import { type CacheLimits, readLimits } from './client/options.ts';
 import { checkPools } from './client/pool-check.ts';
@@ -61,7 +61,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
   const listener = options.onEvent ?? warnByProcess;
   const pools = options.postgres;
   for (const error of pools === undefined ? [] : await checkPools(pools, AbortSignal.timeout(START_WAIT_MS)))
-    listener({ code: 'pool-unfit', message: `${EVENTS['pool-unfit']} ${error.message}`, error });
+    new Announcer(listener, systemClock).say('pool-unfit', { detail: error.message, error });
   const keyspace = createKeyspace({ bus, prefix, cells: log.partitions, clustered: isCluster });
   const name = `afterwrite-client-${bus}`;
   const connection = connectClient(options.redis, keyspace, {
@@ -83,6 +83,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       listener,
       ...(pools === undefined ? {} : postgresPorts(pools)),
       renew: () => connection.renew(),
+      refusals: (refused) => connection.onRefusal(refused),
       disconnect: () => connection.close(),
     },
     rules,

@@ -78,6 +78,9 @@ const NOT_NOW = new Set(['LOADING', 'READONLY', 'MASTERDOWN', 'BUSY', 'CLUSTERDO
 
 export function redisError(error: unknown, at: string): BusError {
   if (error instanceof BusError) return error;
+  // Of a cluster whose nodes all refuse, the last one's own error.
+  if (error instanceof Error && 'lastNodeError' in error && error.lastNodeError instanceof Error)
+    return redisError(error.lastNodeError, at);
   const name = error instanceof Error ? error.name : '';
   const message = error instanceof Error ? error.message : String(error);
   const word = name === 'ReplyError' ? REPLY_CODE.exec(message)?.[1] : undefined;
