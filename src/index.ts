@@ -4,7 +4,7 @@ import { readTokenAfterWrite } from './client/after-write.ts';
 import { Cache, type CachePorts } from './client/cache.ts';
 import { type ConfigSource, readBusConfig } from './client/config-source.ts';
 import type { BusConfig } from './config/bus-config.ts';
-import { EVENTS, type EventListener, warnByProcess } from './client/events.ts';
+import { Announcer, type EventListener, warnByProcess } from './client/events.ts';
 import { lendClient } from './client/lent-client.ts';
 import { type CacheLimits, readLimits } from './client/options.ts';
 import { checkPools } from './client/pool-check.ts';
@@ -64,9 +64,10 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
   const config = await readBusConfig(options.config, options.region, options.env ?? process.env);
   const { bus, prefix, log } = config;
   const listener = options.onEvent ?? warnByProcess;
+  const announcer = new Announcer(listener, systemClock);
   const pools = options.postgres;
   for (const error of pools === undefined ? [] : await checkPools(pools, AbortSignal.timeout(START_WAIT_MS)))
-    listener({ code: 'pool-unfit', message: `${EVENTS['pool-unfit']} ${error.message}`, error });
+    announcer.say('pool-unfit', { detail: error.message, error });
   const keyspace = createKeyspace({ bus, prefix, cells: log.partitions, clustered: isCluster });
   const name = `afterwrite-client-${bus}`;
   const connection = connectClient(options.redis, keyspace, {
@@ -76,13 +77,13 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
   });
   const rules = await start(connection);
   const processName = randomBytes(9).toString('hex');
-  const tier = openTier({ config, limits, values: options.localValues ?? 'copied', isCluster, listener });
+  const tier = openTier({ config, limits, values: options.localValues ?? 'copied', isCluster, announcer });
   if (tier !== undefined)
     connection.track({
       process: processName,
       staleMs: limits.localStaleMs,
       news: tier,
-      refused: (error) => listener({ code: 'local-off', message: `${EVENTS['local-off']} ${error.message}`, error }),
+      refused: (error) => announcer.say('local-off', { detail: error.message, error }),
     });
   return new Cache(
     {
@@ -98,6 +99,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       listener,
       ...(pools === undefined ? {} : postgresPorts(pools)),
       renew: () => connection.renew(),
+      refusals: (refused) => connection.onRefusal(refused),
       disconnect: () => connection.close(),
     },
     rules,
@@ -109,11 +111,11 @@ interface TierWish {
   readonly limits: CacheLimits;
   readonly values: LocalValues;
   readonly isCluster: boolean;
-  readonly listener: EventListener;
+  readonly announcer: Announcer;
 }
 
 /** The tier in the process's memory, where a family wishes for one. */
-function openTier({ config, limits, values, isCluster, listener }: TierWish): TrackedTier | undefined {
+function openTier({ config, limits, values, isCluster, announcer }: TierWish): TrackedTier | undefined {
   const local = [...config.families.values()].filter(({ localMs }) => localMs > 0);
   if (local.length === 0 || limits.localEntriesMax === 0) return undefined;
   if (values !== 'copied' && values !== 'shared')
@@ -121,7 +123,7 @@ function openTier({ config, limits, values, isCluster, listener }: TierWish): Tr
   if (isCluster) {
     const names = local.map(({ name }) => name).join(', ');
     const why = `A Redis Cluster does not tell one connection of all its nodes. Families: ${names}.`;
-    listener({ code: 'local-off', message: `${EVENTS['local-off']} ${why}` });
+    announcer.say('local-off', { detail: why });
     return undefined;
   }
   return new TrackedTier({

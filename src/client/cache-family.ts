@@ -1,6 +1,7 @@
 import { judgeHit } from '../protocol/hit.ts';
 import { isBusError, BusError } from '../protocol/errors.ts';
 import { decodePayload } from './codec.ts';
+import type { Entry } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import { type Inspection, inspectReply } from './inspect.ts';
@@ -38,7 +39,8 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     const entry = printer.entryOf(printer.keyOf(params as KeyParams));
     if (this.#core.kept.has(entry.key)) return undefined;
     const reply = await this.#core.store.read(entry, { ttl: family.staleMs > 0, watermark: false });
-    this.#reading.learn(reply.rule);
+    // By types that were not known the key may print differently.
+    if (this.#reading.learn(reply.rule) && rule.agrees) return this.peek(params);
     if (!rule.agrees || this.#core.kept.distrusts(entry.cell, reply.epoch)) return undefined;
     const verdict = judgeHit(reply, family.staleMs);
     if (verdict.kind !== 'hit' && verdict.kind !== 'stale') return undefined;
@@ -53,6 +55,7 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     const reply = await this.#core.store.read(entry, { ttl: true, watermark: true });
     return inspectReply(this.#context, entry, reply, {
       isKept: this.#core.kept.has(entry.key),
+      isDistrusted: this.#core.kept.distrusts(entry.cell, reply.epoch),
       failure: this.#core.failures.of(entry.key)?.error,
       nowMs: this.#core.clock.nowMs(),
     });
@@ -60,27 +63,65 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
 
   /**
    * Drops a value in this region, and with it every load that is under way for it. The bus does this by itself for what is written to the
-   * database. Where Redis is away the eviction is kept, and sent before anything of the key is read there again: `kept`.
+   * database. Where Redis is away the eviction is kept, and sent before this process reads anything of the key there again: `kept`; other
+   * processes may be served the old value until then. Where too many are kept it is `lost`: this process trusts nothing in the region
+   * until that has outlived its time, and others may be served the value until its time to live is over.
    */
-  async evict(params: P): Promise<'evicted' | 'kept'> {
+  async evict(params: P): Promise<'evicted' | 'kept' | 'lost'> {
     this.#assertOpen();
-    const { store, kept, failures, lastValues, tier, counters } = this.#core;
+    const evicting = this.#evict(params as KeyParams);
+    this.#core.ongoing.goOn(evicting);
+    return evicting;
+  }
+
+  async #evict(given: KeyParams): Promise<'evicted' | 'kept' | 'lost'> {
+    const { store, kept, counters } = this.#core;
     const { printer } = this.#context;
-    const key = printer.keyOf(params as KeyParams);
+    // The caller may change his object while the eviction waits.
+    const params = { ...given };
+    const first = printer.entryOf(printer.keyOf(params));
     counters.values.evictions += 1;
-    failures.forget(key);
-    lastValues.forget(key);
-    tier?.drop(key);
-    const entry = printer.entryOf(key);
+    this.#forget(first.key);
+    let entry = first;
     try {
+      await this.#learnTypes(first);
+      entry = printer.entryOf(printer.keyOf(params));
       await store.evict([entry]);
-      // What a read that was sent before the eviction has brought meanwhile.
-      tier?.drop(key);
       return 'evicted';
     } catch (error) {
       if (!isBusError(error, 'REDIS_UNREACHABLE')) throw error;
-      kept.keep(key, () => printer.entryOf(printer.keyOf(params as KeyParams)));
-      return 'kept';
+      const learn = (): Promise<void> => this.#learnTypes(first);
+      return kept.keep(entry.key, { entry: () => this.#printedAgain(params, first), learn }) ? 'kept' : 'lost';
+    } finally {
+      // What a read that was under way has brought meanwhile.
+      this.#forget(entry.key);
+    }
+  }
+
+  #forget(key: string): void {
+    const { failures, lastValues, tier } = this.#core;
+    failures.forget(key);
+    lastValues.forget(key);
+    tier?.drop(key);
+  }
+
+  /** Without its types a key may be printed otherwise than it stands in the region, and nothing would be evicted. */
+  async #learnTypes(entry: Entry): Promise<void> {
+    if (this.#context.rule.agrees) return;
+    const reply = await this.#core.store.read(entry, { ttl: false, watermark: false }).catch((error: unknown) => {
+      if (isBusError(error, 'REDIS_UNREACHABLE')) throw error;
+      return undefined;
+    });
+    if (reply !== undefined) this.#reading.learn(reply.rule);
+  }
+
+  /** By the types as they are known now. Where the parameters are no longer any, as they were. */
+  #printedAgain(params: KeyParams, before: Entry): Entry {
+    const { printer } = this.#context;
+    try {
+      return printer.entryOf(printer.keyOf(params));
+    } catch {
+      return before;
     }
   }
 

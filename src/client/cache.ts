@@ -24,6 +24,7 @@ import { Loader } from './loader.ts';
 import { type Load, LoaderOrigin } from './loader-origin.ts';
 import type { CacheLimits } from './options.ts';
 import type { KeyParams, Origin } from './origin.ts';
+import { Ongoing } from './ongoing.ts';
 import type { Queryable } from './pool.ts';
 import { Reading } from './reading.ts';
 import { type CacheStats, Counters } from './stats.ts';
@@ -51,6 +52,8 @@ export interface CachePorts {
   readonly tokenOf?: (on: Queryable | undefined, options: AfterWriteOptions) => Promise<ReadToken>;
   /** Told when Redis seems to be away: connections that only seem to stand are made anew. */
   readonly renew?: () => void;
+  /** Tells the listener of each refusal that no command's answer tells: of a log-in, or of the channel of notices. */
+  readonly refusals?: (listener: (error: BusError) => void) => void;
   readonly disconnect: () => Promise<void>;
 }
 
@@ -69,7 +72,6 @@ export class Cache {
   readonly #fleet: FleetSize;
   readonly #opened = new Map<string, CacheFamily>();
   readonly #rules: ReadonlyMap<string, string>;
-  readonly #behind = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   readonly #background: Promise<void>;
   #drained: Promise<void> | undefined;
@@ -80,7 +82,7 @@ export class Cache {
     this.#rules = rules;
     const { limits, clock, random } = ports;
     const counters = new Counters();
-    const announcer = new Announcer(ports.listener);
+    const announcer = new Announcer(ports.listener, clock);
     const changed = (state: Breaker['state']): void => {
       if (state === 'open') {
         announcer.once('redis-away');
@@ -89,9 +91,11 @@ export class Cache {
       this.#core.gate.pump();
     };
     this.#breaker = ports.breaker?.(changed) ?? new CircuitBreaker(limits, changed);
-    this.#fleet = new FleetSize(ports.fleet, ports.process);
+    this.#fleet = new FleetSize(ports.fleet, ports.process, (error) => announcer.redisFailed(error));
+    ports.refusals?.((error) => announcer.redisFailed(error));
     const store = new GuardedStore(ports.store, this.#breaker);
     const families = [...ports.config.families.values()];
+    const flights = new Flights();
     let tokens = 0;
     this.#core = {
       limits,
@@ -104,7 +108,8 @@ export class Cache {
       counters,
       announcer,
       gate: new LoadGate(limits, () => this.#loadsMax(), clock),
-      flights: new Flights(),
+      flights,
+      ongoing: new Ongoing(flights),
       failures: new Failures(limits.failureMemoryMs, clock, random),
       lastValues: new LastValues(limits.lastValuesMax, clock),
       kept: new KeptEvictions({
@@ -117,9 +122,14 @@ export class Cache {
         send: async (entries) => store.evict(entries),
         signal: this.#closing.signal,
       }),
-      loader: new Loader({ clock, counters, announcer, loadTimeoutMs: limits.loadTimeoutMs }),
+      loader: new Loader({
+        clock,
+        counters,
+        announcer,
+        loadTimeoutMs: limits.loadTimeoutMs,
+        closing: this.#closing.signal,
+      }),
       tier: ports.tier,
-      behind: (work) => this.#goOn(work),
       closing: this.#closing.signal,
       isClosed: () => this.#drained !== undefined,
     };
@@ -133,7 +143,7 @@ export class Cache {
     options?: FamilyOptions<FamilyValue<N>, FamilyParams<N>>,
   ): CacheFamily<FamilyValue<N>, FamilyParams<N>>;
   family<T = unknown, P extends object = KeyParams>(name: string, options?: FamilyOptions<T, P>): CacheFamily<T, P>;
-  family(name: string, options?: object): unknown {
+  family(name: string, options?: FamilyOptions<unknown, KeyParams>): unknown {
     const { config } = this.#ports;
     const family = config.families.get(name);
     if (family === undefined)
@@ -142,7 +152,7 @@ export class Cache {
         `The file has no family "${name}"; its families: ${[...config.families.keys()].join(', ')}.`,
       );
     const known = this.#opened.get(name);
-    if (known !== undefined && (options === undefined || !('load' in options))) return known;
+    if (known !== undefined && options?.load === undefined) return known;
     if (known !== undefined)
       throw new BusError(
         'CACHE_LOADER_TWICE',
@@ -181,7 +191,10 @@ export class Cache {
     };
   }
 
-  /** Lets what is under way end, for so long as `drainWaitMs` says, and closes the connections. Calls after it throw `CACHE_CLOSED`. */
+  /**
+   * Lets what is under way end and sends the evictions that wait, for so long as `drainWaitMs` says; then closes the connections. Reads and
+   * evictions after it reject with `CACHE_CLOSED`.
+   */
   drain(): Promise<void> {
     this.#drained ??= this.#drain();
     return this.#drained;
@@ -236,31 +249,23 @@ export class Cache {
     return Math.max(1, Math.min(loadsMax, Math.floor(fleetLoadsMax / this.#fleet.known)));
   }
 
-  #goOn(work: Promise<unknown>): void {
-    const done: Promise<unknown> = work.catch(() => undefined).finally(() => this.#behind.delete(done));
-    this.#behind.add(done);
-  }
-
   async #drain(): Promise<void> {
     const { clock, limits } = this.#ports;
     const over = new AbortController();
-    const ended = this.#allEnded().then(() => over.abort());
+    const { flights, kept, ongoing } = this.#core;
+    // An eviction that is kept goes on being sent, and nothing that is under way evicts again.
+    const ended = ongoing
+      .ended()
+      .then(() => kept.sent())
+      .then(() => over.abort());
     await Promise.race([ended, clock.sleep(limits.drainWaitMs, over.signal)]);
     const closed = new BusError('CACHE_CLOSED', 'The cache was drained before the load had ended.');
-    for (const flight of this.#core.flights.all) flight.abort(closed);
-    await Promise.allSettled([...this.#core.flights.all.map(({ result }) => result), ...this.#behind]);
-    this.#closing.abort();
+    for (const flight of flights.all) flight.abort(closed);
+    this.#closing.abort(closed);
+    await ongoing.ended();
     await this.#background;
+    kept.drop();
     await Promise.allSettled([this.#ports.leaseEnds.close()]);
     await this.#ports.disconnect();
-  }
-
-  /** What ends may leave something behind it. */
-  async #allEnded(): Promise<void> {
-    for (;;) {
-      const work = [...this.#core.flights.all.map(({ result }) => result), ...this.#behind];
-      if (work.length === 0) return;
-      await Promise.allSettled(work);
-    }
   }
 }

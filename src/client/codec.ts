@@ -15,6 +15,10 @@ export function encodePayload(value: unknown, family: string): string | null {
     throw invalid(family, `what JSON cannot hold: ${(cause as Error).message}`, cause);
   }
   if (text === undefined) throw invalid(family, `${typeof value}, where a value or null is expected`);
+  // JSON makes nothing of these without a word, and null would come back as an absence.
+  if (value instanceof Map || value instanceof Set)
+    throw invalid(family, `a ${value.constructor.name}, which JSON cannot hold`);
+  if (text === 'null') throw invalid(family, typeof value === 'number' ? String(value) : 'what JSON takes for null');
   return text;
 }
 

@@ -8,6 +8,7 @@ import type { KeptEvictions } from './kept-evictions.ts';
 import type { LastValues } from './last-values.ts';
 import type { LeaseEnds } from './lease-ends.ts';
 import type { Loader } from './loader.ts';
+import type { Ongoing } from './ongoing.ts';
 import type { CacheLimits } from './options.ts';
 import type { Counters } from './stats.ts';
 import type { LocalTier } from './tier.ts';
@@ -27,14 +28,14 @@ export interface CacheCore {
   readonly announcer: Announcer;
   readonly gate: LoadGate;
   readonly flights: Flights;
+  /** What a drain waits for. */
+  readonly ongoing: Ongoing;
   readonly failures: Failures;
   readonly lastValues: LastValues;
   readonly kept: KeptEvictions;
   readonly loader: Loader;
   readonly tier: LocalTier | undefined;
-  /** Runs on behind an answer; a drain waits for it. */
-  readonly behind: (work: Promise<unknown>) => void;
-  /** Aborted as the cache closes for good. */
+  /** Aborted as the cache closes for good; its reason is `CACHE_CLOSED`. */
   readonly closing: AbortSignal;
   readonly isClosed: () => boolean;
 }

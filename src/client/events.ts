@@ -1,7 +1,11 @@
+import { isBusError } from '../protocol/errors.ts';
+import type { Clock } from '../runtime/clock.ts';
+
 /** What a client tells its application beside answers. None of it is an error of a call. */
 export const EVENTS = {
   'redis-away': 'Redis does not answer: reads go to the loader, under its limits.',
   'redis-back': 'Redis answers again.',
+  'redis-denied': 'Redis refuses the client or one of its commands: what is asked so is read through.',
   'redis-error': 'Redis answered a command with an error: the key is read through.',
   'rules-differ':
     'The region works by other rules for the family than this file has, or by none yet: it is read through and not stored.',
@@ -14,6 +18,8 @@ export const EVENTS = {
   'evictions-sent': 'Evictions that waited for Redis have been sent.',
   'local-off':
     'Families with a `local` time are read from Redis each time: values cannot be kept in the process’s memory.',
+  'evictions-dropped':
+    'The cache was drained before Redis had taken the evictions that waited: what they were to drop may be served until its time to live is over.',
   'load-abandoned': 'A loader went on long after its deadline: its place in the limit is given to another.',
 } as const;
 
@@ -29,6 +35,7 @@ export interface CacheEvent {
 export type EventListener = (event: CacheEvent) => void;
 
 const WARNINGS: ReadonlySet<EventCode> = new Set([
+  'redis-denied',
   'redis-error',
   'rules-differ',
   'unproven',
@@ -36,6 +43,7 @@ const WARNINGS: ReadonlySet<EventCode> = new Set([
   'label-missing',
   'evictions-lost',
   'local-off',
+  'evictions-dropped',
   'load-abandoned',
 ]);
 
@@ -48,13 +56,19 @@ export function warnByProcess(event: CacheEvent): void {
   });
 }
 
+/** What goes on is told again after so long: an error of last week that comes back today must not be silent. */
+const AGAIN_MS = 60_000;
+
 /** Tells a thing once for each family, until it is over. */
 export class Announcer {
   readonly #listener: EventListener;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #said = new Set<string>();
+  readonly #lastMs = new Map<string, number>();
 
-  constructor(listener: EventListener) {
+  constructor(listener: EventListener, clock: Pick<Clock, 'monotonicMs'>) {
     this.#listener = listener;
+    this.#clock = clock;
   }
 
   once(code: EventCode, more: Omit<CacheEvent, 'code' | 'message'> & { readonly detail?: string } = {}): void {
@@ -64,11 +78,18 @@ export class Announcer {
     this.say(code, more);
   }
 
+  /** A command to Redis has failed. That Redis is away is not told here: many commands fail then, and the breaker tells it once. */
+  redisFailed(error: unknown, family?: string): void {
+    if (isBusError(error, 'REDIS_UNREACHABLE')) return;
+    if (isBusError(error, 'REDIS_DENIED')) this.#nowAndThen('redis-denied', { error, detail: error.message });
+    else this.#nowAndThen('redis-error', { error, ...(family === undefined ? {} : { family }) });
+  }
+
   /** From here on `once` tells it again. */
   over(code: EventCode, family = ''): boolean {
     let wasSaid = false;
     for (const about of this.#said) {
-      if (!about.startsWith(`${code} ${family}`)) continue;
+      if (!about.startsWith(`${code} ${family} `)) continue;
       this.#said.delete(about);
       wasSaid = true;
     }
@@ -78,9 +99,24 @@ export class Announcer {
   say(code: EventCode, more: Omit<CacheEvent, 'code' | 'message'> & { readonly detail?: string } = {}): void {
     const { detail, ...rest } = more;
     try {
-      this.#listener({ code, message: detail === undefined ? EVENTS[code] : `${EVENTS[code]} ${detail}`, ...rest });
+      // A listener may be an async function, though its type has no use for what it returns.
+      const told: unknown = this.#listener({
+        code,
+        message: detail === undefined ? EVENTS[code] : `${EVENTS[code]} ${detail}`,
+        ...rest,
+      });
+      if (told instanceof Promise) told.catch(() => undefined);
     } catch {
       // A listener’s fault is no fault of a read.
     }
+  }
+
+  #nowAndThen(code: EventCode, more: Omit<CacheEvent, 'code' | 'message'> & { readonly detail?: string }): void {
+    const about = `${code} ${more.family ?? ''}`;
+    const nowMs = this.#clock.monotonicMs();
+    const lastMs = this.#lastMs.get(about);
+    if (lastMs !== undefined && nowMs - lastMs < AGAIN_MS) return;
+    this.#lastMs.set(about, nowMs);
+    this.say(code, more);
   }
 }

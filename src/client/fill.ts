@@ -2,7 +2,6 @@ import { isSettledOnPrimary, judgeFill, type LeaseReading } from '../protocol/fi
 import { judgeHit } from '../protocol/hit.ts';
 import { isReached } from '../protocol/read-token.ts';
 import type { StoredValue } from '../protocol/value-slot.ts';
-import { isAway } from './breaker.ts';
 import type { Entry, LeaseReply, ReadReply } from './cache-store.ts';
 import { encodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
@@ -46,8 +45,8 @@ export class Fill {
   #hasWaited = false;
   #hasLoaded = false;
   #deadlineMs = 0;
-  /** By which the lease was taken. */
-  #ruleText = '';
+  /** By which the key was printed: what a later one's lease would allow may stand under another key. */
+  readonly #ruleText: string;
 
   constructor(core: CacheCore, context: FamilyContext, entry: Entry, params: KeyParams, flight: Flight) {
     this.#core = core;
@@ -55,6 +54,7 @@ export class Fill {
     this.#entry = entry;
     this.#params = params;
     this.#flight = flight;
+    this.#ruleText = context.rule.text ?? '';
   }
 
   /** The payload. Throws the loader's error, `CACHE_LOAD_TIMEOUT` or `CACHE_OVERLOADED`. */
@@ -112,7 +112,6 @@ export class Fill {
   async #lease(waits: boolean): Promise<LeaseReply | undefined> {
     const { clock, limits, newToken } = this.#core;
     this.#flight.token = newToken();
-    this.#ruleText = this.#context.rule.text ?? '';
     this.#deadlineMs = clock.monotonicMs() + limits.loadTimeoutMs;
     return this.#askLease(waits);
   }
@@ -214,6 +213,8 @@ export class Fill {
 
   async #load(place: Place): Promise<Loaded> {
     const { family, origin } = this.#context;
+    // Who waited may have left since the load was decided on, and a signal that is aborted already tells nobody any more.
+    this.#flight.signal.throwIfAborted();
     this.#hasLoaded = true;
     this.#flight.begin();
     return this.#core.loader.load({
@@ -266,14 +267,14 @@ export class Fill {
   /** Ends the lease, behind the answer. */
   #giveUp(): void {
     const { token } = this.#flight;
-    if (token !== undefined) this.#core.behind(this.#core.store.giveUp(this.#entry, token));
+    if (token !== undefined) this.#core.ongoing.goOn(this.#core.store.giveUp(this.#entry, token));
   }
 
   /** What Redis does not answer, the load answers. */
   #noAnswer(error: unknown): undefined {
     if (this.#flight.signal.aborted) throw error;
     this.#core.counters.values.redisFailures += 1;
-    if (!isAway(error)) this.#core.announcer.once('redis-error', { family: this.#context.family.name, error });
+    this.#core.announcer.redisFailed(error, this.#context.family.name);
     return undefined;
   }
 }

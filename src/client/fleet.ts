@@ -14,9 +14,11 @@ export const FLEET_BEAT_MS = 5000;
 export class FleetSize {
   readonly #fleet: Fleet;
   readonly #process: string;
+  readonly #failed: (error: unknown) => void;
   #known = 1;
 
-  constructor(fleet: Fleet, process: string) {
+  constructor(fleet: Fleet, process: string, failed: (error: unknown) => void) {
+    this.#failed = failed;
     this.#fleet = fleet;
     this.#process = process;
   }
@@ -30,7 +32,7 @@ export class FleetSize {
     while (!signal.aborted) {
       await this.#fleet.enlist(this.#process).then(
         (count) => (this.#known = Math.max(1, count)),
-        () => undefined,
+        (error: unknown) => this.#failed(error),
       );
       await clock.sleep(FLEET_BEAT_MS, signal);
     }

@@ -15,7 +15,6 @@ export interface GateLimits {
 interface Waiting {
   readonly enter: (place: Place) => void;
   readonly fail: (error: unknown) => void;
-  isGone: boolean;
 }
 
 /** Lets so many loads through at a time, and keeps a bounded queue before it. What the database has to bear is decided here. */
@@ -23,8 +22,8 @@ export class LoadGate {
   readonly #limits: GateLimits;
   readonly #limit: () => number;
   readonly #clock: Clock;
-  readonly #queue: Waiting[] = [];
-  #waiting = 0;
+  /** In the order in which they came; whoever gives up leaves at once. */
+  readonly #queue = new Set<Waiting>();
   #inside = 0;
 
   constructor(limits: GateLimits, limit: () => number, clock: Clock) {
@@ -38,12 +37,12 @@ export class LoadGate {
   }
 
   get waiting(): number {
-    return this.#waiting;
+    return this.#queue.size;
   }
 
   /** A place, if there is one and nobody waits for it. */
   tryEnter(): Place | undefined {
-    return this.#waiting === 0 && this.#inside < this.#limit() ? this.#take() : undefined;
+    return this.#queue.size === 0 && this.#inside < this.#limit() ? this.#take() : undefined;
   }
 
   /** A place, as soon as there is one. Throws `CACHE_OVERLOADED` where too many wait, or for too long; the signal's reason at abort. */
@@ -51,18 +50,15 @@ export class LoadGate {
     signal.throwIfAborted();
     const place = this.tryEnter();
     if (place !== undefined) return place;
-    if (this.#waiting >= this.#limits.loadQueueMax) throw this.#overloaded('as many wait as may');
+    if (this.#queue.size >= this.#limits.loadQueueMax) throw this.#overloaded('as many wait as may');
     return this.#wait(signal);
   }
 
   /** Looks again: the limit may have been raised. */
   pump(): void {
-    while (this.#waiting > 0 && this.#inside < this.#limit()) {
-      const next = this.#queue.shift();
-      if (next === undefined) return;
-      if (next.isGone) continue;
-      this.#waiting -= 1;
-      next.isGone = true;
+    for (const next of this.#queue) {
+      if (this.#inside >= this.#limit()) return;
+      this.#queue.delete(next);
       next.enter(this.#take());
     }
   }
@@ -71,14 +67,10 @@ export class LoadGate {
     const over = new AbortController();
     try {
       return await new Promise<Place>((resolve, reject) => {
-        const waiting: Waiting = { enter: resolve, fail: reject, isGone: false };
-        this.#queue.push(waiting);
-        this.#waiting += 1;
+        const waiting: Waiting = { enter: resolve, fail: reject };
+        this.#queue.add(waiting);
         const giveUp = (error: unknown): void => {
-          if (waiting.isGone) return;
-          waiting.isGone = true;
-          this.#waiting -= 1;
-          waiting.fail(error);
+          if (this.#queue.delete(waiting)) waiting.fail(error);
         };
         signal.addEventListener('abort', () => giveUp(signal.reason), { once: true, signal: over.signal });
         const { loadQueueWaitMs } = this.#limits;
@@ -107,7 +99,7 @@ export class LoadGate {
   #overloaded(why: string): BusError {
     return new BusError(
       'CACHE_OVERLOADED',
-      `No place for a load: ${this.#inside} are under way, ${this.#waiting} wait, and ${why}.`,
+      `No place for a load: ${this.#inside} are under way, ${this.#queue.size} wait, and ${why}.`,
     );
   }
 }

@@ -13,7 +13,7 @@ export interface Inspection {
   /** Of a miss: what was missing or differed. */
   readonly why: string | undefined;
   /** What makes the family or the key be read through, if anything does. */
-  readonly readThrough: 'rules' | 'no rules yet' | 'unproven' | 'eviction waits' | undefined;
+  readonly readThrough: 'rules' | 'no rules yet' | 'unproven' | 'eviction waits' | 'evictions lost' | undefined;
   /** The rules by which the region works for the family, and this file's. */
   readonly rule: { readonly region: string | null; readonly own: string };
   /** The cell's epoch, and the value's or the lease's. */
@@ -34,6 +34,8 @@ export interface Inspection {
 
 export interface InspectFacts {
   readonly isKept: boolean;
+  /** Evictions were lost: nothing in the cell is trusted. */
+  readonly isDistrusted: boolean;
   readonly failure: unknown;
   readonly nowMs: number;
 }
@@ -51,13 +53,15 @@ export function inspectReply(context: FamilyContext, entry: Entry, reply: ReadRe
     why: verdict.kind === 'miss' ? verdict.why : undefined,
     readThrough: facts.isKept
       ? 'eviction waits'
-      : reply.rule === null
-        ? 'no rules yet'
-        : !isOwnRule
-          ? 'rules'
-          : context.isProven
-            ? undefined
-            : 'unproven',
+      : facts.isDistrusted
+        ? 'evictions lost'
+        : reply.rule === null
+          ? 'no rules yet'
+          : !isOwnRule
+            ? 'rules'
+            : context.isProven
+              ? undefined
+              : 'unproven',
     rule: { region: reply.rule, own: family.ruleHash },
     epoch: { cell: reply.epoch, value: slot === undefined || slot.kind === 'foreign' ? undefined : slot.epoch },
     stamp: value?.offset,

@@ -11,6 +11,8 @@ export interface LoaderParts {
   readonly counters: Counters;
   readonly announcer: Announcer;
   readonly loadTimeoutMs: number;
+  /** Aborted as the cache closes: nothing is waited for any more, least of all by a timer that would keep the process. */
+  readonly closing: AbortSignal;
 }
 
 export interface LoadOrder {
@@ -28,9 +30,11 @@ export interface LoadOrder {
 /** Runs an origin's load, with a deadline. */
 export class Loader {
   readonly #parts: LoaderParts;
+  readonly #held = new Set<AbortController>();
 
   constructor(parts: LoaderParts) {
     this.#parts = parts;
+    parts.closing.addEventListener('abort', () => this.#held.forEach((held) => held.abort()), { once: true });
   }
 
   /**
@@ -73,7 +77,8 @@ export class Loader {
 
   /** A load that never ends gives its place back too, after its time has passed once more: else a few of them would close the gate for good. */
   async #holdPlace(loading: Promise<unknown>, { place, family, deadlineMs }: LoadOrder, ended: AbortController) {
-    const { clock, announcer, loadTimeoutMs } = this.#parts;
+    const { clock, announcer, loadTimeoutMs, closing } = this.#parts;
+    this.#held.add(ended);
     const settled = loading.then(
       () => true,
       () => true,
@@ -81,7 +86,8 @@ export class Loader {
     const leftMs = Math.max(0, deadlineMs - clock.monotonicMs()) + loadTimeoutMs;
     const hasEnded = await Promise.race([settled, clock.sleep(leftMs, ended.signal).then(() => false)]);
     ended.abort();
-    if (!hasEnded) announcer.say('load-abandoned', { family });
+    this.#held.delete(ended);
+    if (!hasEnded && !closing.aborted) announcer.say('load-abandoned', { family });
     place.leave();
   }
 }

@@ -1,7 +1,6 @@
-import { BusError } from '../protocol/errors.ts';
+import { BusError, isBusError } from '../protocol/errors.ts';
 import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { isReached, parseReadToken, type ReadToken } from '../protocol/read-token.ts';
-import { isAway } from './breaker.ts';
 import type { Entry, ReadReply, ReadWants } from './cache-store.ts';
 import { decodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
@@ -61,8 +60,15 @@ export class Reading {
       if (isClosed()) throw new BusError('CACHE_CLOSED', 'The cache has been drained: nothing is read any more.');
       const { printer, family } = this.#context;
       const key = printer.keyOf(params);
-      counters.values.reads += 1;
       const { token, maxStalenessMs, signal } = options;
+      if (maxStalenessMs !== undefined && !(maxStalenessMs >= 0))
+        throw new BusError(
+          'CACHE_OPTION_INVALID',
+          `maxStalenessMs is ${maxStalenessMs}: milliseconds from 0 are expected.`,
+        );
+      const demand = token === undefined ? undefined : parseReadToken(token);
+      signal?.throwIfAborted();
+      counters.values.reads += 1;
       if (tier !== undefined && family.localMs > 0 && token === undefined && maxStalenessMs === undefined) {
         const local = tier.get(key);
         if (local !== undefined) {
@@ -70,11 +76,10 @@ export class Reading {
           return Promise.resolve(local);
         }
       }
-      signal?.throwIfAborted();
       return this.#ask({
         params,
         entry: printer.entryOf(key),
-        token: token === undefined ? undefined : parseReadToken(token),
+        token: demand,
         maxStalenessMs,
         signal,
         sending: 0,
@@ -85,16 +90,21 @@ export class Reading {
   }
 
   #ask(call: Call): Promise<unknown> {
-    const { store, kept, tier } = this.#core;
+    const { store, kept, tier, ongoing } = this.#core;
     // What waits to be evicted is still there.
     if (kept.has(call.entry.key)) return this.#load(call, { kind: 'through' });
     const isPlain = call.token === undefined && call.maxStalenessMs === undefined;
     const wants = isPlain ? this.#plainWants : { ttl: this.#plainWants.ttl, watermark: true };
     if (tier !== undefined) call.sending = tier.sending();
     const { isQuiet } = store;
+    ongoing.beginRead();
     return (isQuiet ? store.readQuietly(call.entry, wants) : store.read(call.entry, wants)).then(
-      (reply) => this.#answer(call, reply),
+      (reply) => {
+        ongoing.endRead();
+        return this.#answer(call, reply);
+      },
       (error: unknown) => {
+        ongoing.endRead();
         if (isQuiet) store.failed(error);
         return this.#noAnswer(call, error);
       },
@@ -141,14 +151,20 @@ export class Reading {
   }
 
   #stale(call: Call, { value, isLeased }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
-    const { counters, flights, failures, behind } = this.#core;
+    const { counters, flights, failures, ongoing, closing } = this.#core;
     const { key } = call.entry;
     const decoded = value.isAbsent ? null : decodePayload(value.payload);
     if (decoded === undefined) return this.#load(call, { kind: 'through' });
     counters.values.staleHits += 1;
-    if (!isLeased && this.#context.isProven && flights.last(key) === undefined && failures.of(key) === undefined) {
+    if (
+      !isLeased &&
+      this.#context.isProven &&
+      !closing.aborted &&
+      flights.last(key) === undefined &&
+      failures.of(key) === undefined
+    ) {
       const flight = flights.start(key, undefined, 'behind');
-      behind(
+      ongoing.goOn(
         this.#fly(flight, () =>
           this.#fill(call, flight)
             .runBehind()
@@ -164,35 +180,52 @@ export class Reading {
   }
 
   #miss(call: Call, seen: SeenLease | undefined, start: 'lease' | 'held'): Promise<unknown> {
-    this.#core.counters.values.misses += 1;
-    if (seen === undefined) this.#core.lastValues.forget(call.entry.key);
+    // Where only a lease stands the value is as gone.
+    this.#core.lastValues.forget(call.entry.key);
     return this.#load(call, { kind: this.#context.isProven ? start : 'through' }, seen);
   }
 
+  /** Every read that no value in the cache answers comes here, once. */
+  #load(call: Call, start: FillStart, seen?: SeenLease, kind: FlightKind = 'answer'): Promise<unknown> {
+    this.#core.counters.values.misses += 1;
+    return this.#joinLoad(call, start, seen, kind);
+  }
+
   /** Joins a load that began after this call, or starts one. */
-  async #load(call: Call, start: FillStart, seen?: SeenLease, kind: FlightKind = 'answer'): Promise<unknown> {
-    const { failures, flights, counters } = this.#core;
+  async #joinLoad(
+    call: Call,
+    start: FillStart,
+    seen: SeenLease | undefined,
+    kind: FlightKind,
+    isAlone = false,
+  ): Promise<unknown> {
+    const { failures, flights, counters, closing } = this.#core;
     const { key } = call.entry;
+    closing.throwIfAborted();
     const failure = failures.of(key);
     if (failure !== undefined) {
       counters.values.rememberedFailures += 1;
       throw failure.error;
     }
-    let flight = flights.find(key, seen, call.token, kind);
+    let flight = isAlone ? undefined : flights.find(key, seen, call.token, kind);
     if (flight !== undefined) counters.values.joins += 1;
     else {
       // Without leases one load of a key follows another: so a key's readers are one load at a time to the database.
       const before = start.kind === 'through' ? flights.last(key) : undefined;
       const started = (flight = flights.start(key, call.token, kind));
+      const fill = this.#fill(call, started);
       void this.#fly(started, async () => {
         await before?.result.catch(() => undefined);
-        return this.#fill(call, started).run(start);
+        return fill.run(start);
       });
     }
     try {
       const payload = await flight.join(call.signal);
       return payload === null ? null : (JSON.parse(payload) as unknown);
     } catch (error) {
+      // What another caller demanded, who came to the same load, is no error of this one.
+      if (!isAlone && isUnreached(error) && asksMore(flight.demand, call.token))
+        return this.#joinLoad(call, start, seen, kind, true);
       return this.#lastValue(call, error);
     }
   }
@@ -210,7 +243,7 @@ export class Reading {
     } catch (error) {
       flights.remove(flight);
       const isOwn = flight.signal.aborted || (error instanceof BusError && error.code === 'CACHE_OVERLOADED');
-      if (!isOwn) failures.remember(flight.key, error);
+      if (!isOwn && !isUnreached(error)) failures.remember(flight.key, error);
       flight.fail(error);
     }
   }
@@ -231,8 +264,7 @@ export class Reading {
   #noAnswer(call: Call, error: unknown): Promise<unknown> {
     const { counters, announcer } = this.#core;
     counters.values.redisFailures += 1;
-    counters.values.misses += 1;
-    if (!isAway(error)) announcer.once('redis-error', { family: this.#context.family.name, error });
+    announcer.redisFailed(error, this.#context.family.name);
     return this.#load(call, { kind: 'through' });
   }
 
@@ -244,22 +276,30 @@ export class Reading {
     return this.#ask({ ...call, entry: printer.entryOf(printer.keyOf(call.params)) });
   }
 
-  /** Takes what the region says of the family's rules, and tells the application. */
-  learn(text: string | null): void {
+  /** Takes what the region says of the family's rules, and tells the application. Returns whether it is new. */
+  learn(text: string | null): boolean {
     const { rule, family } = this.#context;
-    const { announcer } = this.#core;
-    if (!rule.learn(text)) return;
+    const { announcer, kept } = this.#core;
+    if (!rule.learn(text)) return false;
     if (rule.agrees) {
+      kept.reprint();
       if (announcer.over('rules-differ', family.name)) announcer.say('rules-agree', { family: family.name });
     } else
       announcer.once('rules-differ', {
         family: family.name,
         detail: `This file’s: ${family.ruleHash}; the region’s: ${text ?? 'none'}.`,
       });
+    return true;
   }
 
   /** The region has not seen yet what the token demands. */
-  async #waitForRegion(call: Call): Promise<unknown> {
+  #waitForRegion(call: Call): Promise<unknown> {
+    const waiting = this.#askUntilReached(call);
+    this.#core.ongoing.goOn(waiting);
+    return waiting;
+  }
+
+  async #askUntilReached(call: Call): Promise<unknown> {
     const { clock, limits, store, counters, closing } = this.#core;
     const untilMs = clock.monotonicMs() + limits.tokenWaitMs;
     const { token } = call;
@@ -267,6 +307,7 @@ export class Reading {
     for (let lookMs = TOKEN_LOOK_MS; token !== undefined && clock.monotonicMs() < untilMs; lookMs *= 1.5) {
       await clock.sleep(lookMs, call.signal ?? closing);
       call.signal?.throwIfAborted();
+      closing.throwIfAborted();
       try {
         const reply = await store.read(call.entry, { ttl: this.#plainWants.ttl, watermark: true });
         if (hasReached(token, reply)) return this.#answer(call, reply);
@@ -295,6 +336,15 @@ export class Reading {
       );
     }
   }
+}
+
+/** A token is the caller's, who may have it from anywhere: that it cannot be reached says nothing of the key. */
+function isUnreached(error: unknown): boolean {
+  return isBusError(error, 'READ_TOKEN_UNREACHED');
+}
+
+function asksMore(demand: ReadToken | undefined, own: ReadToken | undefined): boolean {
+  return demand !== undefined && (own === undefined || !isReached(demand, own));
 }
 
 function hasReached(token: ReadToken, reply: ReadReply): boolean {

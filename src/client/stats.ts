@@ -7,7 +7,7 @@ export const STATS = {
   hits: 'Answered by a value in Redis.',
   localHits: 'Answered from the process’s own memory.',
   staleHits: 'Answered by a value past its time to live, within the family’s stale bound.',
-  misses: 'Not answered by a value in the cache.',
+  misses: 'Answered by no value in the cache. With the three above, each read is counted once.',
   joins: 'Answered by a load that was under way for another caller.',
   waits: 'Waits for another process’s load.',
   waitsAnswered: 'Of those, ended by a value.',
@@ -23,11 +23,11 @@ export const STATS = {
   labelsMissing: 'Of those, for a label that could not be printed.',
   evictions: 'Evictions by this process.',
   evictionsKept: 'Of those, kept since Redis was away.',
-  evictionsLost: 'Kept evictions beyond the limit.',
+  evictionsLost: 'Evictions beyond the limit of those that are kept, or still kept when the cache was drained.',
   tokenWaits: 'Reads with a token that had to wait for the region.',
   tokenBypasses: 'Of those, past the cache in the end.',
   tooStale: 'Reads with maxStalenessMs that went past the cache.',
-  redisFailures: 'Commands to Redis that failed.',
+  redisFailures: 'Commands of reads and loads to Redis that failed.',
 } as const;
 
 export type StatName = keyof typeof STATS;

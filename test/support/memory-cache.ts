@@ -70,10 +70,10 @@ export class MemoryCaches {
   fleet = 1;
   readonly #caches: Cache[] = [];
   #epochs = 0;
-  #held: PromiseWithResolvers<void> | undefined;
+  readonly #held = new Map<'read' | 'lease' | 'evict', PromiseWithResolvers<void>>();
 
-  /** A new epoch in every cell, settled, with the file's rules. */
-  async begin(): Promise<void> {
+  /** A new epoch in every cell, settled, with the file's rules, or others for some families. */
+  async begin(rules: Readonly<Record<string, string>> = {}): Promise<void> {
     const agent = regionStoreOf(this.region);
     const owners = await agent.owners();
     for (let cell = 0; cell < CELLS; cell++) {
@@ -101,7 +101,7 @@ export class MemoryCaches {
         fences: new Map(),
         marks: [],
         sweeps: new Map(),
-        rules: Object.entries(ownRules()).map(([family, hash]) => ({
+        rules: Object.entries({ ...ownRules(), ...rules }).map(([family, hash]) => ({
           family,
           hash,
           offset: offset + 1,
@@ -112,7 +112,12 @@ export class MemoryCaches {
     }
   }
 
-  async cache(limits: Partial<CacheLimits> = {}, more: Partial<CachePorts> = {}): Promise<Cache> {
+  /** `rules` are what was read of the region at the start. */
+  async cache(
+    limits: Partial<CacheLimits> = {},
+    more: Partial<CachePorts> = {},
+    rules: ReadonlyMap<string, string> = this.region.rules(),
+  ): Promise<Cache> {
     const parsed = parseConfig([{ name: 'f', text: LOCAL_FILE }], {});
     if (parsed.kind === 'faults') throw new Error('the file');
     const store = cacheStoreOf(this.region);
@@ -131,7 +136,7 @@ export class MemoryCaches {
         disconnect: async () => undefined,
         ...more,
       },
-      await store.rules(),
+      rules,
     );
     this.#caches.push(cache);
     await quiet();
@@ -148,9 +153,30 @@ export class MemoryCaches {
 
   /** The next answer to a read stays under way until it is let go. */
   holdNextRead(): PromiseWithResolvers<void> {
+    return this.#hold('read');
+  }
+
+  /** Likewise that to a lease. */
+  holdNextLease(): PromiseWithResolvers<void> {
+    return this.#hold('lease');
+  }
+
+  /** Likewise that to an eviction. */
+  holdNextEvict(): PromiseWithResolvers<void> {
+    return this.#hold('evict');
+  }
+
+  #hold(what: 'read' | 'lease' | 'evict'): PromiseWithResolvers<void> {
     const held = Promise.withResolvers<void>();
-    this.#held = held;
+    this.#held.set(what, held);
     return held;
+  }
+
+  /** Waits until it is let go, where the answer is held. */
+  async #letGo(what: 'read' | 'lease' | 'evict'): Promise<void> {
+    const held = this.#held.get(what);
+    this.#held.delete(what);
+    await held?.promise;
   }
 
   #watch(key: string, notice: () => void): () => void {
@@ -169,15 +195,21 @@ export class MemoryCaches {
     return {
       read: guard(async (entry, wants) => {
         const reply = await store.read(entry, wants);
-        const held = this.#held;
-        this.#held = undefined;
-        await held?.promise;
+        await this.#letGo('read');
         return reply;
       }),
-      lease: guard(store.lease),
+      lease: guard(async (entry, request) => {
+        const reply = await store.lease(entry, request);
+        await this.#letGo('lease');
+        return reply;
+      }),
       store: guard(store.store),
       giveUp: guard(store.giveUp),
-      evict: guard((entries) => (this.evictAway === undefined ? store.evict(entries) : Promise.reject(this.evictAway))),
+      evict: guard(async (entries) => {
+        if (this.evictAway === undefined) await store.evict(entries);
+        await this.#letGo('evict');
+        if (this.evictAway !== undefined) throw this.evictAway;
+      }),
       rules: guard(store.rules),
     };
   }

@@ -25,6 +25,8 @@ export interface ClientConnection {
   readonly fleet: Fleet;
   /** Resolves as soon as the connection stands; throws `REDIS_UNREACHABLE` or `REDIS_DENIED` where it does not within the limit. */
   ready(limitMs: number): Promise<void>;
+  /** Tells of each refusal of a log-in or of the channel of notices, from the start on. */
+  onRefusal(listener: (error: BusError) => void): void;
   /** Connects anew where the connection only seems to stand: a server that has vanished does not say so. */
   renew(): void;
   /** Tells what is invalidated of all that is read from now on. One server only. */
@@ -48,14 +50,15 @@ const FLEET_LIVING_MS = 15_000;
 const RECONNECT = { firstMs: 50, maxMs: 1000 };
 /** A connection that has been in the making for so long is made anew. */
 const STUCK_MS = 2000;
+const VANISHED_MS = 100;
 
 /** Whether an instance is a Cluster of ioredis. Throws `CACHE_REDIS_UNFIT` where it is neither that nor a Redis, or reads from replicas. */
 export function isClusterOf(redis: ApplicationRedis): boolean {
-  const { isCluster, options } = redis as unknown as {
+  const { isCluster, options } = (redis ?? {}) as {
     isCluster?: boolean;
     options?: Readonly<Record<string, unknown>>;
   };
-  if (typeof redis?.duplicate !== 'function' || typeof options !== 'object')
+  if (typeof redis?.duplicate !== 'function' || typeof options !== 'object' || options === null)
     throw new BusError('CACHE_REDIS_UNFIT', 'An instance of ioredis is expected: new Redis(...) or new Cluster(...).');
   const scaleReads = options['scaleReads'];
   if (scaleReads !== undefined && scaleReads !== 'master')
@@ -77,18 +80,42 @@ export function connectClient(
 ): ClientConnection {
   const own = duplicate(redis, options.isCluster, options.name);
   const deadline = new Deadline(options.commandTimeoutMs);
-  const asks: Ask = (_, at, command) => deadline.watch(command, (error) => redisError(error, at));
+  const asks: Ask = (_, at, command) =>
+    deadline.watch(command, (error) => {
+      const coded = redisError(error, at);
+      if (coded.code === 'REDIS_UNREACHABLE' && coded.message.startsWith('READONLY')) leaveDemoted();
+      return coded;
+    });
   const run = scriptsOf(own, asks);
   const leaseEnds = new RedisLeaseEnds(
     () => duplicate(redis, options.isCluster, `${options.name}-notices`),
     keyspace.leaseEnds,
+    (error) => failed(error),
   );
-  let unreadySinceMs = performance.now();
   let tracking: Tracking | undefined;
+  let refused: (error: BusError) => void = () => undefined;
+  const failed = (error: unknown): void => {
+    const coded = redisError(error, 'the region’s Redis');
+    if (coded.code === 'REDIS_DENIED') refused(coded);
+  };
+  own.on('error', failed);
+  let connectingSinceMs = performance.now();
+  own.on('connecting', () => (connectingSinceMs = performance.now()));
+  let isClosed = false;
+  // Reads go on at a master that was made a replica, as old as its link is, and keep the breaker closed; by a new connection the address may lead
+  // to the new master.
+  let leftDemotedMs = Number.NEGATIVE_INFINITY;
+  const leaveDemoted = (): void => {
+    if (isClosed || performance.now() - leftDemotedMs < STUCK_MS) return;
+    leftDemotedMs = performance.now();
+    own.disconnect(true);
+  };
   const renew = (): void => {
-    const isReady = own.status === 'ready';
-    if (isReady || performance.now() - unreadySinceMs > STUCK_MS) own.disconnect(true);
-    if (isReady) unreadySinceMs = performance.now();
+    if (isClosed) return;
+    const isMaking = own.status === 'connecting' || own.status === 'connect';
+    if (own.status === 'ready' || (isMaking && performance.now() - connectingSinceMs > STUCK_MS)) own.disconnect(true);
+    // An application's own strategy for Sentinels may have given up.
+    if (own.status === 'end') own.connect().catch(() => undefined);
   };
   return {
     store: new RedisCacheStore(own, keyspace, asks),
@@ -102,6 +129,9 @@ export function connectClient(
       await untilReady(own, limitMs);
     },
     renew,
+    onRefusal: (listener) => {
+      refused = listener;
+    },
     track: ({ process, staleMs, news, refused }) => {
       tracking ??= new Tracking(
         {
@@ -119,6 +149,7 @@ export function connectClient(
       );
     },
     close: async () => {
+      isClosed = true;
       await tracking?.close();
       await leaseEnds.close();
       own.disconnect();
@@ -148,6 +179,8 @@ function duplicate(
     replyMapping: 'legacy',
     reconnectOnError: null,
     connectTimeout: STUCK_MS,
+    // A server that has vanished acknowledges no end of the connection.
+    disconnectTimeout: VANISHED_MS,
   };
   const cluster = redis as unknown as Cluster;
   const own = isCluster

@@ -73,17 +73,23 @@ export async function ask<T>(redis: RedisConnection, at: string, command: Promis
 /** A reply error begins with a word that is its code ("Redis serialization protocol specification", Simple errors). */
 const REPLY_CODE = /^([A-Z]+)(?: |$)/;
 const DENIED = new Set(['NOAUTH', 'WRONGPASS', 'NOPERM']);
+/** So Redis says it of a command inside a script (`scriptCall` in script.c; the words have changed in 7.0). */
+const DENIED_IN_SCRIPT = /^ERR (?:The user executing the script can't|ACL failure in script)/;
 /** The server is there, but is no master that can take writes now. */
 const NOT_NOW = new Set(['LOADING', 'READONLY', 'MASTERDOWN', 'BUSY', 'CLUSTERDOWN', 'TRYAGAIN']);
 
 export function redisError(error: unknown, at: string): BusError {
   if (error instanceof BusError) return error;
+  // Of a cluster whose nodes all refuse, the last one's own error.
+  if (error instanceof Error && 'lastNodeError' in error && error.lastNodeError instanceof Error)
+    return redisError(error.lastNodeError, at);
   const name = error instanceof Error ? error.name : '';
   const message = error instanceof Error ? error.message : String(error);
   const word = name === 'ReplyError' ? REPLY_CODE.exec(message)?.[1] : undefined;
   if (word === undefined)
     return new BusError('REDIS_UNREACHABLE', `Redis does not answer: ${redactUrls(message)}`, { at, cause: error });
-  if (DENIED.has(word)) return new BusError('REDIS_DENIED', message, { at, cause: error });
+  if (DENIED.has(word) || DENIED_IN_SCRIPT.test(message))
+    return new BusError('REDIS_DENIED', message, { at, cause: error });
   if (word === 'WRONGTYPE') return new BusError('REDIS_WRONG_TYPE', message, { at, cause: error });
   if (NOT_NOW.has(word)) return new BusError('REDIS_UNREACHABLE', message, { at, cause: error });
   return new BusError('REDIS_COMMAND_FAILED', message, { at, cause: error });

@@ -6,10 +6,13 @@ export class RedisLeaseEnds implements LeaseEnds {
   readonly #connect: () => RedisConnection;
   readonly #channel: string;
   readonly #watchers = new Map<string, Set<() => void>>();
+  readonly #failed: (error: unknown) => void;
   #redis: RedisConnection | undefined;
   #isClosed = false;
 
-  constructor(connect: () => RedisConnection, channel: string) {
+  /** `failed` is told where the channel may not be subscribed to: then whoever waits has only his own looks. */
+  constructor(connect: () => RedisConnection, channel: string, failed: (error: unknown) => void) {
+    this.#failed = failed;
     this.#connect = connect;
     this.#channel = channel;
   }
@@ -35,7 +38,7 @@ export class RedisLeaseEnds implements LeaseEnds {
     redis.on('message', (_channel: string, key: string) => {
       for (const notice of this.#watchers.get(key) ?? []) notice();
     });
-    redis.on('ready', () => void redis.subscribe(this.#channel).catch(() => undefined));
+    redis.on('ready', () => void redis.subscribe(this.#channel).catch(this.#failed));
     redis.connect().catch(() => undefined);
   }
 }

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Cluster, Redis } from 'ioredis';
+import type pg from 'pg';
+import * as afterwrite from '../../src/index.ts';
+import type { Cache, CacheEvent, CacheFamily, CacheStats, Inspection } from '../../src/index.ts';
+
+declare module '../../src/index.ts' {
+  interface Families {
+    /** As `afterwrite config types` writes it. */
+    typed: { params: { id: string }; value: { id: string; name: string | null } };
+  }
+}
+
+const { BusError, createCache, isBusError } = afterwrite;
+
+/** Never run: that it compiles is the test. What an application of strict types may write, and what it may not. */
+export async function application(pool: pg.Pool): Promise<void> {
+  const onEvent = ({ code, error }: CacheEvent): void => console.log(code, error);
+  const postgres = { primary: pool, replica: pool };
+  const cache: Cache = await createCache({ config: 'bus.yaml', region: 'eu', redis: new Redis(), postgres, onEvent });
+  await createCache({ config: ['a.yaml', 'b.yaml'], region: 'eu', redis: new Cluster([]), commandTimeoutMs: 20 });
+  await createCache({ config: { text: '' }, region: 'eu', redis: new Redis(), env: { URL: 'x' } });
+  // @ts-expect-error a region is needed
+  await createCache({ config: 'bus.yaml', redis: new Redis() });
+
+  const typed = cache.family('typed');
+  const value = await typed.get({ id: '1' }, { signal: AbortSignal.timeout(100), maxStalenessMs: 5 });
+  const name: string | null | undefined = value?.name;
+  // @ts-expect-error the parameters are known
+  await typed.get({ ident: '1' });
+  const notes: CacheFamily<{ v: number }, { id: string }> = cache.family<{ v: number }, { id: string }>('note', {
+    reads: 'primary',
+    load: async ({ id }, { signal }) => {
+      signal.throwIfAborted();
+      return id === '' ? null : { v: 1 };
+    },
+  });
+  // @ts-expect-error undefined is no absence
+  cache.family<{ v: number }, { id: string }>('other', { load: async () => undefined });
+  const inferred = cache.family('third', { reads: 'primary', load: async () => ({ n: 1 }) });
+  const n: number | undefined = (await inferred.get({ id: 1 }))?.n;
+
+  const many: ({ v: number } | null)[] = await notes.getMany([{ id: '1' }]);
+  const peeked: { v: number } | null | undefined = await notes.peek({ id: '1' });
+  const evicted: 'evicted' | 'kept' | 'lost' = await notes.evict({ id: '1' });
+  const why: Inspection = await notes.inspect({ id: '1' });
+  const client = await pool.connect();
+  const token: string = await cache.afterWrite(client, { asynchronousCommit: true });
+  await cache.afterWrite(pool);
+  await notes.get({ id: '1' }, { token });
+  const stats: CacheStats = cache.stats();
+  await cache.drain().catch((error: unknown) => {
+    if (isBusError(error, 'CACHE_CLOSED') && error instanceof BusError) console.log(error.code, error.retry);
+  });
+  console.log(name, n, many, peeked, evicted, why.verdict, stats.hits);
+}
+
+test('the package gives an application these names, and no others', () => {
+  assert.deepEqual(Object.keys(afterwrite).toSorted(), ['BusError', 'createCache', 'isBusError']);
+});
