@@ -6,9 +6,9 @@ const tests = ['unit', 'properties'].flatMap((kind) => globSync(`test/${kind}/*.
 const steps = [
   ['tests', process.execPath, ['--test', '--test-reporter=dot', ...tests]],
   ['types', 'tsc', ['--noEmit', '-p', '.']],
-  ['lint', 'oxlint', ['--type-aware', 'src', 'test', 'scripts']],
-  ['format', 'oxfmt', ['--check', 'src', 'test', 'scripts']],
-  ['layers', 'depcruise', ['--config', '.dependency-cruiser.cjs', 'src', 'test']],
+  ['lint', 'oxlint', ['--type-aware', 'src', 'test', 'scripts', 'bench']],
+  ['format', 'oxfmt', ['--check', 'src', 'test', 'scripts', 'bench']],
+  ['layers', 'depcruise', ['--config', '.dependency-cruiser.cjs', 'src', 'test', 'bench']],
   ['dead code', 'knip', []],
 ];
 
