@@ -13,9 +13,9 @@ export function clientOptions(settings: Settings): ClientOptions {
   return { commandTimeout: COMMAND_TIMEOUT_MS, enableOfflineQueue: false, maxRetriesPerRequest: 1 };
 }
 
-/** Connected, since without an offline queue a command before that would fail. */
-export async function connect(url: string, options: ClientOptions): Promise<Redis> {
-  const client = new Redis(url, options);
+/** `Client` is for a library that brings another version of ioredis. Connected, since without an offline queue a command before that would fail. */
+export async function connect(url: string, options: ClientOptions, Client = Redis): Promise<Redis> {
+  const client = new Client(url, options);
   // Without a listener ioredis prints every failed attempt.
   client.on('error', () => undefined);
   if (client.status !== 'ready') await new Promise<void>((resolve) => void client.once('ready', resolve));

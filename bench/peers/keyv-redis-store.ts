@@ -9,7 +9,8 @@ import { COMMAND_TIMEOUT_MS, type Settings } from './adapter.ts';
  *
  * best: `createKeyvNonBlocking`, README of cacheable, "Non-Blocking with @keyv/redis": by default "it causes hangs and blocking". The options
  * that it is said to set are given as well, since it sets them on a client that is built already. `commandOptions.timeout` is node-redis's
- * deadline a command (its docs/client-configuration.md).
+ * deadline a command (its docs/client-configuration.md), which ends once the command is written, whether or not it is answered
+ * (https://github.com/redis/node-redis/pull/3008). `socketTimeout` would end connections that merely have nothing to do.
  */
 export function redisStore(redisUrl: string, settings: Settings): Keyv {
   const store =

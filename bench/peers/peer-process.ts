@@ -18,7 +18,10 @@ export class PeerProcess {
   #stderr = '';
 
   constructor() {
-    this.#child = fork(new URL('worker.ts', import.meta.url), { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+    this.#child = fork(new URL('worker.ts', import.meta.url), {
+      execArgv: ['--import', new URL('ioredis-five.ts', import.meta.url).href],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_CHARACTERS_KEPT);
     });

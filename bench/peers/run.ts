@@ -16,8 +16,9 @@ import { installedVersions, machine } from './versions.ts';
 
 const SCENARIOS: readonly Scenario[] = [stale, stampede, failingLoader, frozen, redisDown, commands, cpu];
 const SETTINGS: readonly Settings[] = ['default', 'best'];
-/** In these the library waits and hardly computes, so that both settings may be measured at once. */
+/** In these the library waits and hardly computes, so that several are measured at once. */
 const IDLE: ReadonlySet<Scenario> = new Set<Scenario>([frozen, redisDown]);
+const IDLE_AT_ONCE = 4;
 
 const { values } = parseArgs({
   options: { json: { type: 'boolean', default: false }, only: { type: 'string' }, scenario: { type: 'string' } },
@@ -37,21 +38,25 @@ const resultsOf = (peer: Peer, settings: Settings): Measured => {
 const startedAt = performance.now();
 
 async function measure(scenario: Scenario, peer: Peer, settings: Settings): Promise<void> {
+  const measured = resultsOf(peer, settings);
   try {
-    resultsOf(peer, settings)[scenario.name] = await scenario.run(peer, settings);
+    measured[scenario.name] = await scenario.run(peer, settings);
   } catch (error) {
     process.exitCode = 1;
-    resultsOf(peer, settings)[scenario.name] = { failed: error instanceof Error ? error.message : String(error) };
+    measured[scenario.name] = { failed: error instanceof Error ? error.message : String(error) };
+    console.error(error);
   }
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
   console.error(`${seconds.padStart(4)} s  ${scenario.number} ${scenario.name}  ${peer.name} ${settings}`);
 }
 
 for (const scenario of scenarios) {
-  for (const peer of peers) {
-    if (IDLE.has(scenario)) await Promise.all(SETTINGS.map((settings) => measure(scenario, peer, settings)));
-    else for (const settings of SETTINGS) await measure(scenario, peer, settings);
-  }
+  const waiting = peers.flatMap((peer) => SETTINGS.map((settings) => ({ peer, settings })));
+  const measureNext = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+      await measure(scenario, next.peer, next.settings);
+  };
+  await Promise.all(Array.from({ length: IDLE.has(scenario) ? IDLE_AT_ONCE : 1 }, measureNext));
 }
 
 const versions = await installedVersions(peers);

@@ -1,6 +1,7 @@
 import { BentoCache, bentostore } from 'bentocache';
 import { memoryDriver } from 'bentocache/drivers/memory';
 import { redisBusDriver, redisDriver } from 'bentocache/drivers/redis';
+import { Redis } from 'ioredis';
 import { type OpenOptions, type Peer, type PeerCache, type Row, TTL_MS } from '../adapter.ts';
 import { clientOptions, connect } from '../ioredis-client.ts';
 
@@ -11,17 +12,20 @@ import { clientOptions, connect } from '../ioredis-client.ts';
  * - multi-tier, "Bus": useBus, so that other processes forget their copies
  * - options and grace-periods: grace, with the soft and hard timeouts of the example in timeouts, "Hard timeouts"
  * - options: l2CircuitBreakerDuration, suppressL2Errors, lockTimeout
- * - cache-drivers, "`serialize` option": serialize: false, "for a much faster throughput" (which rules out maxSize)
  * - cache-drivers, "Redis": an ioredis instance of one's own, here with a deadline a command
+ *
+ * In a worker `ioredis` is version 5 here (ioredis-five.ts).
+ *
+ * Not cache-drivers, "`serialize` option": with Redis behind it, serialize: false throws at the second read of what came from Redis (1.6.1;
+ * https://github.com/Julien-R44/bentocache/issues/111).
  */
 async function open({ redisUrl, settings, tiers }: OpenOptions): Promise<PeerCache> {
   const isBest = settings === 'best';
-  const connection = await connect(redisUrl, clientOptions(settings));
+  const connection = await connect(redisUrl, clientOptions(settings), Redis);
   // A subscriber may wait for ever, and has to come back by itself.
-  const busConnection = isBest && tiers !== 'redis' ? await connect(redisUrl, {}) : undefined;
+  const busConnection = isBest && tiers !== 'redis' ? await connect(redisUrl, {}, Redis) : undefined;
   let store = bentostore();
-  if (tiers !== 'redis')
-    store = store.useL1Layer(memoryDriver(isBest ? { maxItems: 10_000, serialize: false } : { maxSize: '10mb' }));
+  if (tiers !== 'redis') store = store.useL1Layer(memoryDriver({ maxSize: '10mb' }));
   store = store.useL2Layer(redisDriver({ connection }));
   if (busConnection !== undefined) store = store.useBus(redisBusDriver({ connection: busConnection }));
   const bento = new BentoCache({
@@ -48,10 +52,10 @@ async function open({ redisUrl, settings, tiers }: OpenOptions): Promise<PeerCac
 
 export const bentocache: Peer = {
   name: 'bentocache',
-  packages: ['bentocache', 'ioredis'],
+  packages: ['bentocache', 'ioredis-5'],
   settings: {
     default: 'memory and Redis',
-    best: 'memory (unserialised), Redis, bus, grace, soft and hard timeout, circuit breaker, deadline a command',
+    best: 'memory, Redis, bus, grace, soft and hard timeout, circuit breaker, deadline a command',
   },
   cannot: () => undefined,
   open,
