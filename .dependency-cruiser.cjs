@@ -25,6 +25,10 @@ module.exports = {
     never('stack-stands-by-itself', room('stack'), '^src/(relay|agent|cli|config|drivers|testing|bin)/'),
     never('nobody-imports-a-composition-root', '^src/(?!bin/)', room('bin')),
     never('only-tests-use-fakes', '^src/(?!testing/)', room('testing')),
+    never('the-product-does-not-know-its-benchmarks', '^src/', '^bench/'),
+    // A benchmark asks what a user could: servers to run against, and the published interfaces.
+    never('benchmarks-know-no-inner-room', '^bench/', '^src/(?!(stack|client)/)'),
+    never('the-product-knows-no-peer', '^src/', 'node_modules/(bentocache|cacheable|cache-manager|async-cache-dedupe|layered-loader|@keyv|keyv)/'),
     only('pg', '^src/drivers/postgres/'),
     only('kafkajs', '^src/drivers/kafka/'),
     only('ioredis', '^src/drivers/redis/'),
