@@ -53,6 +53,8 @@ export interface BurstResult {
 
 export interface LocalHits {
   readonly hitsPerRound: number;
+  /** Reads that were loads all the same, over all rounds. */
+  readonly loads: number;
   readonly us: number;
   readonly lruCacheUs: number;
   readonly lruCacheAwaitedUs: number;
@@ -60,6 +62,8 @@ export interface LocalHits {
 
 export interface RedisHits {
   readonly hitsPerRound: number;
+  /** Reads that were loads all the same, over all rounds. */
+  readonly loads: number;
   readonly us: number;
   readonly ioredisGetUs: number;
 }
