@@ -1,15 +1,21 @@
 import type { Peer } from './adapter.ts';
-import { asyncCacheDedupe } from './adapters/async-cache-dedupe.ts';
-import { bentocache } from './adapters/bentocache.ts';
-import { cacheManager } from './adapters/cache-manager.ts';
-import { cacheable } from './adapters/cacheable.ts';
-import { layeredLoader } from './adapters/layered-loader.ts';
 
-/** Who is measured, in this order. A new adapter is one line here. */
-export const PEERS: readonly Peer[] = [bentocache, cacheable, cacheManager, asyncCacheDedupe, layeredLoader];
+/**
+ * Who is measured, in this order. A new adapter is one line here. Each is imported when it is asked for: a worker would otherwise spend most
+ * of its start on the libraries of the others.
+ */
+const ADAPTERS = new Map<string, () => Promise<Peer>>([
+  ['bentocache', async () => (await import('./adapters/bentocache.ts')).bentocache],
+  ['cacheable', async () => (await import('./adapters/cacheable.ts')).cacheable],
+  ['cache-manager', async () => (await import('./adapters/cache-manager.ts')).cacheManager],
+  ['async-cache-dedupe', async () => (await import('./adapters/async-cache-dedupe.ts')).asyncCacheDedupe],
+  ['layered-loader', async () => (await import('./adapters/layered-loader.ts')).layeredLoader],
+]);
 
-export function peerNamed(name: string): Peer {
-  const peer = PEERS.find((each) => each.name === name);
-  if (peer === undefined) throw new Error(`No adapter named "${name}": ${PEERS.map((each) => each.name).join(', ')}`);
-  return peer;
+export const PEER_NAMES: readonly string[] = [...ADAPTERS.keys()];
+
+export function peerNamed(name: string): Promise<Peer> {
+  const adapter = ADAPTERS.get(name);
+  if (adapter === undefined) throw new Error(`No adapter named "${name}": ${PEER_NAMES.join(', ')}`);
+  return adapter();
 }

@@ -55,7 +55,7 @@ async function hold(entries: readonly Entry[], version: number): Promise<void> {
 
 const calls: { [N in CallName]: (input: CallInput<N>) => Promise<CallOutput<N>> } = {
   open: async ({ peer, ...options }) => {
-    opened = await peerNamed(peer).open(options);
+    opened = await (await peerNamed(peer)).open(options);
     // Connections and scripts are in place once a value has come back.
     await read([{ key: 'opened' }], 0);
     return {};
