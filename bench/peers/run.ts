@@ -104,3 +104,6 @@ if (values.json) {
   );
   console.log(JSON.stringify({ versions, machine: machine(), peers: measured, floor: floorOf([...results.values()]) }));
 }
+
+// A server whose start failed may still hold this process open; its guard ends it once this process is gone.
+process.stdout.write('', () => process.exit());
