@@ -1,5 +1,5 @@
 // Who may import whom (src/README.md):
-//   protocol <- { runtime | config } <- drivers <- { relay | agent } <- { cli | stack } <- bin
+//   protocol <- { runtime | config } <- drivers <- { relay | agent | client } <- { cli | stack } <- { bin | index }
 // A driver may know a stage's port, since it adapts to it: as a type only.
 const room = (name) => `^src/${name}/`;
 const only = (name, owners) => ({
@@ -17,7 +17,7 @@ module.exports = {
     never('runtime-and-config-know-protocol-only', '^src/(runtime|config)/', '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
     never('runtime-does-not-know-config', room('runtime'), room('config')),
     never('config-does-not-know-runtime', room('config'), room('runtime')),
-    never('drivers-know-ports-as-types-only', room('drivers'), '^src/(relay|agent)/', { dependencyTypesNot: ['type-only'] }),
+    never('drivers-know-ports-as-types-only', room('drivers'), '^src/(relay|agent|client)/', { dependencyTypesNot: ['type-only'] }),
     never('drivers-do-not-know-programs', room('drivers'), '^src/(cli|stack|testing|bin)/'),
     never('stages-do-not-know-each-other', room('relay'), room('agent')),
     never('stages-do-not-know-each-other-either', room('agent'), room('relay')),
@@ -29,6 +29,17 @@ module.exports = {
     // A benchmark asks what a user could: servers to run against, and the published interfaces.
     never('benchmarks-know-no-inner-room', '^bench/', '^src/(?!(stack|client)/)'),
     never('the-product-knows-no-peer', '^src/', 'node_modules/(bentocache|cacheable|cache-manager|async-cache-dedupe|layered-loader|@keyv|keyv)/'),
+    never('client-knows-protocol-config-and-time-only', room('client'), '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
+    never('client-knows-no-more-of-runtime', room('client'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),
+    {
+      // An application that imports the library gets ioredis (a peer), lru-cache, cockatiel, yaml and zod, also through other files.
+      name: 'the-library-stays-light',
+      severity: 'error',
+      from: { path: '^src/(index\\.ts|client/)' },
+      to: { reachable: true, path: 'node_modules/(kafkajs|pg|pino|prom-client|fastify|commander)/' },
+    },
+    only('lru-cache', '^src/client/'),
+    only('cockatiel', '^src/client/'),
     only('pg', '^src/drivers/postgres/'),
     only('kafkajs', '^src/drivers/kafka/'),
     only('ioredis', '^src/drivers/redis/'),

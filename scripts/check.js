@@ -5,6 +5,7 @@ import { globSync } from 'node:fs';
 const tests = ['unit', 'properties'].flatMap((kind) => globSync(`test/${kind}/*.test.ts`).toSorted());
 const steps = [
   ['tests', process.execPath, ['--test', '--test-reporter=dot', ...tests]],
+  ['simulation', process.execPath, ['scripts/simulate.js', '--seed', '1', '--steps', '1000000', '--workers', '1']],
   ['types', 'tsc', ['--noEmit', '-p', '.']],
   ['lint', 'oxlint', ['--type-aware', 'src', 'test', 'scripts', 'bench']],
   ['format', 'oxfmt', ['--check', 'src', 'test', 'scripts', 'bench']],

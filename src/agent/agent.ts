@@ -1,9 +1,10 @@
 import type { BusConfig } from '../config/bus-config.ts';
 import { BusError, isBusError } from '../protocol/errors.ts';
 import type { Lsn } from '../protocol/lsn.ts';
+import { answerWithin } from '../runtime/answer-within.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { LogReader, RecordHandler } from './from-log.ts';
+import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader, type RecordHandler } from './from-log.ts';
 import { Holdings } from './holdings.ts';
 import type { AgentObserver } from './observe.ts';
 import { Ownership } from './ownership.ts';
@@ -41,11 +42,14 @@ export class Agent {
   readonly #drain = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   readonly #barred = new Set<number>();
+  readonly #unfit = new Map<number, string>();
   readonly #distrusted = new Set<number>();
   #holdings: Holdings | undefined;
-  #identity: RedisIdentity | undefined;
+  #identities: readonly RedisIdentity[] | undefined;
   #settledReplica: Lsn | null = null;
   #sweepsOwed = 0;
+  /** As the log told last: what the lag is counted by. */
+  #bounds: readonly LogBounds[] = [];
 
   constructor(ports: AgentPorts, config: BusConfig) {
     this.#ports = ports;
@@ -111,8 +115,7 @@ export class Agent {
     const token = this.#token;
     const config = this.#config;
     try {
-      if (await this.#isAnotherServer(store))
-        for (let cell = 0; cell < reader.partitions; cell++) this.#distrusted.add(cell);
+      await this.#distrustOtherServers(store);
       const facts = { config, cells: reader.partitions, hasReplicas: replicas.length > 0 };
       const holdings = new Holdings({
         ports: this.#ports,
@@ -121,13 +124,15 @@ export class Agent {
         facts,
         token,
         barred: this.#barred,
+        unfit: this.#unfit,
         distrusted: this.#distrusted,
         fail: failed.reject,
       });
       this.#holdings = holdings;
       const loops = [
         this.#lookLoop(store, holdings, signal, onConnected),
-        this.#reportLoop(reader, holdings, signal),
+        this.#reportLoop(holdings, signal),
+        this.#boundsLoop(reader, signal),
         watchReplicas(
           { replicas, clock, store, holdings, token, onSettled: (mark) => (this.#settledReplica = mark.lsn) },
           signal,
@@ -155,11 +160,14 @@ export class Agent {
     }
   }
 
-  /** Whether this server is neither the one that was seen last nor its successor. */
-  async #isAnotherServer(store: RegionStore): Promise<boolean> {
-    const before = this.#identity;
-    this.#identity = await store.identity();
-    return before !== undefined && isUnrelated(before, this.#identity);
+  /** Distrusts the cells whose server is neither one that was seen last nor the successor of one. */
+  async #distrustOtherServers(store: RegionStore): Promise<void> {
+    const before = this.#identities;
+    this.#identities = await store.identities();
+    if (before === undefined) return;
+    this.#identities.forEach((now, cell) => {
+      if (isUnrelated(before, now)) this.#distrusted.add(cell);
+    });
   }
 
   async #lookLoop(store: RegionStore, holdings: Holdings, signal: AbortSignal, onLooked: () => void): Promise<void> {
@@ -168,34 +176,46 @@ export class Agent {
     while (!signal.aborted) {
       const living = await store.enlist(this.#token);
       await holdings.beat();
-      const owners = await store.owners();
+      const answers = await store.owners();
       // Only now is it known that this server takes writes, and that its records are ours to read.
       if (isFirst) onLooked();
       isFirst = false;
-      const held = new Set(holdings.numbers);
-      const nowMs = this.#ports.clock.monotonicMs();
-      const decision = ownership.decide({ owners, token: this.#token, held, barred: this.#barred, living, nowMs });
+      const owners = answers.map((owner, cell) => {
+        if (typeof owner !== 'string') {
+          holdings.standStill(cell, owner, '');
+          return null;
+        }
+        holdings.noteOwner(cell, owner);
+        return owner;
+      });
+      const decision = ownership.decide({
+        owners,
+        token: this.#token,
+        held: new Set(holdings.numbers),
+        barred: this.#barred,
+        unfit: this.#unfit,
+        living,
+        nowMs: this.#ports.clock.monotonicMs(),
+      });
       if (decision.release !== undefined) await holdings.giveUp(decision.release);
       for (const { cell, seen } of decision.take) await holdings.take(cell, seen);
       await this.#ports.clock.sleep(LOOK_EVERY_MS, signal);
     }
   }
 
-  async #reportLoop(reader: LogReader, holdings: Holdings, signal: AbortSignal): Promise<void> {
+  async #reportLoop(holdings: Holdings, signal: AbortSignal): Promise<void> {
     const { clock, observer } = this.#ports;
     while (!signal.aborted) {
       const applied = holdings.cells.flatMap((cell) =>
         cell.position === undefined ? [] : [{ cell, position: cell.position }],
       );
-      // A log that is away has no bounds to tell the lag by; the rest is still told.
-      const bounds = await reader.bounds().catch(() => []);
       const lags = applied.map(({ cell, position }) =>
-        Math.max(0, (bounds[cell.cell]?.next ?? 0) - 1 - position.offset),
+        Math.max(0, (this.#bounds[cell.cell]?.next ?? 0) - 1 - position.offset),
       );
       const asOfMs = Math.min(...applied.map(({ cell }) => cell.asOfMs));
       observer.progress({
         owned: holdings.numbers.length,
-        stopped: this.#barred.size,
+        stopped: this.#barred.size + this.#unfit.size,
         watermark: applied
           .map(({ position }) => position.watermark)
           .reduce<Lsn | null>((low, one) => (low === null || one < low ? one : low), null),
@@ -204,6 +224,16 @@ export class Agent {
         sweepsOwed: this.#sweepsOwed,
         settledReplica: this.#settledReplica,
       });
+      await clock.sleep(REPORT_EVERY_MS, signal);
+    }
+  }
+
+  /** Apart from the reports, which a log that hangs must not hold up. */
+  async #boundsLoop(reader: LogReader, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#ports;
+    while (!signal.aborted) {
+      const told = await answerWithin(reader.bounds(), BOUNDS_TIMEOUT_MS, clock, signal).catch(() => undefined);
+      this.#bounds = told ?? this.#bounds;
       await clock.sleep(REPORT_EVERY_MS, signal);
     }
   }

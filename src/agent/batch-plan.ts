@@ -25,6 +25,7 @@ export class BatchPlan {
   readonly #after: Position;
   #position: Position;
   readonly #keys = new Map<string, Lsn>();
+  readonly #plainKeys = new Set<string>();
   readonly #marks = new Map<string, NewMark>();
   readonly #sweeps = new Map<string, string>();
   readonly #rules = new Map<string, NewRule>();
@@ -55,8 +56,9 @@ export class BatchPlan {
     return this.#transactions;
   }
 
-  get owesSweeps(): boolean {
-    return this.#sweeps.size > 0;
+  /** Whether the script may note a sweep: for what was raised, or for a rule that it finds changed. */
+  get maySweep(): boolean {
+    return this.#sweeps.size > 0 || this.#rules.size > 0;
   }
 
   /** Adds the record at `offset`, which `judge` let apply. */
@@ -79,6 +81,7 @@ export class BatchPlan {
       asOfMs: this.#asOfMs,
       settledPrimary: this.#settled,
       keys: this.#facts.config.observe ? [] : [...this.#keys.keys()],
+      plainKeys: this.#facts.config.observe ? [] : [...this.#plainKeys],
       fences: this.#fences(),
       marks: [...this.#marks.values()],
       sweeps: this.#sweeps,
@@ -91,17 +94,22 @@ export class BatchPlan {
     const { commitLsn } = transaction;
     this.#transactions.push(transaction);
     for (const item of transaction.items) {
-      if (item.scope === 'key') this.#keys.set(item.key, lsnMax(commitLsn, this.#keys.get(item.key) ?? commitLsn));
-      else if (item.scope === 'family')
-        this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, item.family, offset, commitLsn, 'f');
-      else
-        this.#raise(`${STATE_FIELD.tagMarkPrefix}${hashKey(item.tag) % TAG_MARKS}`, item.tag, offset, commitLsn, 't');
+      if (item.scope === 'key') this.#evict(item.key, item.family, commitLsn);
+      else if (item.scope === 'family') this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, offset, commitLsn);
+      else this.#raise(`${STATE_FIELD.tagMarkPrefix}${hashKey(item.tag) % TAG_MARKS}`, offset, commitLsn);
     }
   }
 
-  #raise(field: string, name: string, offset: Offset, lsn: Lsn, sweep: 'f' | 't'): void {
+  /** A family that this agent's file does not know may be plain: a slot too many is unlinked, never one too few. */
+  #evict(key: string, family: string, commitLsn: Lsn): void {
+    this.#keys.set(key, lsnMax(commitLsn, this.#keys.get(key) ?? commitLsn));
+    if (this.#facts.config.families.get(family)?.isPlain !== false) this.#plainKeys.add(key);
+  }
+
+  /** Each mark owes a sweep of its own name: as there are so many marks and no more, what a cell owes is bounded. */
+  #raise(field: string, offset: Offset, lsn: Lsn): void {
     this.#marks.set(field, { field, offset, lsn: lsnMax(lsn, this.#marks.get(field)?.lsn ?? lsn) });
-    this.#sweeps.set(`${sweep}:${name}`, String(offset));
+    this.#sweeps.set(field, String(offset));
   }
 
   #fences(): Map<number, Uint8Array> {

@@ -1,13 +1,15 @@
 import { BusError, isBusError } from '../protocol/errors.ts';
 import type { LogRecord, Offset } from '../protocol/log-record.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
+import type { SourceEpoch } from '../protocol/source-epoch.ts';
 import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
+import { answerWithin } from '../runtime/answer-within.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Wake } from '../runtime/wake.ts';
 import { BatchPlan, type BatchFacts } from './batch-plan.ts';
-import type { IncomingRecord, LogReader } from './from-log.ts';
+import { BOUNDS_TIMEOUT_MS, type IncomingRecord, type LogBounds, type LogReader } from './from-log.ts';
 import type { AgentObserver } from './observe.ts';
-import { type EpochReason, judge, placeInLog, type Position, startEpoch } from './plan.ts';
+import { type EpochReason, judge, mayBegin, placeInLog, type Position, startEpoch } from './plan.ts';
 import type { ApplyAnswer, RegionStore, StoredCell } from './region-store.ts';
 
 /** Records that wait for a cell; beyond, its partition is paused until half of them are applied. */
@@ -43,6 +45,8 @@ export class Cell {
   #position: Position | undefined;
   #storedOffset: Offset | null = null;
   #epochReason: EpochReason = 'cold';
+  /** The source epoch that the cell was in; undefined where what is known is of another log or another server. */
+  #sourceEpoch: SourceEpoch | undefined;
   /** The offset at which a gap was seen once. */
   #gapSeenAt: Offset | undefined;
   #asOfMs = 0;
@@ -116,6 +120,7 @@ export class Cell {
   async #resume(stored: StoredCell, distrust = false): Promise<void> {
     if (stored === null) return this.#await('cold');
     this.#storedOffset = stored.offset;
+    this.#sourceEpoch = stored.sourceEpoch;
     if (distrust) return this.#await('unrelated server');
     const place = placeInLog(stored.offset, await this.#bounds());
     if (place !== 'within') return this.#await(place);
@@ -139,6 +144,7 @@ export class Cell {
     this.#position = undefined;
     this.#epochReason = reason;
     if (reason === 'cold' || reason === 'lost') this.#storedOffset = null;
+    if (reason === 'beyond the log' || reason === 'unrelated server') this.#sourceEpoch = undefined;
     const { first, next } = await this.#bounds();
     await this.#read(Math.max(first, next - 1));
   }
@@ -151,15 +157,19 @@ export class Cell {
     this.#heardAtMs = this.#parts.clock.monotonicMs();
   }
 
-  async #bounds(): Promise<{ readonly first: Offset; readonly next: Offset }> {
+  /** Rejects where the cell is stopped meanwhile. */
+  async #bounds(): Promise<LogBounds> {
+    const { reader, clock } = this.#parts;
     for (;;) {
-      const all = await this.#parts.reader.bounds().catch((error: unknown) => {
-        if (isBusError(error) && error.retry === 'retry' && !this.#signal.aborted) return undefined;
+      this.#signal.throwIfAborted();
+      const asked = answerWithin(reader.bounds(), BOUNDS_TIMEOUT_MS, clock, this.#signal);
+      const all = await asked.catch((error: unknown) => {
+        if (isBusError(error) && error.retry === 'retry') return undefined;
         throw error;
       });
-      // The log is away: the cell waits for it. That is no failure of the region's Redis.
+      // The log is away, or hangs: the cell waits for it. That is no failure of the region's Redis.
       if (all === undefined) {
-        await this.#parts.clock.sleep(QUIET_MS, this.#signal);
+        await clock.sleep(QUIET_MS, this.#signal);
         continue;
       }
       const bounds = all[this.cell];
@@ -234,7 +244,7 @@ export class Cell {
     this.#parts.reader.applied(this.cell, plan.position.offset);
     this.#gapSeenAt = undefined;
     this.#asOfMs = Math.max(this.#asOfMs, batch.asOfMs);
-    this.sweepsMayBeOwed ||= plan.owesSweeps;
+    this.sweepsMayBeOwed ||= plan.maySweep;
     const nowMs = clock.nowMs();
     observer.applied({
       records: plan.records,
@@ -265,10 +275,15 @@ export class Cell {
       this.#queue.shift();
       return undefined;
     }
+    if (!mayBegin(record, this.#sourceEpoch)) {
+      this.#queue.shift();
+      return undefined;
+    }
     const { position, floor } = startEpoch(next.offset, record);
     const { store, token, epochName, observer } = this.#parts;
+    const name = epochName();
     const answer = await store.beginEpoch(this.cell, token, {
-      name: epochName(),
+      name,
       after: this.#storedOffset,
       ...position,
       floor,
@@ -278,7 +293,8 @@ export class Cell {
     observer.epoch(this.cell, this.#epochReason, floor);
     this.#parts.begun();
     this.settledReplica = NOTHING_SETTLED;
-    this.#position = position;
+    this.#position = { ...position, epoch: name };
+    this.#sourceEpoch = position.sourceEpoch;
     this.#storedOffset = position.offset;
     this.#asOfMs = record.asOfMs;
     this.#gapSeenAt = undefined;

@@ -24,6 +24,9 @@ export interface LogReader {
   close(): Promise<void>;
 }
 
+/** A log that has not told its bounds for so long counts as away. */
+export const BOUNDS_TIMEOUT_MS = 5000;
+
 export interface LogBounds {
   readonly first: Offset;
   readonly next: Offset;

@@ -2,6 +2,7 @@ import type { BatchFacts } from './batch-plan.ts';
 import { Cell, type CellEnd } from './cell.ts';
 import type { LogReader } from './from-log.ts';
 import type { AgentPorts } from './agent.ts';
+import { type BusError, isBusError } from '../protocol/errors.ts';
 import type { RegionStore, StoredCell } from './region-store.ts';
 
 interface Running {
@@ -18,6 +19,8 @@ export interface HoldingParts {
   readonly token: string;
   /** Cells that this agent cannot work on; kept over spells of connection. */
   readonly barred: Set<number>;
+  /** Cells of which a key is not ours, with the owner that was seen then; kept over spells, and tried again at each look. */
+  readonly unfit: Map<number, string>;
   /** Cells whose records may be somebody else's, until they have begun an epoch; kept over spells of connection. */
   readonly distrusted: Set<number>;
   /** A cell's failure ends the spell. */
@@ -28,6 +31,7 @@ export interface HoldingParts {
 export class Holdings {
   readonly #parts: HoldingParts;
   readonly #running = new Map<number, Running>();
+  #isOver = false;
 
   constructor(parts: HoldingParts) {
     this.#parts = parts;
@@ -47,9 +51,34 @@ export class Holdings {
 
   /** Takes a cell whose owner is still what was seen, and sets to work on it. */
   async take(number: number, seen: string): Promise<void> {
-    const { store, token } = this.#parts;
-    const answer = await store.take(number, seen, token);
-    if (answer.kind === 'taken') this.#start(number, answer.stored);
+    const { store, token, unfit } = this.#parts;
+    if (this.#isOver) return;
+    try {
+      const answer = await store.take(number, seen, token);
+      // An answer may come when the spell is over; then nobody would ever stop the cell.
+      if (answer.kind !== 'taken' || this.#isOver) return;
+      unfit.delete(number);
+      this.#start(number, answer.stored);
+    } catch (error) {
+      if (!isBusError(error, 'REDIS_WRONG_TYPE')) throw error;
+      this.standStill(number, error, seen);
+    }
+  }
+
+  /** Leaves a cell until its keys are ours again; the others go on. */
+  standStill(number: number, error: BusError, seen: string): void {
+    const { unfit, ports } = this.#parts;
+    const running = this.#running.get(number);
+    running?.stop.abort();
+    if (running !== undefined) this.#forget(number);
+    if (!unfit.has(number)) ports.observer.stopped(number, error);
+    unfit.set(number, seen);
+  }
+
+  /** Another agent works on a cell that stood still here: it is no longer ours to tell of. */
+  noteOwner(number: number, owner: string): void {
+    const { unfit, token } = this.#parts;
+    if (owner !== '' && owner !== unfit.get(number) && !owner.startsWith(`${token}:`)) unfit.delete(number);
   }
 
   /** Shows that this agent lives, in every cell that it holds. */
@@ -59,6 +88,7 @@ export class Holdings {
     answers.forEach((answer, i) => {
       const number = numbers[i] ?? -1;
       if (answer.kind === 'kept') this.cell(number)?.beaten(answer.offset);
+      else if (answer.kind === 'unfit') this.standStill(number, answer.error, '');
       else this.#lose(number);
     });
   }
@@ -82,6 +112,7 @@ export class Holdings {
 
   /** Without Redis nothing that is in memory counts. */
   async abandonAll(): Promise<void> {
+    this.#isOver = true;
     const abandoned = [...this.#running];
     for (const [number, running] of abandoned) {
       running.stop.abort();
@@ -110,7 +141,9 @@ export class Holdings {
       .then((end) => this.#ended(number, end))
       .catch((error: unknown) => {
         // Whoever stopped a cell needs nothing more of it.
-        if (!stop.signal.aborted) fail(error);
+        if (stop.signal.aborted) return;
+        if (isBusError(error, 'REDIS_WRONG_TYPE')) this.standStill(number, error, '');
+        else fail(error);
       });
     this.#running.set(number, { cell, stop, done });
     observer.took(number);

@@ -2,12 +2,14 @@
 export const OWNER_SILENT_MS = 3000;
 
 export interface OwnershipFacts {
-  /** `owners[cell]`: `<token>:<count>` as just read, empty where the cell is free. */
-  readonly owners: readonly string[];
+  /** `owners[cell]`: `<token>:<count>` as just read, empty where the cell is free, null where it cannot be told. */
+  readonly owners: readonly (string | null)[];
   readonly token: string;
   readonly held: ReadonlySet<number>;
   /** Cells that this agent cannot work on. */
   readonly barred: ReadonlySet<number>;
+  /** Cells that nobody could work on when they were last tried: taken after all others, so that they keep none from being taken. */
+  readonly unfit: Pick<ReadonlySet<number>, 'has'>;
   /** Agents that live, this one included. */
   readonly living: number;
   readonly nowMs: number;
@@ -26,16 +28,18 @@ export interface OwnershipDecision {
  * take it before the next goes.
  */
 export class Ownership {
-  readonly #seen = new Map<number, { readonly owner: string; readonly sinceMs: number }>();
+  readonly #seen = new Map<number, { readonly owner: string | null; readonly sinceMs: number }>();
 
   decide(facts: OwnershipFacts): OwnershipDecision {
     this.#watch(facts);
     const share = Math.ceil(facts.owners.length / Math.max(1, facts.living));
     if (facts.held.size > share) return { take: [], release: Math.max(...facts.held) };
     const free = facts.owners.flatMap((owner, cell) =>
-      this.#isFree(facts, owner, cell) ? [{ cell, seen: owner }] : [],
+      owner !== null && this.#isFree(facts, owner, cell) ? [{ cell, seen: owner }] : [],
     );
-    return { take: rotate(free, facts.token).slice(0, share - facts.held.size), release: undefined };
+    const fit = free.filter(({ cell }) => !facts.unfit.has(cell));
+    const unfit = free.filter(({ cell }) => facts.unfit.has(cell));
+    return { take: [...rotate(fit, facts.token), ...unfit].slice(0, share - facts.held.size), release: undefined };
   }
 
   #watch({ owners, nowMs }: OwnershipFacts): void {

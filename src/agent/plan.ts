@@ -1,4 +1,4 @@
-import type { LogRecord, Offset } from '../protocol/log-record.ts';
+import type { LogRecord, Offset, ReachedItem } from '../protocol/log-record.ts';
 import { type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
 
@@ -7,6 +7,10 @@ export interface Position {
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;
+  /** The name of the cell's epoch. */
+  readonly epoch?: string;
+  /** The last item that was applied, of the highest commit; undefined where that is not known. */
+  readonly reached?: ReachedItem;
 }
 
 export type EpochReason =
@@ -39,6 +43,7 @@ export type Verdict =
  *                lower                  items only
  *     interval   from <= watermark      apply       watermark becomes the larger of itself and `to`
  *                from >  watermark      gap         the log lost its tail, or a relay forgot
+ *     after      goes on behind items that were not applied      gap
  */
 export function judge(position: Position, offset: Offset, record: LogRecord): Verdict {
   if (offset <= position.offset) return { kind: 'skip' };
@@ -46,14 +51,40 @@ export function judge(position: Position, offset: Offset, record: LogRecord): Ve
   const ahead = record.sourceEpoch.number - position.sourceEpoch.number;
   if (ahead > 0) return { kind: 'epoch', reason: 'source' };
   if (ahead < 0) return { kind: 'apply', interval: false };
-  if (record.from > position.watermark) return { kind: 'gap', reason: 'interval gap' };
+  if (record.from > position.watermark || !goesOn(position, record)) return { kind: 'gap', reason: 'interval gap' };
   return { kind: 'apply', interval: true };
+}
+
+/** Whether a record that goes on within a transaction finds what it goes on behind. What lies below the watermark is there, whoever sent it. */
+function goesOn({ watermark, reached }: Position, { after }: LogRecord): boolean {
+  if (after === undefined || after.commitLsn < watermark) return true;
+  return reached?.commitLsn === after.commitLsn && reached.next >= after.next;
 }
 
 /** The position after a record that `judge` lets apply. */
 export function advance(position: Position, offset: Offset, record: LogRecord, interval: boolean): Position {
   if (!interval) return { ...position, offset };
-  return { offset, sourceEpoch: record.sourceEpoch, watermark: lsnMax(position.watermark, record.to) };
+  return {
+    ...position,
+    offset,
+    sourceEpoch: record.sourceEpoch,
+    watermark: lsnMax(position.watermark, record.to),
+    ...reachedBy(record, position.reached),
+  };
+}
+
+function reachedBy(record: LogRecord, before: ReachedItem | undefined): { readonly reached?: ReachedItem } {
+  const last = record.transactions.at(-1);
+  const here =
+    last === undefined ? record.after : { commitLsn: last.commitLsn, next: last.ordinal + last.items.length };
+  if (here === undefined || (before !== undefined && isBehind(here, before)))
+    return before === undefined ? {} : { reached: before };
+  return { reached: here };
+}
+
+/** A record that was sent late goes back. */
+function isBehind(a: ReachedItem, b: ReachedItem): boolean {
+  return a.commitLsn === b.commitLsn ? a.next < b.next : a.commitLsn < b.commitLsn;
 }
 
 /** The position, floor and watermark of a new epoch that begins with a record. */
@@ -67,10 +98,19 @@ export interface EpochStart {
  * a transaction that is not complete yet, whose commit LSN is at or above `from` and at most `sentThrough`. The floor fences both.
  */
 export function startEpoch(offset: Offset, record: LogRecord): EpochStart {
+  const reached = record.after === undefined ? {} : { reached: record.after };
   return {
-    position: { offset: offset - 1, sourceEpoch: record.sourceEpoch, watermark: record.from },
+    position: { offset: offset - 1, sourceEpoch: record.sourceEpoch, watermark: record.from, ...reached },
     floor: lsnMax(lsnBefore(record.from), record.sentThrough),
   };
+}
+
+/**
+ * Whether an epoch may begin with a record, where the cell is known to have been in a source epoch. A late record of a former one may not:
+ * its LSNs are of another history, and a floor made of them would not cover what was lost. A record of the present one follows soon.
+ */
+export function mayBegin(record: LogRecord, known: SourceEpoch | undefined): boolean {
+  return known === undefined || record.sourceEpoch.number >= known.number;
 }
 
 /** Where a cell stands to the log, before anything is read. `first` and `next` are the log's bounds. */

@@ -1,4 +1,5 @@
-import type { Offset } from '../protocol/log-record.ts';
+import type { BusError } from '../protocol/errors.ts';
+import type { Offset, ReachedItem } from '../protocol/log-record.ts';
 import type { Lsn } from '../protocol/lsn.ts';
 import type { SettledMark } from '../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
@@ -12,14 +13,15 @@ import type { SourceEpoch } from '../protocol/source-epoch.ts';
  *     lost               the region record or the cell state is gone: a new epoch
  *
  * A call that fails may or may not have happened. Nothing is sent again by itself; the agent reads the position anew.
- * Throws `REDIS_UNREACHABLE` while the server is away.
+ * Throws `REDIS_UNREACHABLE` while the server is away. Where a key of a cell is of another type than ours, `take`, `read`, `apply` and
+ * `beginEpoch` throw `REDIS_WRONG_TYPE`, `owners` and `beat` answer it for that cell alone, and the rest pass the cell over.
  */
 export interface RegionStore {
   /** Enters or renews this agent among the living of the region. Returns how many live, itself included. */
   enlist(agent: string): Promise<number>;
   dismiss(agent: string): Promise<void>;
   /** The owner of each cell, `<token>:<count>`; empty where it is free or has no record. */
-  owners(): Promise<readonly string[]>;
+  owners(): Promise<readonly (string | BusError)[]>;
   /** Takes a cell whose owner is still what was seen, and reads its position in the same step. */
   take(cell: number, seen: string, token: string): Promise<TakeAnswer>;
   read(cell: number): Promise<StoredCell>;
@@ -33,12 +35,15 @@ export interface RegionStore {
   owedSweeps(cells: readonly number[]): Promise<readonly ReadonlyMap<string, string>[]>;
   /** One step over the values that may match: a page of cache keys, and where to go on, or null at the end. */
   scan(cursor: string, glob: string): Promise<{ readonly next: string | null; readonly keys: readonly string[] }>;
-  /** Unlinks keys of one cell for a sweep. Returns how many were there; 0 where the token owns it no more. */
-  sweep(cell: number, token: string, keys: readonly string[]): Promise<number>;
+  /**
+   * Unlinks keys of one cell for a sweep, and where they are plain the slots beside them. Returns how many values were there; 0 where the token
+   * owns the cell no more.
+   */
+  sweep(cell: number, token: string, keys: readonly string[], isPlain: boolean): Promise<number>;
   /** Removes an owed sweep, unless it was raised again since it was read. */
   clearSweep(cell: number, token: string, field: string, value: string): Promise<void>;
-  /** What kind of life this server leads, to notice another. */
-  identity(): Promise<RedisIdentity>;
+  /** What kind of life each cell's server leads, to notice another. In a cluster that is the master that holds the cell. */
+  identities(): Promise<readonly RedisIdentity[]>;
   close(): Promise<void>;
 }
 
@@ -51,14 +56,20 @@ export interface StoredPosition {
   readonly settledReplica: SettledMark;
   /** Postgres's clock as of the watermark, Unix time in milliseconds. */
   readonly asOfMs: number;
+  /** See Position. */
+  readonly reached?: ReachedItem;
+  readonly epoch?: string;
 }
 
-/** Null where the region record or the cell state is missing. */
+/** Null where the region record or the cell state is missing, or a part of them. */
 export type StoredCell = StoredPosition | null;
 
 export type TakeAnswer = { readonly kind: 'taken'; readonly stored: StoredCell } | { readonly kind: 'refused' };
 
-export type BeatAnswer = { readonly kind: 'kept'; readonly offset: Offset | null } | { readonly kind: 'owner' };
+export type BeatAnswer =
+  | { readonly kind: 'kept'; readonly offset: Offset | null }
+  | { readonly kind: 'owner' }
+  | { readonly kind: 'unfit'; readonly error: BusError };
 
 export type ApplyAnswer =
   | { readonly kind: 'applied'; readonly unlinked: number }
@@ -70,17 +81,25 @@ export type ApplyAnswer =
 export interface ApplyBatch {
   /** The stored offset that this follows. */
   readonly after: Offset;
+  /**
+   * The epoch that this continues. Compared too, where it is given: an epoch begins at the offset that is stored, so that the offset alone does not
+   * tell a Redis that has lost its beginning.
+   */
+  readonly epoch?: string;
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;
+  readonly reached?: ReachedItem;
   readonly asOfMs: number;
   readonly settledPrimary: SettledMark;
   /** Cache keys to unlink. */
   readonly keys: readonly string[];
+  /** Those of them whose values are plain: the slot that stands beside each is unlinked too, and with it a lease. */
+  readonly plainKeys: readonly string[];
   /** Bucket -> new entries: commit LSN (8 bytes) and key hash (4 bytes), big-endian, one after another. */
   readonly fences: ReadonlyMap<number, Uint8Array>;
   readonly marks: readonly NewMark[];
-  /** Owed sweeps: field -> value. */
+  /** Owed sweeps: the field of a mark -> the offset at which it was raised last. */
   readonly sweeps: ReadonlyMap<string, string>;
   readonly rules: readonly NewRule[];
   /** Whether the region has read replicas, whose settled mark fence entries must wait for. */
@@ -94,7 +113,7 @@ export interface NewMark {
   readonly lsn: Lsn;
 }
 
-/** A family's rule hash. A new or changed one gets the mark. */
+/** A family's rule hash. A new or changed one gets the mark; a changed one owes a sweep too. */
 export interface NewRule {
   readonly family: string;
   readonly hash: string;
@@ -111,6 +130,7 @@ export interface NewEpoch {
   readonly offset: Offset;
   readonly sourceEpoch: SourceEpoch;
   readonly watermark: Lsn;
+  readonly reached?: ReachedItem;
   readonly floor: Lsn;
   readonly asOfMs: number;
 }

@@ -76,16 +76,19 @@ async function sweepFamily(
       if (keys === undefined) byCell.set(cell, [key]);
       else keys.push(key);
     }
-    for (const [cell, keys] of byCell) await unlink(parts, cell, keys, config.observe);
+    for (const [cell, keys] of byCell) {
+      if (config.observe) parts.onSwept(keys.length);
+      else await unlink(parts, cell, keys, family.isPlain);
+    }
     cursor = page.next;
     if (cursor !== null) await clock.sleep(PAGE_PAUSE_MS, signal);
   }
 }
 
-async function unlink(parts: SweepParts, cell: number, keys: readonly string[], isObserving: boolean): Promise<void> {
+async function unlink(parts: SweepParts, cell: number, keys: readonly string[], isPlain: boolean): Promise<void> {
   for (let first = 0; first < keys.length; first += SWEEP_KEYS_MAX) {
     const some = keys.slice(first, first + SWEEP_KEYS_MAX);
-    parts.onSwept(isObserving ? some.length : await parts.store.sweep(cell, parts.token, some));
+    parts.onSwept(await parts.store.sweep(cell, parts.token, some, isPlain));
   }
 }
 

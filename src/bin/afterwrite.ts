@@ -7,6 +7,13 @@ import { runAgent } from './agent.ts';
 import { runRelay } from './relay.ts';
 
 let code: number = EXIT.ok;
+// `afterwrite … | head` closes the pipe: what is left to say is not wanted. Anything else, such as a full disk, is a failure.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') return;
+    if (stream === process.stdout) process.stderr.write(`Standard output cannot be written: ${error.message}\n`);
+    process.exitCode = EXIT.failed;
+  });
 const program = createProgram(processOutput, { runRelay, runAgent }, (result) => (code = result));
 try {
   await program.parseAsync();
@@ -18,6 +25,6 @@ try {
     code = exitCodeOf(error);
   }
 }
-process.exitCode = code;
+process.exitCode ??= code;
 // Every command closes what it opened; should something still be open a second later, the process must not hang on it.
 setTimeout(() => process.exit(), 1000).unref();

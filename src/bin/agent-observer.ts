@@ -1,11 +1,14 @@
 import type { AgentObserver, AgentProgress } from '../agent/observe.ts';
 import { lsnToPostgres } from '../protocol/lsn.ts';
 import { errorFields, type Logger } from '../runtime/logger.ts';
+import { notReady, READY, type Readiness } from '../runtime/health.ts';
 import type { Metrics } from '../runtime/metrics.ts';
+
+/** An agent whose slowest cell is further behind than this is not ready. */
+const STALE_MS = 30_000;
 
 export interface AgentCondition {
   readonly isConnected: boolean;
-  readonly stoppedCells: number;
   readonly progress: AgentProgress | undefined;
 }
 
@@ -16,10 +19,9 @@ export function observeAgent(
   log: Logger,
 ): AgentObserver & { readonly current: () => AgentCondition } {
   let isConnected = false;
-  let stoppedCells = 0;
   let progress: AgentProgress | undefined;
   return {
-    current: () => ({ isConnected, stoppedCells, progress }),
+    current: () => ({ isConnected, progress }),
     connected: () => {
       isConnected = true;
       log.info('connected to the region’s Redis');
@@ -31,10 +33,7 @@ export function observeAgent(
     redisAway: (seconds) => metrics.add('afterwrite_agent_redis_away_seconds_total', seconds, { region }),
     took: (cell) => log.debug('took a cell', { cell }),
     gaveUp: (cell, why) => log.debug('gave a cell up', { cell, why }),
-    stopped: (cell, error) => {
-      stoppedCells += 1;
-      log.error('a cell stands still until an operator acts', { cell, ...errorFields(error) });
-    },
+    stopped: (cell, error) => log.error('a cell stands still until an operator acts', { cell, ...errorFields(error) }),
     applied: ({ records, items, commitToEvictedSeconds, unlinked, seconds }) => {
       metrics.add('afterwrite_agent_applied_records_total', records, { region });
       metrics.add('afterwrite_agent_evicted_keys_total', unlinked, { region });
@@ -75,4 +74,14 @@ export function observeAgent(
         metrics.set('afterwrite_agent_settled_replica_lsn_bytes', Number(now.settledReplica), { region });
     },
   };
+}
+
+/** Whether an agent does its work, for the health port. */
+export function readiness({ isConnected, progress }: AgentCondition): Readiness {
+  if (!isConnected) return notReady('the region’s Redis is away');
+  if (progress === undefined) return notReady('nothing is read yet');
+  if (progress.stopped > 0) return notReady(`${progress.stopped} cells stand still`);
+  if (progress.stalenessMs !== null && progress.stalenessMs > STALE_MS)
+    return notReady(`${Math.round(progress.stalenessMs / 1000)} s behind`);
+  return READY;
 }

@@ -1,23 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { Agent } from '../agent/agent.ts';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
+import { keyspaceOf } from '../config/region-keyspace.ts';
 import { ReplicaServer } from '../drivers/postgres/replica.ts';
 import { connectRegionStore } from '../drivers/redis/region-store.ts';
-import { createKeyspace } from '../protocol/keyspace.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { isBusError } from '../protocol/errors.ts';
-import { notReady, READY, type Readiness } from '../runtime/health.ts';
 import { errorFields, type Logger } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
 import type { LogReader, RecordHandler } from '../agent/from-log.ts';
-import { type AgentCondition, observeAgent } from './agent-observer.ts';
+import { observeAgent, readiness } from './agent-observer.ts';
 import { openReader } from './log.ts';
 import { runProcess } from './process.ts';
 
 const BACKOFF = { firstMs: 200, maxMs: 5000 };
-/** An agent whose slowest cell is further behind than this is not ready. */
-const STALE_MS = 30_000;
 
 /** `afterwrite agent --region NAME`. */
 export function runAgent(config: BusConfig, region: RegionConfig): Promise<number> {
@@ -30,12 +27,7 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
       const replicas = region.replicas.map(
         (url) => new ReplicaServer({ url, applicationName: `afterwrite-agent-${config.bus}-${region.name}` }),
       );
-      const keyspace = createKeyspace({
-        bus: config.bus,
-        prefix: config.prefix,
-        cells: config.log.partitions,
-        clustered: false,
-      });
+      const keyspace = keyspaceOf(config, region);
       const stopping = new AbortController();
       const agent = new Agent(
         {
@@ -63,15 +55,6 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
       };
     },
   );
-}
-
-function readiness({ isConnected, stoppedCells, progress }: AgentCondition): Readiness {
-  if (!isConnected) return notReady('the region’s Redis is away');
-  if (stoppedCells > 0) return notReady(`${stoppedCells} cells stand still`);
-  if (progress === undefined) return notReady('nothing is read yet');
-  if (progress.stalenessMs !== null && progress.stalenessMs > STALE_MS)
-    return notReady(`${Math.round(progress.stalenessMs / 1000)} s behind`);
-  return READY;
 }
 
 /** Opens the log, and waits for one that is away. */

@@ -7,10 +7,10 @@ import { openStreamsWriter } from '../drivers/redis/streams-writer.ts';
 import type { LogWriter } from '../relay/to-log.ts';
 
 /** The log that the file chooses, as the relay writes it. */
-export function openWriter({ bus, log }: BusConfig): Promise<LogWriter> {
+export function openWriter({ bus, log, regions }: BusConfig): Promise<LogWriter> {
   return log.kind === 'kafka'
     ? openKafkaWriter(log, `afterwrite-relay-${bus}`)
-    : openStreamsWriter(bus, log, `afterwrite-relay-${bus}`);
+    : openStreamsWriter(bus, log, new Set(regions.keys()), `afterwrite-relay-${bus}`);
 }
 
 /** The log that the file chooses, as a region's agent reads it. */

@@ -1,11 +1,10 @@
 import type { BusConfig } from '../config/bus-config.ts';
-import { checkCatalog, ruleTables } from '../config/catalog-check.ts';
+import { type CatalogVerdict, checkCatalog, ruleTables } from '../config/catalog-check.ts';
 import { readTables } from '../drivers/postgres/catalog.ts';
 import { connect } from '../drivers/postgres/connection.ts';
 import { PostgresSource } from '../drivers/postgres/source.ts';
 import { BusError, isBusError } from '../protocol/errors.ts';
 import { Relay } from '../relay/relay.ts';
-import type { ParameterTypes } from '../relay/application-message.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { notReady, READY } from '../runtime/health.ts';
@@ -47,8 +46,8 @@ class RelayService implements Service {
 
   async run(stop: AbortSignal): Promise<void> {
     const config = this.#config;
-    const parameterTypes = await this.#checked(AbortSignal.any([stop, this.#draining.signal]));
-    if (parameterTypes === undefined) return;
+    const verdict = await this.#checked(AbortSignal.any([stop, this.#draining.signal]));
+    if (verdict === undefined) return;
     const { publication, slotPrefix, url } = config.source;
     const source = new PostgresSource({
       url,
@@ -58,7 +57,11 @@ class RelayService implements Service {
       ruleTables: ruleTables(config),
     });
     const ports = { source, openLog: () => openWriter(config), clock: systemClock, observer: this.#observer };
-    this.#relay = new Relay(ports, { config, parameterTypes }, Math.random);
+    this.#relay = new Relay(
+      ports,
+      { config, parameterTypes: verdict.parameterTypes, ruleTexts: verdict.ruleTexts },
+      Math.random,
+    );
     try {
       await this.#relay.run(stop);
     } finally {
@@ -71,11 +74,12 @@ class RelayService implements Service {
     await this.#relay?.drain();
   }
 
-  async #checked(until: AbortSignal): Promise<ParameterTypes | undefined> {
+  async #checked(until: AbortSignal): Promise<CatalogVerdict | undefined> {
     for (let failures = 0; !until.aborted; failures++) {
       try {
-        return await readParameterTypes(this.#config, this.#log);
+        return await readVerdict(this.#config, this.#log, until);
       } catch (error) {
+        if (until.aborted) return undefined;
         if (!isBusError(error) || error.retry === 'operator' || error.retry === 'never') throw error;
         this.#observer.state('starting', `${error.code}: ${error.message}`);
         this.#log.warn('the source cannot be asked yet', errorFields(error));
@@ -86,12 +90,12 @@ class RelayService implements Service {
   }
 }
 
-async function readParameterTypes(config: BusConfig, log: Logger): Promise<ParameterTypes> {
-  const sql = await connect(config.source.url, { applicationName: `afterwrite-relay-${config.bus}-check` });
+async function readVerdict(config: BusConfig, log: Logger, signal: AbortSignal): Promise<CatalogVerdict> {
+  const sql = await connect(config.source.url, { applicationName: `afterwrite-relay-${config.bus}-check`, signal });
   try {
     const verdict = checkCatalog(config, await readTables(sql, ruleTables(config)));
     for (const warning of verdict.warnings) log.warn('the catalog', { ...warning });
-    if (verdict.faults.length === 0) return verdict.parameterTypes;
+    if (verdict.faults.length === 0) return verdict;
     throw new BusError('CONFIG_INVALID', verdict.faults.map(({ path, message }) => `${path}: ${message}`).join('\n'));
   } finally {
     await sql.close();

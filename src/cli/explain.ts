@@ -47,7 +47,12 @@ export function explain(config: BusConfig, table: CatalogTable, change: Explaine
   else if (change.operation === 'delete') router.delete(relation, before, oldImage);
   else if (change.operation === 'truncate') router.wholeTable(ruleTable);
   else router.update(relation, oldImage === 'none' ? null : before, oldImage, after);
-  return { table: ruleTable, operation: change.operation, invalidations: unique(invalidations), widened };
+  return {
+    table: ruleTable,
+    operation: change.operation,
+    invalidations: unique(invalidations),
+    widened: unique(widened),
+  };
 }
 
 function relationOf(table: CatalogTable): StreamRelation {
@@ -71,6 +76,8 @@ function checkColumns(
     if (!relation.columns.some((column) => column.name === name))
       throw new BusError('SETTING_INVALID', `${ruleTable} has no column "${name}".`);
   }
+  if (operation !== 'update' && Object.keys(set).length > 0)
+    throw new BusError('SETTING_INVALID', `--set is what an update changes: it says nothing of ${operation}.`);
   if (operation === 'truncate') return;
   const ruled = [...config.families.values(), ...config.tagRules]
     .flatMap((one) => one.rules)
@@ -93,7 +100,7 @@ function imageOf(relation: StreamRelation, values: Readonly<Record<string, strin
   };
 }
 
-function unique(items: readonly Invalidation[]): Invalidation[] {
+function unique<T>(items: readonly T[]): T[] {
   return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()];
 }
 
@@ -118,12 +125,14 @@ export function explanationLines({ table, operation, invalidations, widened }: E
 
 /** `column=value`; an unquoted NULL is SQL's. */
 export function readAssignments(list: readonly string[]): Record<string, string | null> {
-  return Object.fromEntries(
-    list.map((text) => {
-      const at = text.indexOf('=');
-      if (at < 1) throw new BusError('SETTING_INVALID', `"${text}" is no assignment: column=value is expected.`);
-      const value = text.slice(at + 1);
-      return [text.slice(0, at), value === 'NULL' ? null : value];
-    }),
-  );
+  const values = new Map<string, string | null>();
+  for (const text of list) {
+    const at = text.indexOf('=');
+    if (at < 1) throw new BusError('SETTING_INVALID', `"${text}" is no assignment: column=value is expected.`);
+    const name = text.slice(0, at);
+    if (values.has(name)) throw new BusError('SETTING_INVALID', `"${name}" is given twice: one value is expected.`);
+    const value = text.slice(at + 1);
+    values.set(name, value === 'NULL' ? null : value);
+  }
+  return Object.fromEntries(values);
 }

@@ -1,16 +1,18 @@
+import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { settingsHelp } from '../runtime/settings.ts';
 import { configCheckCommand, configSchemaCommand, configShowCommand } from './commands/config.ts';
-import { type CommandContext, configOf } from './commands/context.ts';
+import { configTypesCommand } from './commands/config-types.ts';
+import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.ts';
 import { setupCommand } from './commands/setup.ts';
 import { statusCommand } from './commands/status.ts';
 import { type DemoOptions, demoCommand } from './demo/demo.ts';
-import { SERVER_VARIABLES } from './demo/servers.ts';
+import { SERVER_VARIABLES } from './demo/given-servers.ts';
 import type { Output } from './output.ts';
 import type { RowOperation } from './explain.ts';
 
@@ -21,7 +23,7 @@ export interface Programs {
 }
 
 const EXIT_HELP = `
-Exit codes: 0 all is well · 1 something is wrong, or was missed · 2 usage, settings, the file, or something missing · 130 Ctrl-C`;
+Exit codes: 0 all is well · 1 something is wrong, or was missed · 2 usage, settings, the file, or something missing · 128 and its number after a signal: 130 is Ctrl-C`;
 
 /** The command line. `done` is told the exit code of the command that ran. */
 export function createProgram(output: Output, programs: Programs, done: (code: number) => void): Command {
@@ -31,24 +33,22 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .option(
       '-c, --config <file>',
       'the user’s file; given again, the files are joined (AFTERWRITE_CONFIG; default afterwrite.yaml)',
-      (file: string, files: string[]) => [...files, file],
-      [],
+      (file: string, files: string[] | undefined) => [...(files ?? []), file],
     )
     .option('--json', 'one JSON object in place of lines, where a program would read it')
     .configureOutput({ writeOut: (text) => output.out.write(text), writeErr: (text) => output.err.write(text) })
-    .addHelpText('after', EXIT_HELP)
+    .version(version(), '-V, --version')
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('afterAll', EXIT_HELP)
     .showHelpAfterError('(--help says more)')
     .exitOverride();
 
   const context = (): CommandContext => {
-    const { config, json } = program.opts<{ config: string[]; json?: boolean }>();
+    const { config, json } = program.opts<{ config?: string[]; json?: boolean }>();
     const fromEnvironment = process.env['AFTERWRITE_CONFIG'];
     return {
       output,
-      configPaths:
-        config.length > 0
-          ? config
-          : [fromEnvironment === undefined || fromEnvironment === '' ? 'afterwrite.yaml' : fromEnvironment],
+      configPaths: config ?? [fromEnvironment === undefined || fromEnvironment === '' ? DEFAULT_FILE : fromEnvironment],
       json: json === true,
     };
   };
@@ -133,7 +133,7 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
       done(await explainCommand(context(), { table, row, set, op })),
     );
 
-  const config = program.command('config').description('the user’s file: check | schema | show');
+  const config = program.command('config').description('the user’s file: check | schema | show | types');
   jsonToo(config.command('check'))
     .description('validate the file, and hold it against the database where that can be reached')
     .action(async () => done(await configCheckCommand(context())));
@@ -145,6 +145,11 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .command('show')
     .description('the file as it was understood, without secrets')
     .action(async () => done(await configShowCommand(context())));
+  config
+    .command('types')
+    .description('TypeScript types of the families: keys by the catalog, values by the columns of `source`')
+    .option('-o, --out <file>', 'write them there, such as src/afterwrite-types.d.ts')
+    .action(async ({ out }: { out?: string }) => done(await configTypesCommand(context(), out)));
   return program;
 }
 
@@ -167,6 +172,12 @@ function addInvalidate(
     .description('every entry of the family')
     .argument('<family>')
     .action((family: string) => run({ scope: 'family', family }));
+}
+
+/** The package stands two folders up, in the sources and in what is built of them. */
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 function variablesHelp(): string {

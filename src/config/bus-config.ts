@@ -59,10 +59,13 @@ export interface RedisStreamsLogConfig {
 
 export interface RegionConfig {
   readonly name: string;
-  readonly redis: string;
+  readonly redis: RedisPlace;
   /** Read replicas of the region, as Postgres URLs. */
   readonly replicas: readonly string[];
 }
+
+/** The URL of one Redis, or those of some nodes of a Redis Cluster, of which the others are learnt. */
+export type RedisPlace = string | { readonly cluster: readonly string[] };
 
 export interface Family {
   readonly name: string;
@@ -74,6 +77,16 @@ export interface Family {
   /** The loader: a query of the source, or undefined where the application brings its own. */
   readonly source: string | undefined;
   readonly reads: 'primary' | 'replica';
+  /** Whether `source` gives a list of rows; else one row, or null where there is none. */
+  readonly isList: boolean;
+  /** How long past its TTL a value may be served while one reader reloads it; 0 for not at all. */
+  readonly staleMs: number;
+  /** How long a value may live in a process's own memory; 0 for not at all. */
+  readonly localMs: number;
+  /** Whether the value's key holds the payload alone, for readers without this library. */
+  readonly isPlain: boolean;
+  /** What a read with `maxStaleness` does where neither cache nor origin can meet it. */
+  readonly tooStale: 'fail' | 'serve';
   readonly whenChanged: Act;
   /** Changes with anything that decides what is cached or what makes it old: 16 hex digits. */
   readonly ruleHash: string;

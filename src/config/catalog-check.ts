@@ -1,5 +1,6 @@
 import { keyTypeOfOid, type KeyType } from '../protocol/key-parameter.ts';
 import type { KeyTemplate } from '../protocol/key-template.ts';
+import { labelsInOrder, printRuleText } from '../protocol/rule-text.ts';
 import type { BusConfig, Family, Rule, TableName } from './bus-config.ts';
 import type { TableFacts } from './catalog-facts.ts';
 import { shapeOf } from './rules.ts';
@@ -18,6 +19,8 @@ export interface CatalogVerdict {
   readonly warnings: readonly CatalogFault[];
   /** The types of each family's key parameters, in order, where its rules tell. */
   readonly parameterTypes: ReadonlyMap<string, readonly KeyType[]>;
+  /** What the relay publishes of each family. */
+  readonly ruleTexts: ReadonlyMap<string, string>;
 }
 
 type Tables = ReadonlyMap<string, TableFacts>;
@@ -42,7 +45,23 @@ export function checkCatalog(config: BusConfig, tables: Tables): CatalogVerdict 
     if (types !== undefined) tagTypes.set(shapeOf(tag), types);
   }
   for (const family of config.families.values()) check.labels(family, tagTypes);
-  return { faults: check.faults, warnings: check.warnings, parameterTypes };
+  const ruleTexts = new Map(
+    [...config.families.values()].map((family) => [
+      family.name,
+      ruleTextOf(family, parameterTypes.get(family.name) ?? [], tagTypes),
+    ]),
+  );
+  return { faults: check.faults, warnings: check.warnings, parameterTypes, ruleTexts };
+}
+
+function ruleTextOf(
+  { key, tags, ruleHash }: Family,
+  types: readonly KeyType[],
+  tagTypes: ReadonlyMap<string, readonly KeyType[]>,
+): string {
+  const keyTypes = key.parameters.map((_, i) => types[i]);
+  const labelTypes = labelsInOrder(tags).map((tag) => tag.parameters.map((_, i) => tagTypes.get(shapeOf(tag))?.[i]));
+  return printRuleText({ hash: ruleHash, keyTypes, labelTypes });
 }
 
 function nameOf({ schema, name }: TableName): string {

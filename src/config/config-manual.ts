@@ -67,7 +67,10 @@ function inner(field: Json, path: string): [Json, string] {
 }
 
 function kindOf(field: Json): string {
-  const plain = field.anyOf?.[0] ?? field;
+  const [first, ...others] = field.anyOf ?? [];
+  // The first of a union may itself be one with a variable.
+  const plain = first?.anyOf?.[0] ?? first ?? field;
+  if (others.some((other) => other.properties !== undefined)) return `${kindOf(plain)}, or map`;
   if (plain.const !== undefined) return `\`${JSON.stringify(plain.const)}\``;
   if (plain.enum !== undefined) return plain.enum.map((one) => `\`${one}\``).join(', ');
   if (plain.type === 'integer') return `number, ${plain.minimum} to ${plain.maximum?.toLocaleString('en')}`;

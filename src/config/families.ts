@@ -1,12 +1,11 @@
 import type { KeyTemplate } from '../protocol/key-template.ts';
 import { matcherOf } from '../protocol/key-template.ts';
+import { parseSource } from '../protocol/source-template.ts';
 import type { Family } from './bus-config.ts';
 import { durationMs } from './duration.ts';
 import type { RawFamily, RawFile } from './file-schema.ts';
 import { listOf, type NoteFault, readRules, readTemplate, shapeOf } from './rules.ts';
 import type { Path } from './yaml-file.ts';
-
-const PLACEHOLDER = /\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 
 export interface FamilyNotes {
   readonly fault: NoteFault;
@@ -23,10 +22,11 @@ export function readFamilies(
   notes: FamilyNotes,
 ): FamilyDraft[] {
   const families: FamilyDraft[] = [];
+  const byShape = new Map<string, string>();
   for (const [name, rawFamily] of Object.entries(raw)) {
     const family = readFamily(name, rawFamily, notes);
     if (family === undefined) continue;
-    checkKey(family, families, bus, notes.fault);
+    checkKey(family, byShape, bus, notes.fault);
     families.push(family);
   }
   return families;
@@ -51,20 +51,26 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     tags,
     source: raw.source,
     reads: raw.reads ?? 'primary',
+    isList: raw.rows === 'many',
+    staleMs: raw.stale === undefined ? 0 : durationMs(raw.stale),
+    localMs: raw.local === undefined ? 0 : durationMs(raw.local),
+    isPlain: raw.values === 'plain',
+    tooStale: raw['too-stale'] ?? 'fail',
     whenChanged: raw['when-changed'] ?? 'evict',
   };
 }
 
 function checkKey(
   { name, key }: FamilyDraft,
-  others: readonly FamilyDraft[],
+  byShape: Map<string, string>,
   bus: { readonly name: string; readonly prefix: string },
   fault: NoteFault,
 ): void {
   const path = ['families', name, 'key'];
-  const twin = others.find((other) => shapeOf(other.key) === shapeOf(key));
-  if (twin !== undefined)
-    fault(path, `prints the same keys as family "${twin.name}": each family needs a template of its own shape`);
+  const shape = shapeOf(key);
+  const twin = byShape.get(shape);
+  if (twin === undefined) byShape.set(shape, name);
+  else fault(path, `prints the same keys as family "${twin}": each family needs a template of its own shape`);
   const isOurs =
     `${bus.prefix}${key.text}`.startsWith('afterwrite:') ||
     (bus.prefix === '' && matcherOf(key)(`afterwrite:${bus.name}:agents`));
@@ -73,8 +79,10 @@ function checkKey(
 }
 
 function checkSource(source: string | undefined, key: KeyTemplate, path: Path, fault: NoteFault): void {
-  const placeholders = [...(source ?? '').matchAll(PLACEHOLDER)].map(([, name]) => name ?? '');
-  for (const name of new Set(placeholders)) {
+  if (source === undefined) return;
+  const result = parseSource(source);
+  if (result.kind === 'fault') return fault(path, result.fault);
+  for (const name of new Set(result.template.parameters)) {
     if (!key.parameters.includes(name))
       fault(path, `{${name}} is no parameter of the key; its parameters: ${listOf(key.parameters)}`);
   }

@@ -60,8 +60,7 @@ export const flag = (what: string) =>
     )
     .describe(what);
 
-export const postgresUrl = (what: string) =>
-  url(what, /^postgres(?:ql)?:\/\//, 'postgres://user:password@host:5432/database');
+export const postgresUrl = (what: string) => url(what, /^postgres(?:ql)?:\/\//, 'postgres://user@host:5432/database');
 export const redisUrl = (what: string) =>
   url(what, /^rediss?:\/\//, 'redis://host:6379, or rediss:// for a connection by TLS');
 
@@ -77,9 +76,9 @@ function url(what: string, scheme: RegExp, example: string) {
     .describe(what);
 }
 
-/** A host, or, for Postgres, the folder of its socket. */
+/** A host, or, for Postgres, the folder of its socket. A blank would end the password for whoever masks it. */
 function hasPlace(value: string): boolean {
-  if (!URL.canParse(value)) return false;
+  if (!URL.canParse(value) || /\s/.test(value)) return false;
   const { hostname, searchParams } = new URL(value);
   return hostname !== '' || searchParams.has('host');
 }

@@ -132,9 +132,23 @@ const log = z
     oneOf: [{ required: ['kafka'] }, { required: ['redisStreams'] }],
   });
 
+const clusterNodes = z.strictObject({
+  cluster: z
+    .array(redisUrl('the URL of a node'), { error: 'a list of nodes’ URLs is expected, such as [redis://host:7000]' })
+    .min(1, 'one node at least is expected, such as [redis://host:7000]')
+    .describe('Some nodes of the cluster; the others are learnt. User, password and TLS are those of the first.'),
+});
+
 const region = z.strictObject(
   {
-    redis: redisUrl('the URL of the region’s Redis').describe('The region’s Redis: where its cached values are.'),
+    redis: z
+      .union([redisUrl('the URL of the region’s Redis'), clusterNodes], {
+        error:
+          'the URL of the region’s Redis is expected, such as redis://host:6379, or the nodes of a Redis Cluster, such as { cluster: [redis://host:7000] }',
+      })
+      .describe(
+        'The region’s Redis: where its cached values are. The URL of one server, or of a Redis Cluster the URLs of some nodes: `{ cluster: [redis://host:7000] }`; the others are learnt.',
+      ),
     replicas: z
       .array(postgresUrl('the URL of a read replica'), {
         error: 'a list of the read replicas’ URLs is expected, such as ["${PG_EU}"]',
@@ -168,6 +182,32 @@ const family = z.strictObject(
     reads: z
       .enum(['primary', 'replica'], { error: 'primary or replica is expected' })
       .describe('Where the loader reads. Default `primary`.')
+      .optional(),
+    rows: z
+      .enum(['one', 'many'], { error: 'one or many is expected' })
+      .describe('Whether `source` gives one row, or null where there is none, or a list of rows. Default `one`.')
+      .optional(),
+    stale: duration('how long a value may be served past its ttl')
+      .describe(
+        'How long past its ttl a value may still be served while one reader reloads it, or while the origin is away. What was invalidated is never served. Default: not at all.',
+      )
+      .optional(),
+    local: duration('how long a value may live in a process’s memory')
+      .describe(
+        'How long a value may live in a process’s own memory, kept honest by Redis’s client tracking. Default: not at all.',
+      )
+      .optional(),
+    values: z
+      .enum(['headed', 'plain'], { error: 'headed or plain is expected' })
+      .describe(
+        'What the value’s key holds: `headed`, our header and the payload; `plain`, the payload alone, for readers without this library, with what docs/PROTOCOL.md says it gives up. Default `headed`.',
+      )
+      .optional(),
+    'too-stale': z
+      .enum(['fail', 'serve'], { error: 'fail or serve is expected' })
+      .describe(
+        'What a read with `maxStaleness` does where the region is older and the origin cannot be asked: `fail`, or `serve` what there is. Default `fail`.',
+      )
       .optional(),
     tags: z
       .array(text('a label, such as org:{org_id}'), { error: 'a list of labels is expected, such as ["org:{org_id}"]' })

@@ -77,6 +77,12 @@ function build(raw: RawFile, notes: FamilyNotes): BusConfig | undefined {
   const tagRules = readTagRules(raw.tags ?? {}, drafts, notes);
   if (bus === undefined || source === undefined || log === undefined || regions === undefined) return undefined;
   const slotPrefix = `afterwrite_${bus.replaceAll('-', '_')}`;
+  const logConfig = log.kafka === undefined ? streamsLog(log.redisStreams) : kafkaLog(log.kafka, bus);
+  const cells = logConfig.partitions;
+  const withHash = (draft: (typeof drafts)[number]) => ({
+    ...draft,
+    ruleHash: ruleHashOf(draft, tagRules, { prefix, cells }),
+  });
   return {
     bus,
     prefix,
@@ -87,14 +93,14 @@ function build(raw: RawFile, notes: FamilyNotes): BusConfig | undefined {
       asynchronousCommits: source.asynchronousCommits ?? true,
       eventTrigger: source.eventTrigger ?? false,
     },
-    log: log.kafka === undefined ? streamsLog(log.redisStreams) : kafkaLog(log.kafka, bus),
+    log: logConfig,
     regions: new Map(
       Object.entries(regions).map(([name, region]) => [
         name,
         { name, redis: region.redis, replicas: region.replicas ?? [] },
       ]),
     ),
-    families: new Map(drafts.map((draft) => [draft.name, { ...draft, ruleHash: ruleHashOf(draft, tagRules, prefix) }])),
+    families: new Map(drafts.map((draft) => [draft.name, withHash(draft)])),
     tagRules,
     observe: raw.observe ?? false,
     keysPerTransactionMax: raw.limits?.keysPerTransactionMax ?? DEFAULTS.keysPerTransactionMax,

@@ -7,13 +7,20 @@ import { shapeOf } from './rules.ts';
  * program that reads the same file must come to the same, so lists whose order means nothing are put into one, by code units and not by a
  * language's alphabet.
  */
-export function ruleHashOf(family: Omit<Family, 'ruleHash'>, tagRules: readonly TagRule[], prefix: string): string {
+export function ruleHashOf(
+  family: Omit<Family, 'ruleHash'>,
+  tagRules: readonly TagRule[],
+  bus: { readonly prefix: string; readonly cells: number },
+): string {
   const labels = new Set(family.tags.map(shapeOf));
   const deciding = {
-    prefix,
+    prefix: bus.prefix,
+    cells: bus.cells,
     key: family.key.text,
     source: family.source ?? null,
     reads: family.reads,
+    isList: family.isList,
+    isPlain: family.isPlain,
     tags: inOrder(family.tags.map((tag) => tag.text)),
     rules: inOrder(family.rules.map(textOf)),
     tagRules: inOrder(

@@ -31,7 +31,8 @@ function knownKeys(schema: z.ZodType, path: Path): string[] {
     };
     node = properties?.[part] ?? (typeof part === 'number' ? items : additionalProperties);
   }
-  return Object.keys((node as { properties?: Record<string, unknown> } | undefined)?.properties ?? {});
+  const { anyOf = [], properties } = (node ?? {}) as { anyOf?: { properties?: object }[]; properties?: object };
+  return Object.keys(properties ?? anyOf.find((one) => one.properties !== undefined)?.properties ?? {});
 }
 
 function nearest(key: string, known: readonly string[]): string {

@@ -38,6 +38,46 @@ export const ERRORS = {
     summary: 'A key parameter has no canonical form.',
     hint: 'Pass a value of the type of the column that the parameter stands for.',
   },
+  READ_TOKEN_INVALID: {
+    retry: 'never',
+    summary: 'A read token cannot be read.',
+    hint: 'Pass it on as `afterWrite` returned it.',
+  },
+  SOURCE_INVALID: {
+    retry: 'never',
+    summary: 'The source of a family cannot be made into a query.',
+    hint: 'The message says what stands in the text. A source is one SELECT; {name} outside of quotes and comments is a parameter of the key.',
+  },
+  SOURCE_ROWS_UNEXPECTED: {
+    retry: 'never',
+    summary: 'The source of a family gave more than one row, where one is a value.',
+    hint: 'Write `rows: many` into the family, or a condition that finds one row.',
+  },
+  POSTGRES_POOL_INVALID: {
+    retry: 'never',
+    summary: 'What was passed as a pool is none, or one that is needed was not passed.',
+    hint: 'Pass pools of pg: createCache({ postgres: { primary: new Pool(…), replica: new Pool(…) } }). A single client would make every load wait for the one before.',
+  },
+  POSTGRES_POOL_MISDIRECTED: {
+    retry: 'operator',
+    summary: 'A pool leads to another kind of server, or to another database, than its name says.',
+    hint: '`primary` must lead to the server that takes writes, and `replica` to a standby of that server and the same database.',
+  },
+  POSTGRES_IN_TRANSACTION: {
+    retry: 'never',
+    summary: 'A transaction is open on the session that was given.',
+    hint: 'COMMIT first: what is read inside a transaction may be older than it looks, and its own writes can still be taken back.',
+  },
+  REPLICA_UNFIT: {
+    retry: 'operator',
+    summary: 'The replica cannot say how far it has replayed, so that nothing read there can be stored.',
+    hint: 'A streaming standby and a user with pg_read_all_stats are needed; readers of Aurora share storage and replay nothing: use `reads: primary` there.',
+  },
+  READ_TOKEN_UNREACHED: {
+    retry: 'retry',
+    summary: 'No server that could be asked has seen what the read token demands.',
+    hint: 'Pass a pool of the primary too. If it is there, it leads to a standby or to a former primary.',
+  },
   RECORD_INVALID: {
     retry: 'operator',
     summary: 'A record of the log cannot be read.',
@@ -142,7 +182,12 @@ export const ERRORS = {
   REDIS_COMMAND_FAILED: {
     retry: 'reset',
     summary: 'A Redis server answered a command with an error.',
-    hint: 'The message is the server’s own. Redis 7 or newer is needed; a key of ours that another program wrote may be of the wrong type.',
+    hint: 'The message is the server’s own. Redis 7 or newer is needed.',
+  },
+  REDIS_WRONG_TYPE: {
+    retry: 'reset',
+    summary: 'A key of ours in Redis is not of the type that we gave it.',
+    hint: 'Another program wrote it. If it is a cell’s, that cell alone stands still: delete the key, and it begins anew by itself.',
   },
   LOG_READER_ENDED: {
     retry: 'operator',
@@ -182,7 +227,7 @@ export const ERRORS = {
   LOG_NOT_DURABLE: {
     retry: 'operator',
     summary: 'The Redis of the log may forget what it has acknowledged.',
-    hint: 'Set `appendonly yes` and `appendfsync always` on the Redis of the log.',
+    hint: 'Set `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction` on the Redis of the log.',
   },
   LOG_MISSING: {
     retry: 'operator',
@@ -193,6 +238,61 @@ export const ERRORS = {
     retry: 'operator',
     summary: 'The log of the bus is not as the file says.',
     hint: 'The number of partitions is fixed for a life of the bus: put the right one into the file.',
+  },
+  CACHE_OPTION_INVALID: {
+    retry: 'never',
+    summary: 'An option of the client is missing or wrong.',
+    hint: 'The message names the option and what is expected.',
+  },
+  CACHE_FAMILY_UNKNOWN: {
+    retry: 'never',
+    summary: 'The file has no such family.',
+    hint: 'The message names the families that it has.',
+  },
+  CACHE_LOADER_MISSING: {
+    retry: 'never',
+    summary: 'A family has no loader.',
+    hint: 'Give the family a `source` in the file, and the client the application’s pools; or pass `load` to `cache.family`.',
+  },
+  CACHE_LOADER_TWICE: {
+    retry: 'never',
+    summary: 'A family has two loaders, or was opened with two.',
+    hint: 'A family has either `source` in the file or `load` in the application; open it once and share it.',
+  },
+  CACHE_REDIS_UNFIT: {
+    retry: 'never',
+    summary: 'The Redis client that was given cannot be used.',
+    hint: 'Pass an instance of ioredis 5 or 6, Redis or Cluster, that reads from masters: a replica of Redis lags behind its evictions.',
+  },
+  CACHE_KEY_TOO_LONG: {
+    retry: 'never',
+    summary: 'A key is longer than the bus carries.',
+    hint: 'A key has at most 1,024 bytes, with its parameters printed and escaped.',
+  },
+  CACHE_VALUE_INVALID: {
+    retry: 'never',
+    summary: 'A loader returned what cannot be cached.',
+    hint: 'Return null for what does not exist, and otherwise what JSON can hold: no undefined, no bigint, no circle.',
+  },
+  CACHE_LOAD_TIMEOUT: {
+    retry: 'retry',
+    summary: 'A load took longer than its deadline.',
+    hint: 'Look at what the loader waits for. `loadTimeoutMs` is also the time of the lease, so a longer one keeps other processes waiting for longer.',
+  },
+  CACHE_OVERLOADED: {
+    retry: 'retry',
+    summary: 'Too many loads are under way or waiting, and there is no older value to serve.',
+    hint: 'The database is protected. Look for a slow loader, for Redis being away, and at `loadsMax` and `loadQueueMax`.',
+  },
+  CACHE_TOO_STALE: {
+    retry: 'retry',
+    summary: 'Neither the cache nor the origin could give a value as new as was asked for.',
+    hint: 'The cause is the origin’s error. A family with `too-stale: serve` gets the cached value instead.',
+  },
+  CACHE_CLOSED: {
+    retry: 'never',
+    summary: 'The cache has been drained.',
+    hint: 'Drain it after the last request has been answered.',
   },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -30,9 +30,16 @@ export const KEY_BYTES_MAX = 1024;
  * `%XX`. Takes what Postgres prints and what an application passes. Throws `KEY_PARAMETER_INVALID`.
  */
 export function printKeyParameter(type: KeyType, value: unknown): string {
+  const text = canonicalText(type, value);
+  // A date's text may hold a space; the others need no escape.
+  return type === 'text' || type === 'date' ? escapeText(text) : text;
+}
+
+/** The canonical text before it is escaped: what Postgres reads as a value of the type. Throws `KEY_PARAMETER_INVALID`. */
+export function canonicalText(type: KeyType, value: unknown): string {
   switch (type) {
     case 'text':
-      return escapeText(typeof value === 'string' ? value : fail(type, value));
+      return typeof value === 'string' && value.isWellFormed() ? value : fail(type, value);
     case 'integer':
       return printInteger(value);
     case 'uuid':
@@ -40,7 +47,7 @@ export function printKeyParameter(type: KeyType, value: unknown): string {
     case 'boolean':
       return printBoolean(value);
     case 'date':
-      return printDate(value);
+      return typeof value === 'string' && DATE.test(value) ? value : fail(type, value);
   }
 }
 
@@ -49,7 +56,6 @@ const NEEDS_ESCAPE = /[^A-Za-z0-9\-_.~@+]/;
 
 function escapeText(text: string): string {
   if (!NEEDS_ESCAPE.test(text)) return text;
-  if (!text.isWellFormed()) return fail('text', text);
   return text.replace(ESCAPED, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
 }
 
@@ -96,10 +102,6 @@ function printBoolean(value: unknown): string {
  */
 const DATE =
   /^(?:(?!0000)(?:[0-9]{4}|[1-9][0-9]{4,6})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?: BC)?|-?infinity)$/;
-
-function printDate(value: unknown): string {
-  return typeof value === 'string' && DATE.test(value) ? escapeText(value) : fail('date', value);
-}
 
 const EXPECTED: Record<KeyType, string> = {
   text: 'a well-formed string',

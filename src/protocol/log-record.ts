@@ -17,6 +17,11 @@ export interface LogRecord {
   readonly to: Lsn;
   /** The highest commit LSN of any item that this relay has put into this partition so far, this record included. */
   readonly sentThrough: Lsn;
+  /**
+   * Present where earlier records of this relay hold items at or above `from`, of a transaction that was not complete yet: it goes on behind them.
+   * Rows of an open transaction travel in records whose intervals are empty, so that one which the log has lost leaves no hole in the chain.
+   */
+  readonly after?: ReachedItem;
   /** The settled mark of the primary (an end LSN), as of this record. */
   readonly settledPrimary: Lsn;
   /** The clock of Postgres at the latest message from which `to` was known, Unix time in milliseconds: what staleness is measured from. */
@@ -24,6 +29,12 @@ export interface LogRecord {
   readonly transactions: readonly TransactionItems[];
   /** Present at the relay's start, on each change, and every few seconds. */
   readonly rules?: RulesNotice;
+}
+
+/** How far a transaction has been sent to a partition: the ordinal of the item that comes next. */
+export interface ReachedItem {
+  readonly commitLsn: Lsn;
+  readonly next: number;
 }
 
 export interface TransactionItems {

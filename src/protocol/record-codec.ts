@@ -1,13 +1,14 @@
 import { BusError } from './errors.ts';
 import type { Act, Invalidation } from './invalidation.ts';
-import type { LogRecord, RulesNotice, TransactionItems } from './log-record.ts';
+import type { LogRecord, ReachedItem, RulesNotice, TransactionItems } from './log-record.ts';
 import { lsnFromHex, lsnToHex } from './lsn.ts';
 import type { SourceEpoch } from './source-epoch.ts';
 
 /**
  * Records as JSON text, version 1. Short names, since they repeat in every record; neighbours of one family and act share one list:
  *
- *     {"v":1,"bus":"shop","e":[7,"7312…",1,"9f3a01bc",1767225600000],"i":["…from","…to"],"h":"…sentThrough","s":"…settled","a":1767225661500.25,
+ *     {"v":1,"bus":"shop","e":[7,"7312…",1,"9f3a01bc",1767225600000],"i":["…from","…to"],"h":"…sentThrough","g":["…commitLsn",50],
+ *      "s":"…settled","a":1767225661500.25,
  *      "t":[["…commitLsn",1767225661499.125,0,[["k","user","evict","user:42","user:43"],["f","org-members","evict"],["t","org:7"]]]],
  *      "r":{"partitions":12,"bucketsPerCell":5461,"families":{"user":"5f0c…"}}}
  */
@@ -21,6 +22,7 @@ export function encodeRecord(record: LogRecord): string {
     e: [number, systemId, timeline, slotIdentity, postmasterStartedAtMs],
     i: [lsnToHex(record.from), lsnToHex(record.to)],
     h: lsnToHex(record.sentThrough),
+    ...(record.after === undefined ? {} : { g: [lsnToHex(record.after.commitLsn), record.after.next] }),
     s: lsnToHex(record.settledPrimary),
     a: record.asOfMs,
     t: record.transactions.map((t) => [lsnToHex(t.commitLsn), t.committedAtMs, t.ordinal, encodeItems(t.items)]),
@@ -65,6 +67,7 @@ export function decodeRecord(text: string, at: string): LogRecord {
       from: lsnFromHex(string(from)),
       to: lsnFromHex(string(to)),
       sentThrough: lsnFromHex(string(raw['h'])),
+      ...(raw['g'] === undefined ? {} : { after: decodeReached(array(raw['g'])) }),
       settledPrimary: lsnFromHex(string(raw['s'])),
       asOfMs: number(raw['a']),
       transactions: array(raw['t']).map(decodeTransaction),
@@ -78,6 +81,10 @@ export function decodeRecord(text: string, at: string): LogRecord {
       cause,
     });
   }
+}
+
+function decodeReached(raw: readonly unknown[]): ReachedItem {
+  return { commitLsn: lsnFromHex(string(raw[0])), next: number(raw[1]) };
 }
 
 function decodeEpoch(raw: readonly unknown[]): SourceEpoch {

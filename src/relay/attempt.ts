@@ -1,6 +1,7 @@
 import type { BusConfig } from '../config/bus-config.ts';
 import { isBusError } from '../protocol/errors.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
+import { LSN_ZERO, type Lsn, lsnMax } from '../protocol/lsn.ts';
 import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -15,8 +16,9 @@ import { Pump } from './pump.ts';
 import { RelationDirectory } from './relation-directory.ts';
 import { Router, tableText } from './route.ts';
 import { SettleTracker } from './settle.ts';
-import { type Continuity, type EpochDecision, decideSourceEpoch } from './source-gap.ts';
+import { type Continuity, type EpochDecision, decideSourceEpoch, isStartSettled } from './source-gap.ts';
 import type { LogWriter } from './to-log.ts';
+import { ENDING, unlessEnding } from './unless-ending.ts';
 
 export interface AttemptPorts {
   readonly source: Source;
@@ -30,11 +32,14 @@ export interface AttemptFacts {
   readonly rules: (partitions: number) => RulesNotice;
   readonly parameterTypes: ParameterTypes;
   readonly continuity: (highest: SourceEpoch | undefined, life: SourceLife) => Continuity;
+  /** Told at each send that the log has taken: the source epoch of this attempt is in it. */
+  readonly epochLanded: () => void;
 }
 
 export interface AttemptEnd {
   readonly outcome: 'clean' | 'drained';
-  readonly epoch: SourceEpoch;
+  /** Undefined where the end was asked for before the log was looked at. */
+  readonly epoch?: SourceEpoch;
 }
 
 /**
@@ -47,25 +52,49 @@ export async function runAttempt(
   drain: AbortSignal,
   stop: AbortSignal,
 ): Promise<AttemptEnd> {
-  const { source, observer } = ports;
-  const directory = new RelationDirectory(ruleTables(facts.config));
-  directory.learn(await source.directory());
-  const log = await ports.openLog(stop);
+  const ending = AbortSignal.any([drain, stop]);
   try {
-    // The slot comes before the look at the log: while another relay holds it, the log may still grow a higher epoch.
-    const stream = await source.open(stop);
+    // The slot comes first: a relay that stands by opens nothing else, and while another holds it, the log may still grow a higher epoch.
+    const stream = await unlessEnding(ending, ports.source.open(ending), (late) => late.stop());
     try {
-      const highest = highestEpoch(await log.lastRecords(stop));
-      const decision = decideSourceEpoch(highest, stream.life, facts.continuity(highest, stream.life));
-      observer.epoch(decision);
-      const barrier = decision.change === 'none' ? undefined : await source.allocateXid();
-      const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
-      observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
-      const outcome = await pump.run(drain, stop);
-      return { outcome, epoch: decision.epoch };
+      return await withStream(ports, facts, stream, { ending, drain, stop });
     } finally {
       await stream.stop();
     }
+  } catch (error) {
+    if (error === ENDING) return { outcome: 'drained' };
+    throw error;
+  }
+}
+
+interface EndSignals {
+  readonly drain: AbortSignal;
+  readonly stop: AbortSignal;
+  /** Either. */
+  readonly ending: AbortSignal;
+}
+
+async function withStream(
+  ports: AttemptPorts,
+  facts: AttemptFacts,
+  stream: SourceStream,
+  { ending, drain, stop }: EndSignals,
+): Promise<AttemptEnd> {
+  const { source, observer } = ports;
+  const directory = new RelationDirectory(rulesOf(facts.config));
+  directory.learn(await unlessEnding(ending, source.directory()));
+  const log = await unlessEnding(ending, ports.openLog(ending), (late) => late.close());
+  try {
+    const { highest, settled } = lastSaid(await unlessEnding(ending, log.lastRecords(ending)));
+    const continuity = facts.continuity(highest, stream.life);
+    const decision = decideSourceEpoch(highest, stream.life, continuity, ports.clock.nowMs());
+    observer.epoch(decision);
+    const isSettled = isStartSettled(decision, settled, stream.confirmedLsn);
+    const barrier = isSettled ? undefined : await unlessEnding(ending, source.allocateXid());
+    const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
+    observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
+    const outcome = await pump.run(drain, stop);
+    return { outcome, epoch: decision.epoch };
   } finally {
     await log.close();
   }
@@ -111,6 +140,7 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       bus: config.bus,
       sourceEpoch: decision.epoch,
       rules: rules(log.partitions),
+      landed: facts.epochLanded,
     },
   );
   const sink = new DecodeSink(
@@ -120,42 +150,52 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       transaction: () => observer.transaction(),
       change: (op) => observer.change(op),
       messageFault: (fault) => observer.messageFault(fault),
-      unknownRelation: () => {
+      unnamedRelation: () => {
         observer.unrouted(sink.unrouted);
-        pump.relearn(async () => {
-          directory.learn(await source.directory());
-          sink.relearn();
-          observer.unrouted(sink.unrouted);
-        });
+        if (sink.isDoubtful) pump.relearn(relearn);
       },
     },
   );
+  const relearn = async (): Promise<boolean> => {
+    const seen = settle.settled;
+    directory.learn(await source.directory());
+    sink.relearn(seen);
+    observer.unrouted(sink.unrouted);
+    return sink.isDoubtful;
+  };
   pump.start(sink);
   return pump;
 }
 
-function* ruleTables(config: BusConfig): Generator<string> {
+function* rulesOf(config: BusConfig): Generator<readonly [table: string, columns: readonly string[]]> {
   for (const { rules } of [...config.families.values(), ...config.tagRules])
-    for (const rule of rules) yield tableText(rule.table);
+    for (const rule of rules) yield [tableText(rule.table), rule.columns];
 }
 
 /**
- * The highest source epoch that any partition's last record names. Every partition hears of an epoch within a moment of its beginning, so
- * one whose last record somebody else wrote may be passed over, as long as another can be read.
+ * The highest source epoch that any partition's last record names, and the highest settled mark of it. Every partition hears of an epoch within a moment of
+ * its beginning, so one whose last record somebody else wrote may be passed over, as long as another can be read.
  */
-function highestEpoch(texts: readonly (string | null)[]): SourceEpoch | undefined {
+function lastSaid(texts: readonly (string | null)[]): {
+  readonly highest: SourceEpoch | undefined;
+  readonly settled: Lsn;
+} {
   let highest: SourceEpoch | undefined;
+  let settled = LSN_ZERO;
   let unreadable: unknown;
   texts.forEach((text, partition) => {
     if (text === null) return;
     try {
-      const { sourceEpoch } = decodeRecord(text, `the last record of partition ${partition}`);
-      if (highest === undefined || sourceEpoch.number > highest.number) highest = sourceEpoch;
+      const { sourceEpoch, settledPrimary } = decodeRecord(text, `the last record of partition ${partition}`);
+      const isHigher = highest === undefined || sourceEpoch.number > highest.number;
+      if (isHigher) highest = sourceEpoch;
+      if (isHigher) settled = settledPrimary;
+      else if (sourceEpoch.number === highest?.number) settled = lsnMax(settled, settledPrimary);
     } catch (error) {
       if (!isBusError(error, 'RECORD_INVALID')) throw error;
       unreadable = error;
     }
   });
   if (highest === undefined && unreadable !== undefined) throw unreadable;
-  return highest;
+  return { highest, settled };
 }

@@ -1,7 +1,13 @@
 import { KEY_BYTES_MAX } from '../protocol/key-parameter.ts';
 import { cellOf, hashKey } from '../protocol/key-hash.ts';
 import type { Invalidation } from '../protocol/invalidation.ts';
-import { type LogRecord, RECORD_ITEMS_MAX, type RulesNotice, type TransactionItems } from '../protocol/log-record.ts';
+import {
+  type LogRecord,
+  type ReachedItem,
+  RECORD_ITEMS_MAX,
+  type RulesNotice,
+  type TransactionItems,
+} from '../protocol/log-record.ts';
 import { LSN_ZERO, type Lsn, lsnMax } from '../protocol/lsn.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
 import { PARTITION_BYTES_MAX, SEND_RECORDS_MAX } from './to-log.ts';
@@ -55,6 +61,8 @@ interface Lane {
   /** The `to` of the last record built for the partition: the `from` of the next. */
   through: Lsn;
   sentThrough: Lsn;
+  /** Where the last record with items has ended. */
+  reached: ReachedItem | undefined;
   settledSent: Lsn;
 }
 
@@ -139,10 +147,11 @@ export class Batcher {
       let recordsLeft = recordsPerLane;
       let bytesLeft = PARTITION_BYTES_MAX - rulesBytes;
       do {
+        const after = lane.reached;
         const transactions = this.#pack(lane);
         // Once a send and partition is enough for the rules.
         const said = recordsLeft === recordsPerLane ? facts : withoutRules;
-        records.push({ partition, record: this.#close(lane, transactions, said) });
+        records.push({ partition, record: this.#close(lane, transactions, said, after) });
         recordsLeft -= 1;
         bytesLeft -= bytesAtMost(transactions);
       } while (lane.runs.length > 0 && recordsLeft > 0 && bytesLeft > RECORD_BYTES_MAX);
@@ -188,6 +197,7 @@ export class Batcher {
         items,
       });
       run.taken += items.length;
+      lane.reached = { commitLsn: run.commitLsn, next: run.ordinal + run.taken };
       room -= items.length;
       lane.sentThrough = lsnMax(lane.sentThrough, run.commitLsn);
       if (run.taken === run.items.length) lane.head += 1;
@@ -197,11 +207,24 @@ export class Batcher {
     return transactions;
   }
 
-  #close(lane: Lane, transactions: readonly TransactionItems[], facts: SendFacts): LogRecord {
+  #close(
+    lane: Lane,
+    transactions: readonly TransactionItems[],
+    facts: SendFacts,
+    after: ReachedItem | undefined,
+  ): LogRecord {
     const from = lane.through;
     lane.through = lsnMax(from, lane.runs[lane.head]?.decodedBefore ?? this.#decodedThrough);
     lane.settledSent = lsnMax(lane.settledSent, facts.settledPrimary);
-    return { ...facts, from, to: lane.through, sentThrough: lane.sentThrough, transactions };
+    const isWithin = after !== undefined && after.commitLsn >= from;
+    return {
+      ...facts,
+      from,
+      to: lane.through,
+      sentThrough: lane.sentThrough,
+      ...(isWithin ? { after } : {}),
+      transactions,
+    };
   }
 }
 
@@ -238,6 +261,7 @@ function emptyLane(start: Lsn): Lane {
     nextOrdinal: 0,
     through: start,
     sentThrough: LSN_ZERO,
+    reached: undefined,
     settledSent: LSN_ZERO,
   };
 }

@@ -22,8 +22,8 @@ export interface DecodeEvents {
   progress(): void;
   transaction(): void;
   change(op: 'insert' | 'update' | 'delete' | 'truncate' | 'message'): void;
-  /** A relation that the directory does not know: the catalog should be read again. */
-  unknownRelation(relation: StreamRelation, lookup: Lookup): void;
+  /** A relation that no rule names, or none that is known: `isDoubtful` asks for the catalog to be read again. */
+  unnamedRelation(): void;
   messageFault(fault: string): void;
 }
 
@@ -34,8 +34,9 @@ export interface DecodeEvents {
 export class DecodeSink implements StreamSink {
   readonly #parts: DecodeParts;
   readonly #events: DecodeEvents;
-  readonly #relations = new Map<number, { relation: StreamRelation; lookup: Lookup }>();
+  readonly #relations = new Map<number, { relation: StreamRelation; lookup: Lookup; describedAt: Lsn }>();
   #xid = 0;
+  #commitLsn: Lsn = LSN_ZERO;
   #received: Lsn = LSN_ZERO;
   #asOfMs = 0;
 
@@ -61,20 +62,31 @@ export class DecodeSink implements StreamSink {
       .map((r) => `${r.relation.schema}.${r.relation.name}`);
   }
 
-  /** Looks every relation up again, after the directory has learned more. */
-  relearn(): void {
-    for (const { relation } of this.#relations.values()) this.#define(relation);
+  /** Whether a relation of the stream may feed rules that the directory does not know of yet. */
+  get isDoubtful(): boolean {
+    return [...this.#relations.values()].some(({ lookup }) => lookup.kind === 'maybe');
+  }
+
+  /**
+   * Looks relations up again, after the directory has learned more. `seen` is an LSN below which every commit was visible before the
+   * catalog was read: a COMMIT is in the stream before the catalog shows what it did.
+   */
+  relearn(seen: Lsn): void {
+    for (const { relation, lookup, describedAt } of this.#relations.values()) {
+      if (lookup.kind !== 'named') this.#define(relation, describedAt, describedAt >= seen);
+    }
   }
 
   begin(commitLsn: Lsn, committedAtMs: number, xid: number): void {
     this.#xid = xid;
+    this.#commitLsn = commitLsn;
     this.#parts.collector.begin();
     this.#parts.batcher.begin(commitLsn, committedAtMs);
   }
 
   relation(relation: StreamRelation): void {
-    const lookup = this.#define(relation);
-    if (lookup.kind !== 'named') this.#events.unknownRelation(relation, lookup);
+    const lookup = this.#define(relation, this.#commitLsn, true);
+    if (lookup.kind !== 'named') this.#events.unnamedRelation();
   }
 
   insert(relation: StreamRelation, row: RowImage): void {
@@ -94,7 +106,7 @@ export class DecodeSink implements StreamSink {
 
   truncate(relations: readonly StreamRelation[]): void {
     this.#events.change('truncate');
-    for (const relation of relations) this.#wholeTables(this.#parts.directory.lookup(relation));
+    for (const relation of relations) this.#wholeTables(this.#lookupOf(relation));
   }
 
   message(transactional: boolean, messageLsn: Lsn, prefix: string, content: Uint8Array): void {
@@ -129,16 +141,20 @@ export class DecodeSink implements StreamSink {
     this.#events.progress();
   }
 
-  #define(relation: StreamRelation): Lookup {
-    const lookup = this.#parts.directory.lookup(relation);
-    this.#relations.set(relation.id, { relation, lookup });
+  #define(relation: StreamRelation, describedAt: Lsn, isOlder: boolean): Lookup {
+    const lookup = this.#parts.directory.lookup(relation, isOlder);
+    this.#relations.set(relation.id, { relation, lookup, describedAt });
     if (lookup.kind === 'named') this.#parts.router.define(relation, lookup.ruleTable);
     return lookup;
   }
 
+  #lookupOf(relation: StreamRelation): Lookup {
+    return this.#relations.get(relation.id)?.lookup ?? this.#define(relation, this.#commitLsn, true);
+  }
+
   /** Whether the row can be routed. If not, it is widened here to all that it may feed. */
   #isNamed(relation: StreamRelation): boolean {
-    const lookup = this.#relations.get(relation.id)?.lookup ?? this.#define(relation);
+    const lookup = this.#lookupOf(relation);
     if (lookup.kind === 'maybe') this.#wholeTables(lookup);
     return lookup.kind === 'named';
   }

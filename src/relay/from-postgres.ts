@@ -1,7 +1,7 @@
 import type { Lsn } from '../protocol/lsn.ts';
 import type { Snapshot } from '../protocol/snapshot.ts';
 import type { SourceLife } from '../protocol/source-epoch.ts';
-import type { DirectoryEntry } from './relation-directory.ts';
+import type { Directory } from './relation-directory.ts';
 
 /** A relation as the stream describes it; sent anew after each ALTER TABLE. */
 export interface StreamRelation {
@@ -49,15 +49,17 @@ export interface StreamSink extends ChangeSink {
  *     start       from here the sink is called, from within the socket's events; it must not wait
  *     confirm     remembered, and sent to Postgres on its own timer, on request, and on progress
  *     ended       'clean' if the server ended the copy in order (a shutdown), 'closed' after stop(); rejects with a coded error otherwise
+ *     crashes     how often a connection of this process was told, by SQLSTATE 57P02, that the server crashed. One crash may count twice
  */
 export interface Source {
+  readonly crashes: number;
   open(signal: AbortSignal): Promise<SourceStream>;
   /** Takes a snapshot by SQL, on another connection than the stream's. */
   snapshot(): Promise<Snapshot>;
   /** Allocates a transaction id, which makes every transaction that may still be invisible older than it. */
   allocateXid(): Promise<bigint>;
-  /** The tables of the rules and all their partitions, as the catalog has them now. */
-  directory(): Promise<readonly DirectoryEntry[]>;
+  /** The tables of the rules and all their partitions, and what else is published, as the catalog has them now. */
+  directory(): Promise<Directory>;
   close(): Promise<void>;
 }
 

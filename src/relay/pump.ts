@@ -20,6 +20,8 @@ const RULES_EVERY_MS = 10_000;
 const SETTLED_EVERY_MS = 5;
 /** Between two looks at a snapshot while a transaction is not visible yet. */
 const SNAPSHOT_EVERY_MS = 2;
+/** Between two looks at a catalog that does not show yet what the stream has described. */
+const RELEARN_EVERY_MS = 100;
 /** What a drain waits for the last transactions to become visible, so that they are confirmed and not sent again. */
 const DRAIN_SETTLE_MS = 1000;
 
@@ -41,6 +43,8 @@ export interface PumpFacts {
   readonly bus: string;
   readonly sourceEpoch: SourceEpoch;
   readonly rules: RulesNotice;
+  /** Called after each send that the log has taken. */
+  readonly landed: () => void;
 }
 
 /**
@@ -54,7 +58,9 @@ export class Pump {
   readonly #settleWake = new Wake();
   readonly #failed = Promise.withResolvers<never>();
   #sink: DecodeSink | undefined;
+  readonly #ending = new AbortController();
   #isPaused = false;
+  #isRelearning = false;
   #idleAtMs = 0;
   #rulesAtMs = -RULES_EVERY_MS;
   #settledAtMs = 0;
@@ -81,15 +87,22 @@ export class Pump {
     if (settle.isWaiting) this.#settleWake.notify();
   }
 
-  /** Runs a task beside the loops; its failure ends the attempt. */
-  relearn(task: () => Promise<void>): void {
-    task().catch((error: unknown) => this.#failed.reject(error));
+  /** Reads the catalog beside the loops, until `read` says that it need not be read again. A failure ends the attempt. */
+  relearn(read: () => Promise<boolean>): void {
+    if (this.#isRelearning) return;
+    this.#isRelearning = true;
+    this.#relearnLoop(read).catch((error: unknown) => this.#failed.reject(error));
+  }
+
+  async #relearnLoop(read: () => Promise<boolean>): Promise<void> {
+    const { signal } = this.#ending;
+    while (!signal.aborted && (await read())) await this.#parts.clock.sleep(RELEARN_EVERY_MS, signal);
+    this.#isRelearning = false;
   }
 
   /** Runs until the server ends the stream in order or a drain is done; rejects when anything fails. */
   async run(drain: AbortSignal, stop: AbortSignal): Promise<'clean' | 'drained'> {
-    const ending = new AbortController();
-    const signal = AbortSignal.any([ending.signal, stop]);
+    const signal = AbortSignal.any([this.#ending.signal, stop]);
     const ended = this.#parts.stream.ended.then((how) => (how === 'clean' ? 'clean' : 'drained'));
     const loops = [this.#sendLoop(signal), this.#settleLoop(signal)];
     try {
@@ -101,7 +114,7 @@ export class Pump {
       if (isBusError(error, 'POSTGRES_SHUTDOWN') && (await this.#endsInOrder(ended))) return 'clean';
       throw error;
     } finally {
-      ending.abort();
+      this.#ending.abort();
       await Promise.allSettled(loops);
     }
   }
@@ -146,6 +159,7 @@ export class Pump {
     this.#settledAtMs = startedAtMs;
     const outgoing = records.map(({ partition, record }) => ({ partition, value: encodeRecord(record) }));
     await log.send(outgoing);
+    this.#facts.landed();
     for (const { partition, record } of records) acks.acknowledge(partition, record.to);
     const bytes = outgoing.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0);
     observer.sent(records.length, bytes, (this.#parts.clock.monotonicMs() - startedAtMs) / 1000);

@@ -18,6 +18,8 @@ const STEADY_MS = 30_000;
 export interface RelayFacts {
   readonly config: BusConfig;
   readonly parameterTypes: ParameterTypes;
+  /** What is published of each family (see rule-text.ts). */
+  readonly ruleTexts: ReadonlyMap<string, string>;
 }
 
 /**
@@ -32,6 +34,8 @@ export class Relay {
   readonly #drain = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   #failures = 0;
+  /** Crashes of the source that an epoch in the log has answered. Until then each attempt begins a new epoch. */
+  #crashesAnswered = 0;
   /** The run of the server whose stream ended in order, and the first run seen since: any later one may follow a crash of that. */
   #cleanEnd: { readonly ofMs: number; nextMs?: number } | undefined;
 
@@ -80,26 +84,37 @@ export class Relay {
 
   #afterEnd(end: AttemptEnd): number {
     this.#failures = 0;
-    this.#ports.observer.state('starting', 'the stream ended');
-    if (end.outcome === 'clean') this.#cleanEnd = { ofMs: end.epoch.postmasterStartedAtMs };
+    this.#say('starting', 'the stream ended');
+    if (end.outcome === 'clean' && end.epoch !== undefined) this.#cleanEnd = { ofMs: end.epoch.postmasterStartedAtMs };
     return BACKOFF.firstMs;
   }
 
   #afterFailure(error: BusError, lastedMs: number): number {
     if (error.code === 'POSTGRES_SLOT_ACTIVE') {
-      this.#ports.observer.state('standby', 'another relay holds the slot');
+      this.#say('standby', 'another relay holds the slot');
       return STANDBY_RETRY_MS;
     }
-    this.#ports.observer.state('starting', `${error.code}: ${error.message}`);
+    this.#say('starting', `${error.code}: ${error.message}`);
     this.#failures = lastedMs >= STEADY_MS ? 1 : this.#failures + 1;
     return backoffMs(this.#failures, BACKOFF, this.#random);
   }
 
+  /** Says how the next attempt stands, unless there is to be none. */
+  #say(state: 'starting' | 'standby', why: string): void {
+    if (!this.#drain.signal.aborted) this.#ports.observer.state(state, why);
+  }
+
   #attemptFacts(): Parameters<typeof runAttempt>[1] {
+    let crashes = this.#crashesAnswered;
     return {
       ...this.#facts,
-      rules: (partitions) => rulesNotice(this.#facts.config, partitions),
-      continuity: (highest, life) => this.#continuity(highest, life),
+      rules: (partitions) => rulesNotice(this.#facts.ruleTexts, partitions),
+      continuity: (highest, life) => {
+        ({ crashes } = this.#ports.source);
+        return this.#continuity(highest, life);
+      },
+      // Whoever looks at the log from now on sees the epoch; before, another attempt must draw it again.
+      epochLanded: () => (this.#crashesAnswered = crashes),
     };
   }
 
@@ -107,14 +122,18 @@ export class Relay {
     const end = this.#cleanEnd;
     if (end !== undefined && life.postmasterStartedAtMs !== end.ofMs) end.nextMs ??= life.postmasterStartedAtMs;
     const endedCleanly = highest?.postmasterStartedAtMs === end?.ofMs && life.postmasterStartedAtMs === end?.nextMs;
-    return { endedCleanly, asynchronousCommits: this.#facts.config.source.asynchronousCommits };
+    return {
+      crashed: this.#ports.source.crashes > this.#crashesAnswered,
+      endedCleanly,
+      asynchronousCommits: this.#facts.config.source.asynchronousCommits,
+    };
   }
 }
 
-function rulesNotice(config: BusConfig, partitions: number): RulesNotice {
+function rulesNotice(ruleTexts: ReadonlyMap<string, string>, partitions: number): RulesNotice {
   return {
     partitions,
     bucketsPerCell: Math.floor(FENCE_BUCKETS / partitions),
-    families: Object.fromEntries([...config.families.values()].map((family) => [family.name, family.ruleHash])),
+    families: Object.fromEntries(ruleTexts),
   };
 }

@@ -50,8 +50,15 @@ export function printTarget(target: Target, read: ColumnReader): Printed {
   return isTooLong(key, target.bytesMax) ? { kind: 'unknown', reason: 'length' } : { kind: 'printed', text: key };
 }
 
-/** Postgres prints what the type holds; should it ever not, the change widens and is not lost. */
+/** Stands for bytes that are no UTF-8. A database of encoding SQL_ASCII holds any, and sends them as they are. */
+const REPLACEMENT = '\uFFFD';
+
+/**
+ * Postgres prints what the type holds; should it ever not, the change widens and is not lost. A value that cannot be read as it was written
+ * would name a key that nobody uses. One that truly holds the replacement character widens with it.
+ */
 function print(type: KeyType, value: string): string | undefined {
+  if (type === 'text' && value.includes(REPLACEMENT)) return undefined;
   try {
     return printKeyParameter(type, value);
   } catch (error) {

@@ -22,7 +22,7 @@ export class SettleTracker {
   #barrier: bigint | undefined;
 
   /**
-   * `start` is what the slot has confirmed, and so settled, if this relay continues a source epoch. In a new epoch commits from
+   * `start` is what the slot has confirmed, and so settled, if this relay continues a source epoch (see `isStartSettled`). Otherwise commits from
    * before it may still be invisible and were never decoded: `barrier` is a transaction id allocated since; nothing is settled
    * until every older transaction has ended.
    */

@@ -10,7 +10,8 @@ export interface HttpServer {
 
 /**
  * Serves `/livez` (200 while the event loop turns), `/readyz` (200 when every check is ready, else 503, with the checks as JSON) and
- * `/metrics` (Prometheus text). Port 0 takes a free one. Throws `HTTP_PORT_IN_USE`.
+ * `/metrics` (Prometheus text). Port 0 takes a free one. Throws `HTTP_PORT_IN_USE` or
+ * `SETTING_INVALID`.
  */
 export async function serveHealth(
   options: { readonly host: string; readonly port: number },
@@ -27,11 +28,18 @@ export async function serveHealth(
   try {
     await app.listen({ host: options.host, port: options.port });
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE' && (cause as NodeJS.ErrnoException).code !== 'EACCES')
-      throw cause;
-    throw new BusError('HTTP_PORT_IN_USE', `The health port ${options.host}:${options.port} cannot be taken.`, {
-      cause,
-    });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE' || code === 'EACCES')
+      throw new BusError('HTTP_PORT_IN_USE', `The health port ${options.host}:${options.port} cannot be taken.`, {
+        cause,
+      });
+    throw new BusError(
+      'SETTING_INVALID',
+      `AFTERWRITE_HTTP_HOST: an address of this machine is expected (${message}).`,
+      {
+        cause,
+      },
+    );
   }
   const address = app.server.address();
   return {

@@ -18,9 +18,22 @@ export interface Logger {
 export function createLogger(level: LogLevel, base: LogFields): Logger {
   return wrap(
     pino(
-      { level, base, timestamp: pino.stdTimeFunctions.isoTime, messageKey: 'event' },
+      {
+        level,
+        base,
+        timestamp: pino.stdTimeFunctions.isoTime,
+        messageKey: 'event',
+        formatters: { log: withoutSecrets },
+      },
       pino.destination({ fd: 2, sync: true }),
     ),
+  );
+}
+
+/** Whatever a field holds, and whoever wrote it: a place, a stack, the cause of a cause. */
+function withoutSecrets(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? redactUrls(value) : value]),
   );
 }
 
@@ -38,17 +51,15 @@ function wrap(log: Pino): Logger {
 
 /** An error as log fields: its code, place and hint, its causes, and the stack where it is none of ours. */
 export function errorFields(error: unknown): LogFields {
-  if (error instanceof BusError) {
-    const cause = error.cause === undefined ? {} : { cause: redactUrls(messageOf(error.cause)) };
-    return {
-      code: error.code,
-      message: redactUrls(error.message),
-      hint: error.hint,
-      ...(error.at === undefined ? {} : { at: error.at }),
-      ...cause,
-    };
-  }
-  return { message: redactUrls(messageOf(error)), ...(error instanceof Error ? { stack: error.stack } : {}) };
+  if (!(error instanceof BusError))
+    return withoutSecrets({ message: messageOf(error), ...(error instanceof Error ? { stack: error.stack } : {}) });
+  return withoutSecrets({
+    code: error.code,
+    message: error.message,
+    hint: error.hint,
+    ...(error.at === undefined ? {} : { at: error.at }),
+    ...(error.cause === undefined ? {} : { cause: messageOf(error.cause) }),
+  });
 }
 
 function messageOf(error: unknown): string {

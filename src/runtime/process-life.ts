@@ -25,7 +25,6 @@ export async function live(services: readonly Service[], parts: LifeParts): Prom
   const stop = new AbortController();
   const asked = Promise.withResolvers<'signal'>();
   const hurried = new AbortController();
-  const over = new AbortController();
   const unlisten = parts.onSignal((signal) => {
     log.info('asked to end', { signal });
     asked.resolve('signal');
@@ -48,16 +47,18 @@ export async function live(services: readonly Service[], parts: LifeParts): Prom
     await Promise.race([asked.promise, ...runs]);
     isDraining = true;
     parts.onDraining?.();
-    const drained = drainAll(services, fail).then(() => 'drained' as const);
+    const drained = drainAll(services, fail)
+      // What has drained hears that it may end, whatever it still waits for.
+      .then(() => stop.abort())
+      .then(() => Promise.all(runs))
+      .then(() => 'drained' as const);
+    // One deadline for all of it: whoever asked for the end waits no longer.
     const late = clock.sleep(parts.drainTimeoutMs, hurried.signal).then(() => 'late' as const);
     if ((await Promise.race([drained, late])) === 'late')
       fail('not drained in time', { drainTimeoutMs: parts.drainTimeoutMs });
-    stop.abort();
-    hurried.abort();
-    await Promise.race([Promise.all(runs), clock.sleep(parts.drainTimeoutMs, over.signal)]);
     return code;
   } finally {
-    over.abort();
+    hurried.abort();
     stop.abort();
     unlisten();
   }

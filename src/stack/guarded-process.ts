@@ -1,4 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { BusError } from '../protocol/errors.ts';
 
 /**
@@ -11,7 +13,8 @@ export interface GuardedProcess {
   /** The last lines that the server printed. */
   readonly lastLines: () => string;
   readonly hasEnded: () => boolean;
-  readonly ended: Promise<void>;
+  /** Its exit code; 128 and the signal's number where a signal ended it, as a shell counts. */
+  readonly ended: Promise<number | null>;
   kill(signal: NodeJS.Signals): void;
   /** Signals, waits for the end, and kills after `timeoutMs`. */
   stop(signal: NodeJS.Signals, timeoutMs?: number): Promise<void>;
@@ -22,15 +25,19 @@ export interface GuardedOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The user to run as, where we are root and the server refuses to be. */
   readonly user?: { readonly uid: number; readonly gid: number };
+  /** Gets all that the server prints as errors. */
+  readonly logFile?: string;
 }
 
-// The server's pid is the first line. `3<&0` keeps the pipe, since a shell gives background jobs /dev/null as their input.
-const GUARD = `exec 3<&0
-"$@" </dev/null 3<&- &
+// The server's pid goes by a pipe of its own: the server may have printed before the shell tells it. `4<&0` keeps our pipe, since a shell
+// gives background jobs /dev/null as their input.
+const GUARD = `exec 4<&0
+"$@" </dev/null 3>&- 4<&- &
 server=$!
-echo "$server"
-(cat <&3 >/dev/null 2>&1; kill -KILL "$server" 2>/dev/null) >/dev/null 2>&1 &
-exec 3<&-
+echo "$server" >&3
+exec 3>&-
+(cat <&4 >/dev/null 2>&1; kill -KILL "$server" 2>/dev/null) >/dev/null 2>&1 &
+exec 4<&-
 wait "$server"`;
 
 const LINES_KEPT = 40;
@@ -44,22 +51,25 @@ export async function startGuarded(
   const child = spawn('/bin/sh', ['-c', GUARD, 'guard', command, ...args], {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     detached: true,
     ...options.user,
   });
   const lines: string[] = [];
   keepLines(child, lines);
+  // A folder that is removed meanwhile takes the log along.
+  if (options.logFile !== undefined)
+    child.stderr?.pipe(createWriteStream(options.logFile).on('error', () => undefined));
   let isOver = false;
-  const ended = new Promise<void>((resolve) => {
-    child.once('close', () => {
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('close', (code) => {
       isOver = true;
-      child.stdin.destroy();
-      resolve();
+      child.stdin?.destroy();
+      resolve(code);
     });
   });
-  child.stdin.on('error', () => undefined);
-  const pid = await firstNumber(child, lines);
+  child.stdin?.on('error', () => undefined);
+  const pid = await pidOf(child);
   const kill = (signal: NodeJS.Signals): void => {
     try {
       if (!isOver) process.kill(pid, signal);
@@ -69,7 +79,7 @@ export async function startGuarded(
   };
   return {
     pid,
-    lastLines: () => lines.slice(1).join('\n'),
+    lastLines: () => lines.join('\n'),
     hasEnded: () => isOver,
     ended,
     kill,
@@ -87,21 +97,23 @@ function keepLines(child: ChildProcess, lines: string[]): void {
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (text: string) => {
       lines.push(...text.split('\n').filter((line) => line !== ''));
-      if (lines.length > LINES_KEPT) lines.splice(1, lines.length - LINES_KEPT);
+      if (lines.length > LINES_KEPT) lines.splice(0, lines.length - LINES_KEPT);
     });
   }
 }
 
-function firstNumber(child: ChildProcess, lines: readonly string[]): Promise<number> {
+function pidOf(child: ChildProcess): Promise<number> {
+  const pipe = child.stdio[3] as Readable;
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.stdout?.once('data', () => {
-      const pid = Number(lines[0]);
-      if (Number.isSafeInteger(pid)) resolve(pid);
-      else
-        reject(
-          new BusError('STACK_START_FAILED', `The guard of a server printed "${lines[0]}" in place of a process id.`),
-        );
+    let text = '';
+    pipe.setEncoding('utf8').on('data', (part: string) => (text += part));
+    pipe.once('end', () => {
+      // Both ways open by nature: while our half is, the child does not count as closed.
+      pipe.destroy();
+      const pid = Number(text);
+      if (text !== '' && Number.isSafeInteger(pid)) resolve(pid);
+      else reject(new BusError('STACK_START_FAILED', `The guard of a server told "${text}" in place of a process id.`));
     });
   });
 }

@@ -63,7 +63,11 @@ export async function startKafka(options: KafkaOptions = {}): Promise<KafkaServe
       'YWZ0ZXJ3cml0ZWJ1c2VzMA',
       '-c',
       join(folder.path, 'server.properties'),
-    ]);
+    ]).catch((cause: unknown) => {
+      throw new BusError('STACK_START_FAILED', `Kafka could not format its folder: ${(cause as Error).message}`, {
+        cause,
+      });
+    });
     return await startBroker({ java, classpath, folder, port });
   } catch (error) {
     await folder.remove();
@@ -165,13 +169,17 @@ async function findJava(say: Say): Promise<string> {
   }
   throw new BusError(
     'STACK_UNAVAILABLE',
-    'No Kafka: it needs Java 17 or newer. Install it (Debian: `apt-get install default-jre-headless`; macOS: `brew install openjdk`).',
+    'No Kafka: it needs Java 17 or newer. Install it (Debian: `sudo apt-get install default-jre-headless`; macOS: `brew install openjdk`).',
   );
 }
 
 async function javaMajor(java: string): Promise<number> {
-  const { stderr, stdout } = await run(java, ['-version']);
-  return Number(/version "(\d+)/.exec(stderr + stdout)?.[1] ?? 0);
+  // macOS has a java that does nothing but ask for one to be installed.
+  const said = await run(java, ['-version']).then(
+    ({ stderr, stdout }) => stderr + stdout,
+    () => '',
+  );
+  return Number(/version "(\d+)/.exec(said)?.[1] ?? 0);
 }
 
 /** The jars of an installed Kafka, else those of Maven's repository, kept in the user's cache folder. */
@@ -194,7 +202,7 @@ async function findMaven(say: Say): Promise<string> {
   }
   throw new BusError(
     'STACK_UNAVAILABLE',
-    'No Kafka: its jars are fetched with Maven, and there is no mvn in PATH. Install it (Debian: `apt-get install maven`; macOS: `brew install maven`), or set KAFKA_HOME.',
+    'No Kafka: its jars are fetched with Maven, and there is no mvn in PATH. Install it (Debian: `sudo apt-get install maven`; macOS: `brew install maven`), or set KAFKA_HOME.',
   );
 }
 

@@ -53,8 +53,12 @@ function foldersOfMachine(): string[] {
 }
 
 async function versionOf(bin: string): Promise<number> {
-  const { stdout } = await run(join(bin, 'postgres'), ['--version']);
-  return Number(/ (\d+)/.exec(stdout)?.[1] ?? 0);
+  // What cannot be run here is none that can be used.
+  const said = await run(join(bin, 'postgres'), ['--version']).then(
+    ({ stdout }) => stdout,
+    () => '',
+  );
+  return Number(/ (\d+)/.exec(said)?.[1] ?? 0);
 }
 
 function packagedPrograms(major: PostgresMajor): string | undefined {

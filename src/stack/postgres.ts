@@ -71,7 +71,13 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const standbyData = join(folder.path, 'replica');
     if (options.replica === true) await cp(data, standbyData, { recursive: true });
     const primary = await startInstance(programs.bin, data, await freePort());
-    const replica = options.replica === true ? await startStandby(programs.bin, standbyData, primary.port) : undefined;
+    const replica =
+      options.replica === true
+        ? await startStandby(programs.bin, standbyData, primary.port).catch(async (error: unknown) => {
+            await primary.stop('immediate');
+            throw error;
+          })
+        : undefined;
     return {
       url: urlOf(primary.port),
       replicaUrl: replica === undefined ? undefined : urlOf(replica.port),

@@ -86,7 +86,7 @@ async function findProgram(say: Say): Promise<string | undefined> {
   if (await hasDocker()) return undefined;
   throw new BusError(
     'STACK_UNAVAILABLE',
-    'No Redis: there is no redis-server in PATH. Install it (Debian: `apt-get install redis-server`; macOS: `brew install redis`), or use Docker: `docker compose up`.',
+    'No Redis: there is no redis-server in PATH. Install it (Debian: `sudo apt-get install redis-server`; macOS: `brew install redis`), or use Docker: `docker compose up`.',
   );
 }
 

@@ -1,4 +1,5 @@
 import type { IncomingRecord, LogReader, RecordHandler } from '../agent/from-log.ts';
+import { BusError } from '../protocol/errors.ts';
 import type { Offset } from '../protocol/log-record.ts';
 import type { LogWriter, OutgoingRecord } from '../relay/to-log.ts';
 
@@ -12,6 +13,7 @@ export class MemoryLog {
   readonly #lanes: { base: number; values: string[] }[];
   readonly #readers = new Set<MemoryReader>();
   readonly faults: SendFault[] = [];
+  #isAway = false;
 
   constructor(partitions: number) {
     this.partitions = partitions;
@@ -30,6 +32,16 @@ export class MemoryLog {
     lane.base = first;
   }
 
+  /** Until `comeBack` nothing is delivered, and whoever asks or sends is refused. */
+  goAway(): void {
+    this.#isAway = true;
+  }
+
+  comeBack(): void {
+    this.#isAway = false;
+    for (const reader of this.#readers) reader.poke();
+  }
+
   /** Loses what is at or above `next`, as an unclean election does. */
   loseTail(partition: number, next: Offset): void {
     const lane = this.#lane(partition);
@@ -37,11 +49,13 @@ export class MemoryLog {
   }
 
   bounds(partition: number): { readonly first: Offset; readonly next: Offset } {
+    this.#requirePresence();
     const { base, values } = this.#lane(partition);
     return { first: base, next: base + values.length };
   }
 
   read(partition: number, from: Offset): IncomingRecord[] {
+    if (this.#isAway) return [];
     const { base, values } = this.#lane(partition);
     const start = Math.max(0, from - base);
     return values.slice(start).map((value, i) => ({ offset: base + start + i, value }));
@@ -51,15 +65,18 @@ export class MemoryLog {
     let isDead = false;
     return {
       partitions: this.partitions,
-      lastRecords: () => Promise.resolve(this.#lanes.map(({ values }) => values.at(-1) ?? null)),
+      lastRecords: async () => {
+        this.#requirePresence();
+        return this.#lanes.map(({ values }) => values.at(-1) ?? null);
+      },
       send: async (records) => {
         if (isDead) throw new Error('The writer is dead: none after a failure.');
         await new Promise((resolve) => setImmediate(resolve));
-        const fault = this.faults.shift();
+        const fault = this.#isAway ? 'lost' : this.faults.shift();
         if (fault !== 'lost') this.append(records);
         if (fault === undefined) return;
         isDead = true;
-        throw new Error('The send was reported failed.');
+        throw new BusError('KAFKA_SEND_FAILED', 'The send was reported failed.');
       },
       close: () => Promise.resolve(void (isDead = true)),
     };
@@ -69,6 +86,10 @@ export class MemoryLog {
     const reader = new MemoryReader(this, handler, () => this.#readers.delete(reader));
     this.#readers.add(reader);
     return reader;
+  }
+
+  #requirePresence(): void {
+    if (this.#isAway) throw new BusError('KAFKA_UNREACHABLE', 'The log in memory is away.');
   }
 
   #lane(partition: number): { base: number; values: string[] } {
@@ -139,8 +160,8 @@ class MemoryReader implements LogReader {
 
   applied(): void {}
 
-  bounds(): Promise<readonly { readonly first: Offset; readonly next: Offset }[]> {
-    return Promise.resolve(Array.from({ length: this.partitions }, (_, partition) => this.#log.bounds(partition)));
+  async bounds(): Promise<readonly { readonly first: Offset; readonly next: Offset }[]> {
+    return Array.from({ length: this.partitions }, (_, partition) => this.#log.bounds(partition));
   }
 
   close(): Promise<void> {

@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { IncomingRecord, LogReader, RecordHandler } from '../../src/agent/from-log.ts';
 import { type LogWriter, PARTITION_BYTES_MAX } from '../../src/relay/to-log.ts';
+import { isBusError } from '../../src/protocol/errors.ts';
 import { eventually } from '../support/eventually.ts';
+
+/** A broker that comes back elects its leaders anew, and clients find that out by and by. */
+const AWAY_DEADLINE_MS = 60_000;
 
 /** A real or a false log, as the contract needs it. */
 export interface LogUnderTest {
@@ -11,6 +15,9 @@ export interface LogUnderTest {
   openReader(handler: RecordHandler): Promise<LogReader>;
   /** Drops what is below an offset, as retention does; undefined where that cannot be forced. */
   readonly trim: ((partition: number, first: number) => Promise<void>) | undefined;
+  /** The server does not answer, until `comeBack`. It loses nothing. */
+  goAway(): Promise<void>;
+  comeBack(): Promise<void>;
   /** Takes the server away for good, so that a send fails. */
   breakDown(): Promise<void>;
   close(): Promise<void>;
@@ -176,10 +183,36 @@ export function describeLog(name: string, open: () => Promise<LogUnderTest>): vo
       assert.equal((await reader.bounds())[0]?.next, next + Math.ceil(1000 / log.partitions));
     });
 
+    test('while the log is away sends fail with a code; nothing that it took is lost, and the reader goes on without a gap', async () => {
+      const { next } = (await reader.bounds())[2] ?? { next: 0 };
+      received.byPartition.delete(2);
+      await reader.take(2, next);
+      await send(2, 'seen');
+      await eventually('delivered', () => received.of(2).length === 1);
+      await send(2, 'taken, and away');
+      await log.goAway();
+      await assert.rejects(send(2, 'while away'), isBusError);
+      await assert.rejects(send(2, 'while away'), /dead/);
+      await log.comeBack();
+      await writer.close();
+      writer = await eventually('a writer opens', () => log.openWriter().catch(() => undefined), AWAY_DEADLINE_MS);
+      await send(2, 'afterwards');
+      await eventually('the reader goes on', () => received.values(2).includes('afterwards'), AWAY_DEADLINE_MS);
+      // What was reported failed may have landed, once and at any place behind what was acknowledged before.
+      const certain = received.values(2).filter((value) => value !== 'while away');
+      assert.deepEqual(certain, ['seen', 'taken, and away', 'afterwards']);
+      assert.deepEqual(
+        received.of(2).map(({ offset }) => offset),
+        received.of(2).map((_, n) => next + n),
+      );
+      await eventually('bounds are told again', () => reader.bounds().catch(() => undefined), AWAY_DEADLINE_MS);
+      reader.release(2);
+    });
+
     test('a failed send rejects with a code, and after it the writer is dead', async () => {
       await reader.close();
       await log.breakDown();
-      await assert.rejects(send(0, 'lost'));
+      await assert.rejects(send(0, 'lost'), isBusError);
       await assert.rejects(send(0, 'after'), /dead/);
     });
   });

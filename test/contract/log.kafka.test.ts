@@ -3,6 +3,7 @@ import { createAdmin } from '../../src/drivers/kafka/admin.ts';
 import { openKafkaReader } from '../../src/drivers/kafka/reader.ts';
 import { openKafkaWriter } from '../../src/drivers/kafka/writer.ts';
 import { startKafka } from '../../src/stack/kafka.ts';
+import { eventually } from '../support/eventually.ts';
 import { describeLog } from './log-contract.ts';
 
 describeLog('a log in Kafka', async () => {
@@ -21,14 +22,17 @@ describeLog('a log in Kafka', async () => {
   await admin.close();
   const raw = new kafkajs.Kafka({ brokers: [...server.brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
   await raw.connect();
-  // Deleting records wants to know the leaders.
-  await raw.fetchTopicOffsets('contract');
+  // Deleting records wants to know the leaders, which a topic may not have as soon as it is made.
+  await eventually('the leaders are known', () => raw.fetchTopicOffsets('contract').catch(() => undefined), 60_000);
   return {
     partitions: 6,
     openWriter: () => openKafkaWriter(config, 'test-writer'),
     openReader: (handler) => openKafkaReader(config, 'test-reader', handler),
     trim: (partition, first) =>
       raw.deleteTopicRecords({ topic: 'contract', partitions: [{ partition, offset: String(first) }] }),
+    // A process that is stopped answers nobody and keeps its connections, as one behind a broken network does.
+    goAway: () => Promise.resolve(server.process?.kill('SIGSTOP')),
+    comeBack: () => Promise.resolve(server.process?.kill('SIGCONT')),
     breakDown: async () => {
       await raw.disconnect();
       await server.stop();

@@ -8,6 +8,8 @@ describeLog('a log in memory', () => {
     openWriter: () => Promise.resolve(log.openWriter()),
     openReader: (handler) => Promise.resolve(log.openReader(handler)),
     trim: (partition, first) => Promise.resolve(log.trim(partition, first)),
+    goAway: () => Promise.resolve(log.goAway()),
+    comeBack: () => Promise.resolve(log.comeBack()),
     breakDown: () => Promise.resolve(void log.faults.push('lost')),
     close: () => Promise.resolve(),
   });

@@ -15,10 +15,13 @@ describeLog('a log in Redis Streams', async () => {
   await createStreams(redis, 'shop', config);
   return {
     partitions: 6,
-    openWriter: () => openStreamsWriter('shop', config, 'test-writer'),
+    openWriter: () => openStreamsWriter('shop', config, new Set(['eu']), 'test-writer'),
     openReader: (handler) => openStreamsReader('shop', config, 'eu', handler),
     trim: async (partition, first) =>
       void (await redis.xtrim(streamKeys('shop').stream(partition), 'MINID', idOf(first))),
+    // A process that is stopped answers nobody and keeps its connections, as one behind a broken network does.
+    goAway: () => Promise.resolve(server.process?.kill('SIGSTOP')),
+    comeBack: () => Promise.resolve(server.process?.kill('SIGCONT')),
     breakDown: async () => {
       redis.disconnect();
       await server.stop();

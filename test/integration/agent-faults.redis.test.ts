@@ -1,19 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
-import { Agent, type AgentPorts } from '../../src/agent/agent.ts';
+import type { AgentPorts } from '../../src/agent/agent.ts';
 import type { LogReader } from '../../src/agent/from-log.ts';
-import type { AgentObserver, AgentProgress } from '../../src/agent/observe.ts';
 import type { RegionStore } from '../../src/agent/region-store.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
 import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { BusError } from '../../src/protocol/errors.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
-import { encodeRecord } from '../../src/protocol/record-codec.ts';
-import { systemClock } from '../../src/runtime/clock.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { MemoryLog } from '../../src/testing/memory-log.ts';
-import { busConfig, USER } from '../support/bus-config.ts';
+import { appendTo, startAgentOn } from '../support/agent-in-process.ts';
 import { eventually } from '../support/eventually.ts';
 
 const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: 1, clustered: false });
@@ -36,58 +33,25 @@ after(async () => {
   for (const server of servers) await server.stop();
 });
 
-function append(from: number, to: number, asOfMs: number, epoch = 1): void {
-  const sourceEpoch = { number: epoch, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
-  const bounds = { from: lsn(from), to: lsn(to), sentThrough: lsn(0), settledPrimary: lsn(0) };
-  log.append([
-    { partition: 0, value: encodeRecord({ bus: 'shop', sourceEpoch, ...bounds, asOfMs, transactions: [] }) },
-  ]);
-}
+const append = (from: number, to: number, asOfMs: number, epoch = 1): void =>
+  appendTo(log, { from, to, asOfMs, epoch });
+const startAgent = (more: Partial<AgentPorts> = {}) => startAgentOn(log, { connectStore: () => connect(0), ...more });
 
-/** An agent in this process, on a log in memory and a real Redis. */
-function startAgent(more: Partial<AgentPorts> = {}) {
-  const seen = {
-    connected: 0,
-    away: [] as string[],
-    epochs: [] as string[],
-    progress: undefined as AgentProgress | undefined,
-  };
-  const observer: AgentObserver = {
-    connected: () => void (seen.connected += 1),
-    away: (error) => void seen.away.push(String(error)),
-    redisAway: () => undefined,
-    took: () => undefined,
-    gaveUp: () => undefined,
-    stopped: () => undefined,
-    applied: () => undefined,
-    refused: () => undefined,
-    epoch: (_, reason) => void seen.epochs.push(reason),
-    deadLetter: () => undefined,
-    swept: () => undefined,
-    progress: (now) => (seen.progress = now),
-  };
-  let tokens = 0;
-  const start = Math.floor(Math.random() * 0xffff_ffff);
-  const agent = new Agent(
-    {
-      connectStore: () => connect(0),
-      openLog: (handler) => Promise.resolve(log.openReader(handler)),
-      replicas: [],
-      clock: systemClock,
-      observer,
-      random: () => 0,
-      token: () => (start + (tokens += 1)).toString(16).padStart(16, '0'),
-      ...more,
-    },
-    busConfig([USER]),
-  );
-  const ended = agent.run(new AbortController().signal);
-  return {
-    seen,
-    stop: async () => {
-      await agent.drain();
-      await ended;
-    },
+/** The log in memory, with bounds that are told otherwise. */
+function withBounds(bounds: (real: LogReader) => ReturnType<LogReader['bounds']>): AgentPorts['openLog'] {
+  return (handler) => {
+    const real = log.openReader(handler);
+    return Promise.resolve({
+      partitions: real.partitions,
+      ended: real.ended,
+      take: (partition, from) => real.take(partition, from),
+      release: (partition) => real.release(partition),
+      pause: (partition) => real.pause(partition),
+      resume: (partition) => real.resume(partition),
+      applied: () => undefined,
+      bounds: () => bounds(real),
+      close: () => real.close(),
+    });
   };
 }
 
@@ -113,21 +77,31 @@ test('a cell that is taken over tells at once how stale it is, and a late record
 test('a log that is away is not a Redis that is away: the cell waits, and goes on', async () => {
   append(0, 10, 1);
   let refusals = 0;
-  const reader = (real: LogReader): LogReader => ({
-    partitions: 1,
-    ended: real.ended,
-    take: (partition, from) => real.take(partition, from),
-    release: (partition) => real.release(partition),
-    pause: (partition) => real.pause(partition),
-    resume: (partition) => real.resume(partition),
-    applied: () => undefined,
-    bounds: () => ((refusals += 1) > 2 ? real.bounds() : Promise.reject(new BusError('KAFKA_UNREACHABLE', 'away'))),
-    close: () => real.close(),
+  const agent = startAgent({
+    openLog: withBounds((real) =>
+      (refusals += 1) > 2 ? real.bounds() : Promise.reject(new BusError('KAFKA_UNREACHABLE', 'away')),
+    ),
   });
-  const agent = startAgent({ openLog: (handler) => Promise.resolve(reader(log.openReader(handler))) });
   await eventually('applied', async () => (await offset()) === '0');
   assert.deepEqual([agent.seen.away, agent.seen.connected], [[], 1]);
   await agent.stop();
+});
+
+test('a log that hangs, and never tells its bounds, holds up neither the reports nor the end', async () => {
+  append(0, 10, 1_000_000);
+  let isHanging = false;
+  const agent = startAgent({
+    openLog: withBounds((real) => (isHanging ? new Promise(() => undefined) : real.bounds())),
+  });
+  await eventually('it reports', () => agent.seen.progress?.watermark === lsn(10));
+  isHanging = true;
+  append(10, 20, 1_000_001);
+  await eventually('it reports what came since', () => agent.seen.progress?.watermark === lsn(20));
+  await agent.stop();
+  const waiting = startAgent({ openLog: withBounds(() => new Promise(() => undefined)) });
+  await eventually('it owns the cell, and asks', () => waiting.seen.progress?.owned === 1);
+  await waiting.stop();
+  assert.equal(await clients[0]?.hget(keyspace.record(0), 'owner'), '', 'given back');
 });
 
 test('a server that takes no writes never counts as connected', async () => {
@@ -159,9 +133,9 @@ test('an unrelated server stays distrusted until its cells have begun anew, thou
       if (tries === 1) breakFirst = () => store.close();
       // The second connection breaks after the server has said who it is.
       if (tries === 2) {
-        const identity = store.identity.bind(store);
-        store.identity = async () => {
-          const answer = await identity();
+        const identities = store.identities.bind(store);
+        store.identities = async () => {
+          const answer = await identities();
           await store.close();
           return answer;
         };

@@ -3,8 +3,12 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { connect } from '../../src/drivers/postgres/connection.ts';
+import { connectRedis } from '../../src/drivers/redis/connection.ts';
+import { startPostgres } from '../../src/stack/postgres.ts';
+import { LOG_SETTINGS, startRedis } from '../../src/stack/redis.ts';
 import { eventually } from '../support/eventually.ts';
-import { runCli } from '../support/cli.ts';
+import { type CliRun, runCli, type RunningCli } from '../support/cli.ts';
 
 interface Result {
   readonly regions: number;
@@ -73,39 +77,141 @@ for (const log of ['kafka', 'redis-streams'] as const) {
   );
 }
 
-for (const moment of ['Postgres:', 'Changing rows'] as const) {
-  test(`Ctrl-C after "${moment}" leaves no process and no folder`, { timeout: 120_000 }, async () => {
-    const folder = ownTemporaryFolder();
-    try {
-      let isSent = false;
-      const run = await runCli(['demo', '--seconds', '60', '--log', 'redis-streams'], folder.env, (line, kill) => {
-        if (isSent || !line.includes(moment)) return;
-        isSent = true;
-        kill('SIGINT');
-      });
-      assert.equal(run.code, 130, run.out + run.err);
-      await eventually(
-        'nothing is left',
-        () => readdirSync(folder.path).length === 0 && processesOf(folder.path).size === 0,
-      );
-    } finally {
-      rmSync(folder.path, { recursive: true, force: true });
-    }
-  });
-}
-
-test('a demo that is killed outright leaves no server', { timeout: 120_000 }, async () => {
+/** Runs the demo without Kafka in a folder of its own, does `act` once the writer writes, and gives what came of it. */
+async function demoUntil(
+  moment: string,
+  act: (child: RunningCli, folder: string, text: string) => void,
+  args: readonly string[] = [],
+): Promise<{ readonly run: CliRun; readonly files: string[]; readonly processes: string[] }> {
   const folder = ownTemporaryFolder();
   try {
-    await runCli(['demo', '--seconds', '60', '--log', 'redis-streams'], folder.env, (line, kill) => {
-      if (line.includes('Changing rows')) kill('SIGKILL');
+    let isDone = false;
+    let text = '';
+    const options = ['demo', '--seconds', '60', '--log', 'redis-streams', ...args];
+    const run = await runCli(options, folder.env, (line, child) => {
+      text += `${line}\n`;
+      if (isDone || !line.includes(moment)) return;
+      isDone = true;
+      act(child, folder.path, text);
     });
-    await eventually(
-      'no server is left',
-      () => ![...processesOf(folder.path).values()].some((command) => /postgres|redis/.test(command)),
-    );
+    await eventually('no process is left', () => processesOf(folder.path).size === 0).catch(() => undefined);
+    return { run, files: readdirSync(folder.path), processes: [...processesOf(folder.path).values()] };
   } finally {
     for (const pid of processesOf(folder.path).keys()) killIfAlive(Number(pid));
     rmSync(folder.path, { recursive: true, force: true });
   }
+}
+
+const SIGNALS = [
+  ['SIGINT', 130, 'Postgres:'],
+  ['SIGINT', 130, 'Changing rows'],
+  ['SIGTERM', 143, 'Changing rows'],
+  ['SIGHUP', 129, 'are ready'],
+] as const;
+for (const [signal, code, moment] of SIGNALS) {
+  test(`${signal} after "${moment}" leaves no process and no folder`, { timeout: 120_000 }, async () => {
+    const { run, files, processes } = await demoUntil(moment, (child) => child.kill(signal));
+    assert.deepEqual([run.code, files, processes], [code, [], []], run.out + run.err);
+  });
+}
+
+test(
+  'a reader that goes away, as head does, ends the demo without a word and without a trace',
+  { timeout: 120_000 },
+  async () => {
+    const { run, files, processes } = await demoUntil('Postgres:', (child) => child.closeOut());
+    assert.deepEqual([run.code, files, processes], [141, [], []]);
+    assert.equal(run.err, '');
+  },
+);
+
+test('a demo that is killed outright leaves no process', { timeout: 120_000 }, async () => {
+  const { processes } = await demoUntil('Changing rows', (child) => child.kill('SIGKILL'));
+  assert.deepEqual(processes, []);
 });
+
+const KILLED = {
+  relay: (_folder: string, text: string) => Number(/Relay \(pid (\d+)/.exec(text)?.[1]),
+  'agent-': (_folder: string, text: string) => Number(/agents \(pids (\d+)/.exec(text)?.[1]),
+  Postgres: (folder: string) => {
+    const data = readdirSync(folder).find((name) => name.startsWith('afterwrite-postgres-')) ?? '';
+    return Number(readFileSync(join(folder, data, 'primary', 'postmaster.pid'), 'utf8').split('\n')[0]);
+  },
+};
+for (const [name, pidOf] of Object.entries(KILLED)) {
+  for (const keep of name === 'relay' ? [[], ['--keep', '--seconds', '2']] : [[]]) {
+    test(
+      `the demo ends with 1 and the reason when ${name} is killed${keep.length > 0 ? ' while it is kept' : ''}`,
+      { timeout: 120_000 },
+      async () => {
+        const moment = keep.length > 0 ? 'goes on running' : 'Changing rows';
+        const { run, files, processes } = await demoUntil(
+          moment,
+          (_child, folder, text) => process.kill(pidOf(folder, text), 'SIGKILL'),
+          keep,
+        );
+        assert.deepEqual([run.code, files, processes], [1, [], []], run.out + run.err);
+        assert.match(
+          run.err,
+          name === 'Postgres'
+            ? /STACK_START_FAILED|POSTGRES_/
+            : new RegExp(`The ${name}\\w* ended by itself, with 137`),
+        );
+      },
+    );
+  }
+}
+
+test('what is wrong with servers that are given is said at once, by variable, without a password', async () => {
+  const run = await runCli(['demo'], {
+    AFTERWRITE_PG_URL: 'localhost',
+    AFTERWRITE_KAFKA_BROKERS: 'kafka',
+    AFTERWRITE_REDIS_EU: 'redis://app:s3cret@eu',
+    AFTERWRITE_REDIS_US: 'redis://app:s3cret@eu',
+  });
+  assert.equal(run.code, 2);
+  for (const name of ['PG_URL', 'KAFKA_BROKERS', 'REDIS_US']) assert.match(run.err, new RegExp(`AFTERWRITE_${name}: `));
+  assert.doesNotMatch(run.out + run.err, /s3cret/);
+});
+
+test(
+  'servers that are given are left as they were, and their passwords are shown nowhere',
+  { timeout: 120_000 },
+  async () => {
+    // A "${" would be read as a variable of the file.
+    const password = 's3cret${x}';
+    const secured = { requirepass: password, 'notify-keyspace-events': 'Kx' };
+    const [postgres, log, ...caches] = await Promise.all([
+      startPostgres(),
+      startRedis({ settings: { ...LOG_SETTINGS, requirepass: password } }),
+      ...['eu', 'us', 'ap'].map(() => startRedis({ settings: secured })),
+    ]);
+    try {
+      const [AFTERWRITE_REDIS_LOG = '', ...urls] = [log, ...caches].map(({ url }) =>
+        url.replace('//', `//:${password}@`),
+      );
+      const [AFTERWRITE_REDIS_EU = '', AFTERWRITE_REDIS_US = '', AFTERWRITE_REDIS_AP = ''] = urls;
+      const run = await runCli(['demo', '--seconds', '2', '--log', 'redis-streams'], {
+        AFTERWRITE_PG_URL: postgres.url,
+        AFTERWRITE_REDIS_LOG,
+        AFTERWRITE_REDIS_EU,
+        AFTERWRITE_REDIS_US,
+        AFTERWRITE_REDIS_AP,
+      });
+      assert.equal(run.code, 0, run.out + run.err);
+      assert.doesNotMatch(run.out + run.err, /s3cret/);
+      const sql = await connect(postgres.url, { applicationName: 'test' });
+      assert.deepEqual(await sql.query(`select datname from pg_database where datname like 'afterwrite%'`), []);
+      assert.deepEqual(await sql.query('select slot_name from pg_replication_slots'), []);
+      await sql.close();
+      for (const [i, url] of [AFTERWRITE_REDIS_LOG, ...urls].entries()) {
+        const redis = await connectRedis(url, { name: 'test' });
+        assert.equal(await redis.dbsize(), 0);
+        if (i > 0) assert.match((await redis.config('GET', 'notify-keyspace-events')).join(), /,(?:Kx|xK)$/);
+        redis.disconnect();
+      }
+    } finally {
+      await Promise.all([postgres, log, ...caches].map((server) => server.stop()));
+    }
+  },
+);

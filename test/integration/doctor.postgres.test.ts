@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { examine } from '../../src/cli/doctor/examine.ts';
 import type { Finding } from '../../src/cli/doctor/finding.ts';
-import type { BusConfig } from '../../src/config/bus-config.ts';
+import type { BusConfig, RegionConfig } from '../../src/config/bus-config.ts';
 import { connect } from '../../src/drivers/postgres/connection.ts';
 import { createSlotSql, dropSlotSql } from '../../src/drivers/postgres/slot.ts';
 import type { PostgresMajor } from '../../src/stack/postgres-programs.ts';
@@ -182,11 +182,8 @@ for (const major of [15, 18] as const) {
     });
 
     test('a cache that serves two regions, and a log in it, fail', async () => {
-      const { redis } = stage.config.regions.get('eu') ?? { redis: '' };
-      const region = (name: string): [string, { name: string; redis: string; replicas: string[] }] => [
-        name,
-        { name, redis, replicas: [] },
-      ];
+      const redis = stage.cache.url;
+      const region = (name: string): [string, RegionConfig] => [name, { name, redis, replicas: [] }];
       const found = await complaints({ regions: new Map([region('eu'), region('us')]) });
       assert.match(only(found).message, /is the same server as redis of eu/);
       assert.equal(stage.config.log.kind, 'redis-streams');

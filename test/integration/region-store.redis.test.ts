@@ -38,6 +38,7 @@ function batch(after: number, more: Partial<ApplyBatch> = {}): ApplyBatch {
     asOfMs: 0,
     settledPrimary: NOTHING_SETTLED,
     keys: [],
+    plainKeys: [],
     fences: new Map(),
     marks: [],
     sweeps: new Map(),
@@ -97,12 +98,73 @@ test('nothing is applied by anyone but the owner, nor to a cell whose record or 
   assert.deepEqual(await store.apply(0, TOKEN, batch(5)), { kind: 'owner' });
 });
 
+test('a key of a cell that is of another type is told of before anything is written, and touches no other cell', async () => {
+  const more = { keys: ['user:1'], marks: [{ field: 'f:user', offset: 1, lsn: lsn(50) }] };
+  const wrong = { name: 'BusError', code: 'REDIS_WRONG_TYPE' };
+  const records = (): Promise<unknown> =>
+    Promise.all(
+      [0, 1].map((cell) => redis.hgetall(keyspace.record(cell)).catch(() => redis.get(keyspace.record(cell)))),
+    );
+  for (const key of [keyspace.state(0), keyspace.sweeps(0), keyspace.record(0)]) {
+    await freshCell();
+    await store.take(1, '', TOKEN);
+    await redis.set('shop:user:1', 'v');
+    await redis.set(key, 'of another program');
+    const all = { ...more, fences: new Map([[1, entries([[5, 1]])]]), sweeps: new Map([['f:user', '1']]) };
+    const before = await records();
+    await assert.rejects(store.apply(0, TOKEN, batch(0, all)), wrong);
+    await assert.rejects(store.beginEpoch(0, TOKEN, epoch('e2', 0, 5)), wrong);
+    await assert.rejects(store.take(0, '', TOKEN), wrong);
+    assert.equal(await redis.get('shop:user:1'), 'v', 'nothing was unlinked');
+    assert.deepEqual(await records(), before);
+    assert.deepEqual(
+      (await store.beat([0, 1], TOKEN)).map(({ kind }) => kind),
+      ['unfit', 'kept'],
+    );
+    const [first, second] = await store.owners();
+    assert.equal(typeof first, key === keyspace.record(0) ? 'object' : 'string');
+    assert.ok(String(second).startsWith(TOKEN));
+    await store.settleReplica([0, 1], TOKEN, { timeline: 1, lsn: lsn(7) });
+    await store.owedSweeps([0, 1]);
+    await store.sweep(0, TOKEN, ['user:2'], false);
+    await store.clearSweep(0, TOKEN, 'f:user', '1');
+    await store.release(0, TOKEN);
+  }
+});
+
+test('a record that lacks a field, or holds what is none, is lost as a whole: nothing is applied, and the cell begins anew', async () => {
+  const faults = {
+    watermark: 'none',
+    settledPrimary: '1:2',
+    settledReplica: '',
+    droppedLsn: '0',
+    offset: 'x',
+    asOf: '-',
+  };
+  for (const [field, value] of [
+    ...Object.entries(faults),
+    ...Object.keys(faults).map((name) => [name, undefined] as const),
+  ]) {
+    await freshCell();
+    await redis.set('shop:user:1', 'v');
+    if (value === undefined) await redis.hdel(keyspace.record(0), field);
+    else await redis.hset(keyspace.record(0), field, value);
+    const before = await dump();
+    const more = { keys: ['user:1'], fences: new Map([[1, entries([[5, 1]])]]) };
+    assert.deepEqual(await store.apply(0, TOKEN, batch(0, more)), { kind: 'lost' }, `${field} ${value}`);
+    assert.deepEqual([await dump(), await redis.get('shop:user:1')], [before, 'v']);
+    assert.equal(await store.read(0), null);
+    assert.equal((await store.beginEpoch(0, TOKEN, epoch('e2', null, 5))).kind, 'applied');
+    assert.equal((await store.apply(0, TOKEN, batch(5, more))).kind, 'applied');
+  }
+});
+
 test('a cell is taken from the owner that was seen, and from no other', async () => {
   await freshCell();
-  const seen = (await store.owners())[0] ?? '';
+  const seen = String((await store.owners())[0]);
   await store.beat([0], TOKEN);
   assert.deepEqual(await store.take(0, seen, 'b'.repeat(16)), { kind: 'refused' }, 'it lived meanwhile');
-  const now = (await store.owners())[0] ?? '';
+  const now = String((await store.owners())[0]);
   assert.equal((await store.take(0, now, 'b'.repeat(16))).kind, 'taken');
   assert.deepEqual(await store.beat([0], TOKEN), [{ kind: 'owner' }]);
   await store.release(0, TOKEN);
@@ -193,6 +255,20 @@ test('a sweep that was raised again while it ran stays owed', async () => {
   assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), '2');
   await store.clearSweep(0, TOKEN, 'f:user', '2');
   assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), undefined);
+});
+
+test('a rule that takes the place of an older one owes a sweep of its family; the first, and the same again, owe none', async () => {
+  await freshCell();
+  const rule = (hash: string, offset: number) => ({ family: 'user', hash, offset, lsn: lsn(0x40 + offset) });
+  const owed = async (): Promise<unknown> => [...((await store.owedSweeps([0]))[0] ?? [])];
+  await store.clearSweep(0, TOKEN, '*', 'e1');
+  await store.apply(0, TOKEN, batch(0, { rules: [rule('h1', 1)] }));
+  await store.apply(0, TOKEN, batch(1, { rules: [rule('h1', 2)] }));
+  assert.deepEqual(await owed(), []);
+  await store.apply(0, TOKEN, batch(2, { rules: [rule('h2', 3)] }));
+  assert.deepEqual(await owed(), [['f:user', '3']]);
+  assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '3:0000000000000043');
+  assert.equal(await redis.hget(keyspace.state(0), 'r:user'), 'h2');
 });
 
 function entries(list: readonly (readonly [commitLsn: number, hash: number])[]): Uint8Array {

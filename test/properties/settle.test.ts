@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { lsn } from '../../src/protocol/lsn.ts';
-import { isVisible, widenXid } from '../../src/protocol/snapshot.ts';
+import { isVisible, type Snapshot, widenXid } from '../../src/protocol/snapshot.ts';
 import { SettleTracker } from '../../src/relay/settle.ts';
 
-test('settled is the end of the longest run of decoded transactions that a snapshot shows, in any order of becoming visible', () => {
-  // Method: decode N transactions, let them become visible in a random order, observe after each, and compare with the definition.
+/** Decodes transactions, lets them become visible in a random order, observes after each, and compares with the definition. */
+function checkRuns(observe: (tracker: SettleTracker, snapshot: Snapshot) => void): void {
   fc.assert(
     fc.property(fc.shuffledSubarray([1, 2, 3, 4, 5, 6, 7, 8], { minLength: 8 }), fc.nat(8), (order, looks) => {
       const tracker = new SettleTracker(lsn(5));
@@ -18,11 +18,25 @@ test('settled is the end of the longest run of decoded transactions that a snaps
         const inProgress = new Set(
           [1, 2, 3, 4, 5, 6, 7, 8].filter((m) => !visible.has(m)).map((m) => BigInt(1000 + m)),
         );
-        tracker.observe({ xmin: 1001n, xmax: 1009n, inProgress });
+        observe(tracker, { xmin: 1001n, xmax: 1009n, inProgress });
         let run = 0;
         while (visible.has(run + 1)) run += 1;
         assert.equal(tracker.settled, run === 0 ? lsn(5) : lsn(run * 10));
       }
+    }),
+  );
+}
+
+test('settled is the end of the longest run of decoded transactions that a snapshot shows, in any order of becoming visible', () => {
+  checkRuns((tracker, snapshot) => tracker.observe(snapshot));
+});
+
+test('the property sees a tracker that takes what is decoded, or all but the oldest of what runs, for visible', () => {
+  assert.throws(() => checkRuns((tracker, snapshot) => tracker.observe({ ...snapshot, inProgress: new Set() })));
+  assert.throws(() =>
+    checkRuns((tracker, snapshot) => {
+      const [, ...others] = snapshot.inProgress;
+      tracker.observe({ ...snapshot, inProgress: new Set(others) });
     }),
   );
 });

@@ -9,16 +9,26 @@ export interface CliRun {
   readonly err: string;
 }
 
-/** Runs the command line as a process. `onLine` sees each line of either stream, and may send a signal. */
+export interface RunningCli {
+  kill(signal: NodeJS.Signals): void;
+  /** Reads no more of its standard output, as `head` does. */
+  closeOut(): void;
+}
+
+/** Runs the command line as a process. `onLine` sees each line of either stream, and may act upon the process. */
 export function runCli(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  onLine: (line: string, kill: (signal: NodeJS.Signals) => void) => void = () => undefined,
+  onLine: (line: string, child: RunningCli) => void = () => undefined,
 ): Promise<CliRun> {
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const running: RunningCli = {
+    kill: (signal) => void child.kill(signal),
+    closeOut: () => void child.stdout.destroy(),
+  };
   const text = { out: '', err: '' };
   for (const [name, stream] of [
     ['out', child.stdout],
@@ -26,7 +36,7 @@ export function runCli(
   ] as const) {
     stream.setEncoding('utf8').on('data', (chunk: string) => {
       text[name] += chunk;
-      for (const line of chunk.split('\n')) onLine(line, (signal) => child.kill(signal));
+      for (const line of chunk.split('\n')) onLine(line, running);
     });
   }
   return new Promise((resolve, reject) => {

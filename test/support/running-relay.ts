@@ -19,7 +19,7 @@ import { eventually } from './eventually.ts';
 
 export function configOf(url: string, families: unknown, more: Readonly<Record<string, unknown>> = {}): BusConfig {
   const file = {
-    bus: 'shop',
+    bus: (more['bus'] as string | undefined) ?? 'shop',
     source: { url, ...(more['source'] as object | undefined) },
     log: { redisStreams: { url: 'redis://127.0.0.1:1', partitions: 2 } },
     regions: { eu: { redis: 'redis://127.0.0.1:1' } },
@@ -78,7 +78,7 @@ export class RunningRelay {
       clock: systemClock,
       observer,
     };
-    this.#relay = new Relay(ports, { config, parameterTypes: new Map() }, Math.random);
+    this.#relay = new Relay(ports, { config, parameterTypes: new Map(), ruleTexts: new Map() }, Math.random);
     this.#done = this.#relay.run(this.#stop.signal);
     this.#done.catch(() => undefined);
   }

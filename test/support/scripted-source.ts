@@ -1,7 +1,7 @@
-import { LSN_ZERO, type Lsn, lsn } from '../../src/protocol/lsn.ts';
+import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
 import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { RowImage, Source, SourceStream, StreamRelation, StreamSink } from '../../src/relay/from-postgres.ts';
-import type { DirectoryEntry } from '../../src/relay/relation-directory.ts';
+import type { Directory } from '../../src/relay/relation-directory.ts';
 
 export const USERS_RELATION: StreamRelation = {
   id: 7,
@@ -27,7 +27,19 @@ export class ScriptedSource implements Source {
   /** Transactions below are visible to snapshots. */
   visibleBelow = 1_000_000n;
   slotIsHeld = false;
-  entries: DirectoryEntry[] = [{ oid: 7, name: 'public.users', ruleTable: 'public.users', isPartitioned: false }];
+  crashes = 0;
+  /** What `open` waits for before it takes the slot. */
+  opening: Promise<unknown> = Promise.resolve();
+  stops = 0;
+  /** What the next transaction id is said to be. */
+  nextXid = 0n;
+  catalog: Directory = {
+    entries: [
+      { oid: 7, name: 'public.users', ruleTable: 'public.users', isPartitioned: false, columns: ['id', 'org_id'] },
+    ],
+    unrelated: [],
+  };
+  catalogReads = 0;
   sink: StreamSink | undefined;
   life = { systemId: '7312', timeline: 1, slotIdentity: '9f3a01bc', postmasterStartedAtMs: 1000 };
   #ending = Promise.withResolvers<'clean' | 'closed'>();
@@ -39,6 +51,7 @@ export class ScriptedSource implements Source {
 
   async open(): Promise<SourceStream> {
     this.opens += 1;
+    await this.opening;
     if (this.slotIsHeld) throw this.#slotActiveError();
     this.#ending = Promise.withResolvers();
     this.sink = undefined;
@@ -54,7 +67,10 @@ export class ScriptedSource implements Source {
       },
       requestKeepalive: () => undefined,
       ended: this.#ending.promise,
-      stop: async () => this.#ending.resolve('closed'),
+      stop: async () => {
+        this.stops += 1;
+        this.#ending.resolve('closed');
+      },
     };
   }
 
@@ -79,11 +95,12 @@ export class ScriptedSource implements Source {
   }
 
   async allocateXid(): Promise<bigint> {
-    return BigInt(LSN_ZERO);
+    return this.nextXid;
   }
 
-  async directory(): Promise<readonly DirectoryEntry[]> {
-    return this.entries;
+  async directory(): Promise<Directory> {
+    this.catalogReads += 1;
+    return this.catalog;
   }
 
   async close(): Promise<void> {}

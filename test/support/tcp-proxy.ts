@@ -5,6 +5,8 @@ export interface TcpProxy {
   readonly port: number;
   /** From now on, bytes from the client do not reach the server, on every connection. */
   swallowRequests(): void;
+  /** Swallows nothing any more. */
+  pass(): void;
   /** From the first request on that holds the text, nothing from the server reaches the client, on every connection. */
   swallowRepliesFrom(text: string): void;
   /** Cuts every connection and leads new ones to another server. */
@@ -20,7 +22,7 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
   let swallow: 'nothing' | 'requests' | 'replies' = 'nothing';
   let swallowed = 0;
   let trigger: string | undefined;
-  const server = createServer((client) => {
+  const server = createServer({ allowHalfOpen: true }, (client) => {
     const upstream = connect(target);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
@@ -36,6 +38,10 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
       if (swallow === 'replies') swallowed += bytes.length;
       else client.write(bytes);
     });
+    // The end of what the client says is swallowed too: nobody hangs up in return.
+    client.on('end', () => {
+      if (swallow !== 'requests') client.end();
+    });
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => {
       client.destroy();
@@ -50,6 +56,7 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
   return {
     port: (server.address() as AddressInfo).port,
     swallowRequests: () => (swallow = 'requests'),
+    pass: () => (swallow = 'nothing'),
     swallowRepliesFrom: (text) => (trigger = text),
     retarget: (next) => {
       target = next;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { BatchPlan } from '../../src/agent/batch-plan.ts';
 import { Ownership, OWNER_SILENT_MS } from '../../src/agent/ownership.ts';
 import { advance, judge, placeInLog, startEpoch, type Position } from '../../src/agent/plan.ts';
 import { isUnrelated } from '../../src/agent/redis-life.ts';
@@ -8,7 +9,7 @@ import { settledOnReplicas } from '../../src/agent/replica-watch.ts';
 import { familiesOf } from '../../src/agent/sweep.ts';
 import type { LogRecord } from '../../src/protocol/log-record.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
-import { busConfig, ORG_MEMBERS, USER } from '../support/bus-config.ts';
+import { busConfig, family, ORG_MEMBERS, rule, USER } from '../support/bus-config.ts';
 
 const life = { systemId: '7', timeline: 1, slotIdentity: 'a', postmasterStartedAtMs: 0 };
 const POSITION: Position = { offset: 10, sourceEpoch: { number: 3, ...life }, watermark: lsn(100) };
@@ -40,6 +41,24 @@ test('what a record means for a cell, as the total table says', () => {
     [12, record(500, 520, 4), { kind: 'gap', reason: 'offset gap' }],
   ] as const;
   for (const [offset, one, verdict] of table) assert.deepEqual(judge(POSITION, offset, one), verdict);
+});
+
+test('a record that goes on within a transaction is a gap, unless what it goes on behind was applied', () => {
+  const after = (commitLsn: number, next: number): LogRecord => ({
+    ...record(100, 120),
+    after: { commitLsn: lsn(commitLsn), next },
+  });
+  const gap = { kind: 'gap', reason: 'interval gap' };
+  const apply = { kind: 'apply', interval: true };
+  const stands = { ...POSITION, reached: { commitLsn: lsn(110), next: 50 } };
+  assert.deepEqual(judge(POSITION, 11, after(110, 50)), gap, 'a position that does not know');
+  assert.deepEqual(judge(stands, 11, after(110, 51)), gap, 'a record of it is lost');
+  assert.deepEqual(judge(stands, 11, after(115, 1)), gap, 'all that was sent of another is lost');
+  assert.deepEqual(judge(stands, 11, after(110, 50)), apply);
+  assert.deepEqual(judge(stands, 11, after(110, 20)), apply, 'another relay has sent more');
+  assert.deepEqual(judge(POSITION, 11, after(99, 50)), apply, 'it is complete');
+  const { position } = startEpoch(11, after(110, 50));
+  assert.deepEqual(judge(position, 11, after(110, 50)), apply, 'an epoch begins within it: the floor covers it');
 });
 
 test('the watermark never goes back, and a late record of a former epoch moves the offset alone', () => {
@@ -89,6 +108,7 @@ test('agents never hold one cell together, never more than their share, and end 
             token: agent.token,
             held: agent.held,
             barred: new Set(),
+            unfit: new Set(),
             living: count,
             nowMs,
           });
@@ -121,8 +141,15 @@ test('agents never hold one cell together, never more than their share, and end 
 test('a cell is free after three seconds of silence on the watcher’s own clock, and not before', () => {
   const ownership = new Ownership();
   const look = (owner: string, nowMs: number) =>
-    ownership.decide({ owners: [owner], token: 'b'.repeat(16), held: new Set(), barred: new Set(), living: 1, nowMs })
-      .take.length;
+    ownership.decide({
+      owners: [owner],
+      token: 'b'.repeat(16),
+      held: new Set(),
+      barred: new Set(),
+      unfit: new Set(),
+      living: 1,
+      nowMs,
+    }).take.length;
   assert.equal(look('aaaa:1', 0), 0);
   assert.equal(look('aaaa:1', OWNER_SILENT_MS - 1), 0);
   assert.equal(look('aaaa:2', OWNER_SILENT_MS), 0);
@@ -133,10 +160,13 @@ test('a cell is free after three seconds of silence on the watcher’s own clock
 
 test('a promoted replica and a restart follow the server that was seen; an unrelated one does not', () => {
   const seen = { runId: 'r1', replicationId: 'x', formerReplicationId: '0' };
-  assert.equal(isUnrelated(seen, seen), false);
-  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'y', formerReplicationId: 'x' }), false);
-  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'x', formerReplicationId: '0' }), false);
-  assert.equal(isUnrelated(seen, { runId: 'r2', replicationId: 'y', formerReplicationId: '0' }), true);
+  const other = { runId: 'r9', replicationId: 'z', formerReplicationId: '0' };
+  for (const before of [[seen], [other, seen]]) {
+    assert.equal(isUnrelated(before, seen), false);
+    assert.equal(isUnrelated(before, { runId: 'r2', replicationId: 'y', formerReplicationId: 'x' }), false);
+    assert.equal(isUnrelated(before, { runId: 'r2', replicationId: 'x', formerReplicationId: '0' }), false);
+    assert.equal(isUnrelated(before, { runId: 'r2', replicationId: 'y', formerReplicationId: '0' }), true);
+  }
 });
 
 test('replicas settle to the slowest of them, and not at all while one is silent, promoted or on another timeline', () => {
@@ -155,7 +185,39 @@ test('a sweep covers its family, every family for a new epoch, and the labelled 
   const config = busConfig([USER, ORG_MEMBERS]);
   const names = (field: string): string[] => familiesOf(field, config).map(({ name }) => name);
   assert.deepEqual(
-    [names('f:user'), names('t:org:7'), names('*'), names('f:gone')],
+    [names('f:user'), names('t:812'), names('*'), names('f:gone')],
     [['user'], ['user'], ['user', 'org-members'], []],
   );
+});
+
+test('cells that nobody could work on are taken last, so that they keep none from being taken', () => {
+  const owners = ['', '', null, ''];
+  const facts = { owners, held: new Set<number>(), barred: new Set<number>(), unfit: new Set([0]), nowMs: 0 };
+  for (const token of ['0', '1', '2', '3'].map((digit) => digit.padStart(16, '0'))) {
+    const taken = new Ownership().decide({ ...facts, token: `${token.slice(-8)}00000000`, living: 2 }).take;
+    assert.deepEqual(new Set(taken.map(({ cell }) => cell)), new Set([1, 3]));
+    const alone = new Ownership().decide({ ...facts, token, living: 1 }).take;
+    assert.equal(alone.at(-1)?.cell, 0);
+  }
+});
+
+test('beside a plain value its slot is unlinked, and beside one of a family that is not known here too', () => {
+  const card = family('card', 'card:{id}', [rule('users', 'id')], { isPlain: true });
+  const evict = (name: string, key: string) => ({ scope: 'key', family: name, act: 'evict', key }) as const;
+  const items = [evict('user', 'user:1'), evict('card', 'card:1'), evict('gone', 'gone:1')];
+  const transactions = [{ commitLsn: lsn(90), committedAtMs: 0, ordinal: 0, items }];
+  const planned = (observe: boolean) => {
+    const plan = new BatchPlan(
+      { config: busConfig([USER, card], [], { observe }), cells: 4, hasReplicas: false },
+      POSITION,
+    );
+    plan.add(11, { ...record(90, 100), transactions }, true);
+    const { keys, plainKeys } = plan.batch();
+    return [keys, plainKeys];
+  };
+  assert.deepEqual(planned(false), [
+    ['user:1', 'card:1', 'gone:1'],
+    ['card:1', 'gone:1'],
+  ]);
+  assert.deepEqual(planned(true), [[], []]);
 });

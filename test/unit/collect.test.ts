@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import type { Invalidation } from '../../src/protocol/invalidation.ts';
 import { TransactionCollector } from '../../src/relay/collect.ts';
@@ -28,4 +29,18 @@ test('more keys of a family than the limit become one invalidation of the family
 
 test('a family that was invalidated covers its later keys', () => {
   assert.deepEqual(collect(10, [[FAMILY, key(1), FAMILY]]), [FAMILY]);
+});
+
+test('what is remembered of a transaction is bounded, however many keys it may send', () => {
+  // A heap that cannot hold the keys of the transaction, let alone a set of them.
+  const program = `
+    import { TransactionCollector } from ${JSON.stringify(new URL('../../src/relay/collect.ts', import.meta.url).href)};
+    let sent = 0;
+    const collector = new TransactionCollector(3_000_000, (item) => (sent += item.scope === 'key' ? 1 : 0));
+    collector.begin();
+    for (let n = 0; n < 2_000_000; n++) collector.add({ scope: 'key', family: 'user', act: 'evict', key: 'user:' + n });
+    if (sent !== 2_000_000) throw new Error(sent + ' were sent');`;
+  const node = ['--max-old-space-size=48', '--input-type=module', '--eval', program];
+  const { status, stderr } = spawnSync(process.execPath, node, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr.slice(-500));
 });

@@ -16,7 +16,7 @@ const SAID: Readonly<Record<string, readonly string[]>> = {
   ],
   '03-unknown-keys.yaml': [
     ':5 familys: "familys" is not known here: was "families" meant?; known: bus, prefix, source, log, regions, families, tags, observe, limits',
-    ':7 families.user.whenchanged: "whenchanged" is not known here: was "when-changed" meant?; known: key, ttl, source, load, on, reads, tags, when-changed',
+    ':7 families.user.whenchanged: "whenchanged" is not known here: was "when-changed" meant?; known: key, ttl, source, load, on, reads, rows, stale, local, values, too-stale, tags, when-changed',
   ],
   '04-no-ttl.yaml': [
     ':6 families.user.ttl: a time to live is expected, a number with its unit: 250ms, 30s, 5m, 72h, 1d',
@@ -39,7 +39,7 @@ const SAID: Readonly<Record<string, readonly string[]>> = {
   ],
   '09-two-logs.yaml': [
     ':1 bus: the name of the bus is expected: lower-case letters, digits, "_" and "-", beginning with a letter, 41 at most',
-    ':2 source.url: the URL of the primary is expected, such as postgres://user:password@host:5432/database',
+    ':2 source.url: the URL of the primary is expected, such as postgres://user@host:5432/database',
     ':3 log.kafka.brokers.0: a broker is expected: host:port, such as kafka:9092',
     ':3 log: exactly one of kafka and redisStreams is expected',
     ':4 regions: one region at least is expected, such as regions: { eu: { redis: ${REDIS_EU} } }',

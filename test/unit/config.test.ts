@@ -10,6 +10,7 @@ import {
   EXAMPLE_URL,
   expectConfig,
   faultsOf,
+  HEAD,
   parseExample,
   parseFamilies,
 } from '../support/config-text.ts';
@@ -67,6 +68,32 @@ test('the log in Redis Streams has its own defaults', () => {
     parseExample(EXAMPLE.replace(/^ {2}kafka: .*$/m, '  redisStreams: { url: "${REDIS_US}" }')),
   );
   assert.deepEqual(config.log, { kind: 'redis-streams', url: 'redis://us', partitions: 12, recordsMax: 1_000_000 });
+});
+
+test('a region’s Redis is one server, or some nodes of a Redis Cluster', () => {
+  const region = (redis: string) =>
+    parseConfig(
+      [{ name: 'f', text: HEAD.replace('redis://r', redis) + 'families: { f: { key: "f:{id}", ttl: 1m } }' }],
+      {},
+    );
+  const place = (redis: string) => expectConfig(region(redis)).regions.get('eu')?.redis;
+  assert.equal(place('rediss://u:p@r:1'), 'rediss://u:p@r:1');
+  assert.deepEqual(place('{ cluster: ["redis://a:7000", "redis://b:7000"] }'), {
+    cluster: ['redis://a:7000', 'redis://b:7000'],
+  });
+  const expected =
+    'f:4 regions.eu.redis: the URL of the region’s Redis is expected, such as redis://host:6379, or the nodes of a Redis Cluster, such as { cluster: [redis://host:7000] }';
+  assert.deepEqual(faultsOf(region('{ cluster: redis://a }')), [expected]);
+  assert.deepEqual(faultsOf(region('{ nodes: ["redis://a"] }')), [expected]);
+  assert.deepEqual(faultsOf(region('{ cluster: [] }')), [
+    'f:4 regions.eu.redis.cluster: one node at least is expected, such as [redis://host:7000]',
+  ]);
+  assert.deepEqual(faultsOf(region('{ cluster: ["http://a"] }')), [
+    'f:4 regions.eu.redis.cluster.0: the URL of a node is expected, such as redis://host:6379, or rediss:// for a connection by TLS',
+  ]);
+  assert.deepEqual(faultsOf(region('{ cluster: ["redis://a"], clusters: 1 }')), [
+    'f:4 regions.eu.redis.clusters: "clusters" is not known here: was "cluster" meant?; known: cluster',
+  ]);
 });
 
 test('a table may feed a family in two ways, and stand in another schema', () => {

@@ -3,10 +3,11 @@ import { test } from 'node:test';
 import { checkFile } from '../../src/cli/doctor/check-file.ts';
 import { checkLogRedis, checkTopic } from '../../src/cli/doctor/check-log.ts';
 import { checkPlan, checkServer } from '../../src/cli/doctor/check-postgres.ts';
-import { checkCache, checkDistinct } from '../../src/cli/doctor/check-redis.ts';
+import { checkCache, checkDistinct, checkSpread } from '../../src/cli/doctor/check-redis.ts';
 import { checkReplica } from '../../src/cli/doctor/check-replica.ts';
 import { checkSlot } from '../../src/cli/doctor/check-slot.ts';
 import { type Finding, findingLines } from '../../src/cli/doctor/finding.ts';
+import { withFiles } from '../../src/cli/doctor/repair.ts';
 
 /** What a check says beside its ok lines, as `level message`. */
 function complaints(findings: readonly Finding[]): string[] {
@@ -51,6 +52,7 @@ const SERVER: Parameters<typeof checkServer>[0] = {
   usedWalSenders: 1,
   idleSlotTimeoutS: 0,
   horizonSlots: [],
+  role: 'Relay',
   roleCanReplicate: true,
   roleCanReadStats: true,
   hotStandbyFeedback: false,
@@ -131,6 +133,7 @@ test('where another slot may be why, a slot is only warned to be older than its 
 
 const REPLICA: Parameters<typeof checkReplica>[0] = {
   region: 'eu',
+  role: 'Relay',
   at: 'pg-eu:5432/shop',
   isInRecovery: true,
   systemId: '7',
@@ -156,16 +159,18 @@ test('a replica is not blamed for a source that could not be asked', () => {
 });
 
 const CACHE: Parameters<typeof checkCache>[1] = {
+  url: 'redis://eu',
   version: '7.2.4',
   role: 'master',
   maxmemoryBytes: 1 << 30,
   maxmemoryPolicy: 'volatile-lru',
   isCluster: false,
+  isNamedCluster: false,
   sampled: 10,
   withoutTtl: 0,
 };
 
-table(CACHE, (facts) => checkCache('eu', facts), [
+table(CACHE, (facts) => checkCache('redis of eu', facts), [
   ['a cache with noeviction fails', { maxmemoryPolicy: 'noeviction' }, 'fail maxmemory-policy is noeviction'],
   ['a cache without maxmemory fails', { maxmemoryBytes: 0 }, 'fail maxmemory is not set'],
   [
@@ -176,11 +181,19 @@ table(CACHE, (facts) => checkCache('eu', facts), [
   ['volatile-* is well', { maxmemoryPolicy: 'volatile-ttl' }, ''],
   ['a policy that is not told is warned of', { maxmemoryPolicy: '' }, 'warn maxmemory-policy is ""'],
   ['a Redis before 7 fails', { version: '6.2.14' }, 'fail version 6.2.14'],
-  ['a Redis Cluster fails', { isCluster: true }, 'fail is a Redis Cluster'],
+  ['a Redis Cluster that is named as one server fails', { isCluster: true }, 'fail is a node of a Redis Cluster'],
+  ['a Redis Cluster that is named as one is well', { isCluster: true, isNamedCluster: true }, ''],
   ['a replica of another Redis fails', { role: 'slave' }, 'fail is a replica of another Redis'],
   ['values without a TTL are warned of', { withoutTtl: 3 }, 'warn 3 of 10 values looked at have no TTL'],
   ['an empty cache is well', { sampled: 0 }, ''],
 ]);
+
+test('cells that are spread unevenly over the masters of a cluster are warned of', () => {
+  const levels = [[16, 16, 16], [3, 2, 3], [12], [4, 2, 6], [6, 6, 0]].map(
+    (cells) => checkSpread('redis of eu', cells).level,
+  );
+  assert.deepEqual(levels, ['ok', 'ok', 'ok', 'warn', 'warn']);
+});
 
 test('two regions on one Redis fail, and so does a log in a cache', () => {
   const servers = ['redis of eu', 'redis of us', 'log in redis', 'redis of ap'].map((name, i) => ({
@@ -222,7 +235,13 @@ table(TOPIC, (topic) => checkTopic(KAFKA, topic, topic), [
   ['fewer copies than must acknowledge fail', { replicationFactor: 1 }, 'fail has fewer copies (1) than min.insync'],
 ]);
 
-const LOG_REDIS = { version: '7.0.15', appendonly: 'yes', appendfsync: 'always', maxmemoryPolicy: 'noeviction' };
+const LOG_REDIS = {
+  url: 'redis://log',
+  version: '7.0.15',
+  appendonly: 'yes',
+  appendfsync: 'always',
+  maxmemoryPolicy: 'noeviction',
+};
 
 table(LOG_REDIS, checkLogRedis, [
   ['a log without an append-only file fails', { appendonly: 'no' }, 'fail may forget what it acknowledged'],
@@ -259,4 +278,47 @@ test('each finding is a line with its level and subject, and its repair on the n
     ]),
     ['ok    postgres  version 18', 'fail  log       gone', '                → afterwrite setup'],
   );
+});
+
+function repairsOf(findings: readonly Finding[]): (string | undefined)[] {
+  return findings.filter(({ level }) => level !== 'ok').map(({ repair }) => repair);
+}
+
+test('a repair in SQL names the role that lacks something: whoever pastes it is another', () => {
+  assert.deepEqual(repairsOf(checkServer({ ...SERVER, roleCanReplicate: false }, 'relay')), [
+    'ALTER ROLE "Relay" REPLICATION; -- as a superuser',
+  ]);
+  assert.deepEqual(repairsOf(checkReplica({ ...REPLICA, isTimelineKnown: false, roleCanReadStats: false }, '7')), [
+    'GRANT pg_read_all_stats TO "Relay"; -- on the primary, as a superuser',
+  ]);
+});
+
+test('a repair of Redis is a command for the shell, with the server and the user, and never a password', () => {
+  const repair = (url: string): (string | undefined)[] =>
+    repairsOf(checkCache('eu', { ...CACHE, url, maxmemoryBytes: 0 }));
+  assert.deepEqual(repair('redis://eu'), ['redis-cli -h eu -p 6379 CONFIG SET maxmemory 1gb  # and in its redis.conf']);
+  assert.deepEqual(repair("rediss://it's%20me:s3cret@eu:7000/1"), [
+    "redis-cli -h eu -p 7000 --tls --user 'it'\\''s me' --askpass CONFIG SET maxmemory 1gb  # and in its redis.conf",
+  ]);
+});
+
+test('a repair of the topic names its brokers', () => {
+  assert.match(
+    repairsOf(checkTopic(KAFKA, TOPIC, { ...TOPIC, cleanupPolicy: 'compact' }))[0] ?? '',
+    /^kafka-configs\.sh --bootstrap-server \S+ --alter --entity-type topics --entity-name \S+ --add-config cleanup\.policy=delete$/,
+  );
+});
+
+test('a slot that is read from is dropped once its relay is stopped', () => {
+  const [repair] = repairsOf(checkSlot({ ...SLOT, isActive: true, walStatus: 'lost' }, []));
+  assert.match(repair ?? '', /; -- once its relay is stopped; then: afterwrite setup$/);
+});
+
+test('our own commands are given with the files that the doctor was given', () => {
+  const files = ['a.yaml', 'of us/b.yaml'];
+  assert.equal(
+    withFiles('x; -- then: afterwrite setup', files),
+    "x; -- then: afterwrite setup --config a.yaml --config 'of us/b.yaml'",
+  );
+  assert.equal(withFiles('afterwrite relay', []), 'afterwrite relay');
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { systemClock } from '../../src/runtime/clock.ts';
+import { type Clock, systemClock } from '../../src/runtime/clock.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
 import { live } from '../../src/runtime/process-life.ts';
 import type { Service } from '../../src/runtime/service.ts';
@@ -11,7 +11,7 @@ interface Scene {
   readonly code: Promise<number>;
 }
 
-function start(services: readonly Service[], drainTimeoutMs = 5000): Scene {
+function start(services: readonly Service[], drainTimeoutMs = 5000, clock: Clock = systemClock): Scene {
   const events: string[] = [];
   const note = (event: string, fields?: object): void => void events.push(`${event} ${JSON.stringify(fields ?? {})}`);
   const log: Logger = { debug: note, info: note, warn: note, error: note, child: () => log };
@@ -21,7 +21,7 @@ function start(services: readonly Service[], drainTimeoutMs = 5000): Scene {
     return () => undefined;
   };
   const code = live(services, {
-    clock: systemClock,
+    clock,
     log,
     onSignal,
     drainTimeoutMs,
@@ -89,4 +89,31 @@ test('a second signal ends the drain at once', async () => {
   scene.signal();
   scene.signal();
   assert.equal(await scene.code, 1);
+});
+
+test('a service that neither drains nor stops is waited for once, for the one deadline', async () => {
+  const waits: number[] = [];
+  const clock = { ...systemClock, sleep: (ms: number) => Promise.resolve(void waits.push(ms)) };
+  const never = (): Promise<never> => new Promise(() => undefined);
+  const scene = start([{ name: 'deaf', run: never, drain: never }], 5000, clock);
+  scene.signal();
+  assert.equal(await scene.code, 1);
+  assert.deepEqual(waits, [5000]);
+});
+
+test('a service whose drain is done, but which goes on, is waited for until the one deadline', async () => {
+  const waits: number[] = [];
+  const late = Promise.withResolvers<void>();
+  const clock = { ...systemClock, sleep: (ms: number) => (waits.push(ms), late.promise) };
+  const stopped = Promise.withResolvers<void>();
+  const run = (stop: AbortSignal): Promise<never> => {
+    stop.addEventListener('abort', () => stopped.resolve());
+    return new Promise(() => undefined);
+  };
+  const scene = start([{ name: 'goes on', run, drain: () => Promise.resolve() }], 5000, clock);
+  scene.signal();
+  await stopped.promise;
+  late.resolve();
+  assert.equal(await scene.code, 1);
+  assert.deepEqual(waits, [5000]);
 });

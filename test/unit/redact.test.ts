@@ -9,6 +9,10 @@ test('the password of every URL is masked, whatever is in it, and nothing else',
     'no connection to "postgres://app:s3@cr/et@db/shop", again': 'no connection to "postgres://app:***@db/shop", again',
     'postgres://db/shop?user=app&password=s3cret&sslmode=require':
       'postgres://db/shop?user=app&password=***&sslmode=require',
+    "redis://app:it's@eu:6379": 'redis://app:***@eu:6379',
+    'postgres://app:a"b@db/shop': 'postgres://app:***@db/shop',
+    "postgres://db/shop?sslpassword=it's&options=-c%20app.token%3Ds3cret":
+      'postgres://db/shop?sslpassword=***&options=***',
     'redis://eu:6379/0': 'redis://eu:6379/0',
     'kafka:9092, 12:30, a@b.c': 'kafka:9092, 12:30, a@b.c',
   };

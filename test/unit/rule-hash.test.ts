@@ -16,6 +16,7 @@ test('a rule hash changes with what decides, and with nothing else', () => {
     ['source: select id, name, email', 'when-changed: expire\n    source: select id, name, email'],
     ['"product:{id}": {', '"goods:{id}": {'],
     ['eu: {', 'europe: {'],
+    ['tags: ["org', 'stale: 1m\n    local: 5s\n    too-stale: serve\n    tags: ["org'],
   ] as const)
     assert.equal(hash(changed(from, to)), first, to);
   for (const [from, to] of [
@@ -27,6 +28,8 @@ test('a rule hash changes with what decides, and with nothing else', () => {
     ['tags: ["org', 'reads: replica\n    tags: ["org'],
     ['{ orgs: { id: id } }', '{ orgs: { org_id: id } }'],
     ['bus: shop', 'bus: mall'],
+    ['tags: ["org', 'rows: many\n    tags: ["org'],
+    ['tags: ["org', 'values: plain\n    tags: ["org'],
   ] as const)
     assert.notEqual(hash(changed(from, to)), first, to);
 });

@@ -91,3 +91,16 @@ test('no password of a URL gets into a log line', () => {
   );
   assert.doesNotMatch(JSON.stringify(fields), /secret/);
 });
+
+test('no password gets into a log line by a place, a stack or a field', () => {
+  const url = 'redis://app:s3cret@eu';
+  const failure = new BusError('REDIS_DENIED', 'refused', { at: url, cause: new Error(url) });
+  assert.doesNotMatch(JSON.stringify([errorFields(failure), errorFields(new TypeError(url))]), /s3cret/);
+});
+
+test('an address that is not of this machine is a wrong setting, by its name', async () => {
+  await assert.rejects(serveHealth({ host: '192.0.2.1', port: 0 }, new Health(), new Metrics()), {
+    code: 'SETTING_INVALID',
+    message: /^AFTERWRITE_HTTP_HOST: /,
+  });
+});

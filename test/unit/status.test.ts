@@ -129,7 +129,9 @@ test('one screen shows relay, slot, log and each region', () => {
 test('what cannot be reached is shown with its code, and the rest all the same', () => {
   const status = { ...WELL, regions: { ...WELL.regions, us: AWAY } };
   const text = statusLines(status).join('\n');
-  assert.match(text, /^us +REDIS_UNREACHABLE: /m);
+  assert.match(text, /^us +away /m);
+  assert.match(text, /^us: REDIS_UNREACHABLE: /m);
+  assert.match(text, /^region  cells owned  agents/m, 'an error makes no column wider');
   assert.match(text, /^eu +1 of 1/m);
   assert.equal(isWhole(status), false);
 });

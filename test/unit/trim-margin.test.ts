@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TRIM_MARGIN_MS, TrimMargin } from '../../src/drivers/redis/trim-margin.ts';
+import { lowestApplied, TRIM_MARGIN_MS, TrimMargin } from '../../src/drivers/redis/trim-margin.ts';
 
 test('a stream is trimmed to where the slowest region stood a margin ago, never to where it stands', () => {
   const margin = new TrimMargin();
@@ -10,4 +10,15 @@ test('a stream is trimmed to where the slowest region stood a margin ago, never 
   assert.equal(margin.note(TRIM_MARGIN_MS, at(100))?.get(0), 10);
   assert.equal(margin.note(TRIM_MARGIN_MS + 1, at(101)), undefined, 'nothing that was not told already');
   assert.equal(margin.note(3 * TRIM_MARGIN_MS, at(300))?.get(0), 101, 'the latest that is old enough');
+});
+
+test('a region that was taken out of the file no longer holds the log', () => {
+  const positions = { 'eu:0': '70', 'us:0': '50', 'gone:0': '3', 'eu:1': '9', 'a:b:1': '8', 'gone:2': '1' };
+  assert.deepEqual(
+    [...lowestApplied(positions, new Set(['eu', 'us', 'a:b']))],
+    [
+      [0, 50],
+      [1, 8],
+    ],
+  );
 });

@@ -4,6 +4,9 @@ import { loadConfig } from '../../config/load-config.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import type { Output } from '../output.ts';
 
+/** The user's file where none is named. */
+export const DEFAULT_FILE = 'afterwrite.yaml';
+
 /** What every command is given. */
 export interface CommandContext {
   readonly output: Output;

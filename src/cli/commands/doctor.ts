@@ -1,12 +1,16 @@
 import { examine } from '../doctor/examine.ts';
 import { findingLines } from '../doctor/finding.ts';
+import { withFiles } from '../doctor/repair.ts';
 import { EXIT } from '../exit-code.ts';
 import { printJson, printLines } from '../output.ts';
-import { type CommandContext, configOf } from './context.ts';
+import { type CommandContext, configOf, DEFAULT_FILE } from './context.ts';
 
 /** `afterwrite doctor`: every finding with its level and its repair. Exits 1 if anything fails. */
 export async function doctorCommand(context: CommandContext): Promise<number> {
-  const findings = await examine(await configOf(context));
+  const files = context.configPaths.join() === DEFAULT_FILE ? [] : context.configPaths;
+  const findings = (await examine(await configOf(context))).map((one) =>
+    one.repair === undefined ? one : { ...one, repair: withFiles(one.repair, files) },
+  );
   const failures = findings.filter(({ level }) => level === 'fail').length;
   const warnings = findings.filter(({ level }) => level === 'warn').length;
   const { out } = context.output;

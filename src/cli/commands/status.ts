@@ -21,7 +21,7 @@ export function isWhole({ source, log, regions }: BusStatus): boolean {
 
 export function statusLines({ bus, source, log, regions }: BusStatus): string[] {
   const rows = Object.entries(regions).map(([name, region]) => {
-    if (isUnreachable(region)) return [name, region.error, '', '', '', ''];
+    if (isUnreachable(region)) return [name, 'away', '-', '-', '-', '-'];
     const { cells, ownedCells, lostCells, agents, watermark, stalenessMs, settledReplica } = region;
     return [
       name,
@@ -32,6 +32,10 @@ export function statusLines({ bus, source, log, regions }: BusStatus): string[] 
       settledReplica ?? '-',
     ];
   });
+  // Below the table, whose columns they would spread over the screen.
+  const away = Object.entries(regions).flatMap(([name, region]) =>
+    isUnreachable(region) ? [`${name}: ${region.error}`] : [],
+  );
   return [
     `bus ${bus}`,
     ...sourceLines(source),
@@ -40,6 +44,7 @@ export function statusLines({ bus, source, log, regions }: BusStatus): string[] 
       : `log      ${log.kind} ${log.name}: ${log.partitions} partitions, ${log.records} records`,
     '',
     ...tableOf(['region', 'cells owned', 'agents', 'watermark', 'staleness', 'replicas settled'], rows),
+    ...(away.length === 0 ? [] : ['', ...away]),
   ];
 }
 

@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import { connectRedis } from '../../drivers/redis/connection.ts';
+import { isBusError } from '../../protocol/errors.ts';
 import { loadConfig } from '../../config/load-config.ts';
 import { freePort } from '../../stack/place.ts';
 import { type DemoChild, startChild } from './children.ts';
@@ -23,20 +24,20 @@ export interface DemoBus {
   readonly configPath: string;
   readonly databaseUrl: string;
   readonly children: readonly DemoChild[];
+  /** Writes its file, makes its database, and sets it up. */
+  prepare(): Promise<void>;
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Removes what it left on servers that were given. */
   removeTraces(): Promise<void>;
 }
 
-export async function prepareBus(servers: DemoServers, folder: string): Promise<DemoBus> {
+export function createBus(servers: DemoServers, folder: string): DemoBus {
   const id = randomBytes(3).toString('hex');
   const name = `demo-${id}`;
   const database = `afterwrite_demo_${id}`;
-  const databaseUrl = await createShop(servers.postgres.url, database);
+  const databaseUrl = withDatabase(servers.postgres.url, database);
   const configPath = join(folder, 'afterwrite.yaml');
-  await writeFile(configPath, stringify(fileOf(name, databaseUrl, servers)));
-  await setUpQuietly(configPath);
   const children: DemoChild[] = [];
   const start = async (program: string, args: readonly string[]): Promise<void> => {
     const child = await startChild({
@@ -53,6 +54,12 @@ export async function prepareBus(servers: DemoServers, folder: string): Promise<
     configPath,
     databaseUrl,
     children,
+    prepare: async () => {
+      // URLs that were given hold passwords, and others may look into the folder.
+      await writeFile(configPath, fileText(fileOf(name, databaseUrl, servers)), { mode: 0o600 });
+      await createShop(servers.postgres.url, database, databaseUrl);
+      await setUpQuietly(configPath);
+    },
     start: async () => {
       const starts = [
         start('relay', ['relay']),
@@ -66,6 +73,39 @@ export async function prepareBus(servers: DemoServers, folder: string): Promise<
     },
     removeTraces: () => removeTraces(servers, name, database, configPath),
   };
+}
+
+/** Asks the servers that were given, before anything is made on one of them. */
+export async function reachGiven({ postgres, caches, log }: DemoServers): Promise<void> {
+  if (postgres.primary === undefined) await withPostgres(postgres.url, (sql) => sql.query('select 1'));
+  const redis = [...caches.values(), ...(log.kind === 'redis-streams' ? [log.server] : [])];
+  for (const { url, process } of redis)
+    if (process === undefined) (await connectRedis(url, { name: 'afterwrite-demo' })).disconnect();
+  if (log.kind !== 'kafka' || log.server.process !== undefined) return;
+  const { brokers } = log.server;
+  const admin = await createAdmin({ ...ANY_TOPIC, brokers }, 'afterwrite-demo');
+  await admin.close();
+}
+
+/** Asks for nothing but the brokers. */
+const ANY_TOPIC = {
+  kind: 'kafka',
+  topic: 'afterwrite',
+  partitions: 1,
+  replicationFactor: 1,
+  retentionMs: 0,
+  ssl: false,
+} as const;
+
+function withDatabase(serverUrl: string, database: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${database}`;
+  return url.href;
+}
+
+/** A "${" in a password is no variable. (Given as a text, "$$" would stand for one "$".) */
+function fileText(file: unknown): string {
+  return stringify(file).replaceAll('${', () => '$${');
 }
 
 function fileOf(name: string, url: string, { postgres, caches, log }: DemoServers): unknown {
@@ -85,21 +125,17 @@ function fileOf(name: string, url: string, { postgres, caches, log }: DemoServer
   };
 }
 
-async function createShop(serverUrl: string, database: string): Promise<string> {
-  const server = await connect(serverUrl, { applicationName: 'afterwrite-demo' });
+async function createShop(serverUrl: string, database: string, databaseUrl: string): Promise<void> {
+  await withPostgres(serverUrl, (server) => server.query(`create database ${database}`));
+  await withPostgres(databaseUrl, (shop) => shop.query(SHOP_SCHEMA));
+}
+
+async function withPostgres(url: string, body: (sql: Connection) => Promise<unknown>): Promise<void> {
+  const sql = await connect(url, { applicationName: 'afterwrite-demo' });
   try {
-    await server.query(`create database ${database}`);
+    await body(sql);
   } finally {
-    await server.close();
-  }
-  const url = new URL(serverUrl);
-  url.pathname = `/${database}`;
-  const shop = await connect(url.href, { applicationName: 'afterwrite-demo' });
-  try {
-    await shop.query(SHOP_SCHEMA);
-    return url.href;
-  } finally {
-    await shop.close();
+    await sql.close();
   }
 }
 
@@ -113,23 +149,37 @@ async function dropSlots(server: Connection, database: string): Promise<void> {
   ]);
 }
 
+/** What cannot be removed in one place keeps nothing in another. Throws the first failure. */
 async function removeTraces(servers: DemoServers, name: string, database: string, configPath: string): Promise<void> {
-  if (servers.postgres.primary === undefined) {
-    const server = await connect(servers.postgres.url, { applicationName: 'afterwrite-demo' });
-    await dropSlots(server, database);
-    await server.query(`drop database ${database} with (force)`);
-    await server.close();
-  }
-  for (const cache of servers.caches.values())
-    if (cache.process === undefined) await removeKeys(cache.url, [`${name}:*`, `afterwrite:${name}:*`]);
-  const { log } = servers;
-  if (log.server.process !== undefined) return;
-  if (log.kind === 'redis-streams') return removeKeys(log.server.url, [`afterwrite:${name}:*`]);
+  const { postgres, caches, log } = servers;
+  const removals: Promise<void>[] = [];
+  if (postgres.primary === undefined)
+    removals.push(
+      withPostgres(postgres.url, async (server) => {
+        await dropSlots(server, database);
+        await server.query(`drop database if exists ${database} with (force)`);
+      }),
+    );
+  for (const cache of caches.values())
+    if (cache.process === undefined) removals.push(removeKeys(cache.url, [`${name}:*`, `afterwrite:${name}:*`]));
+  if (log.server.process === undefined)
+    removals.push(
+      log.kind === 'redis-streams' ? removeKeys(log.server.url, [`afterwrite:${name}:*`]) : removeTopic(configPath),
+    );
+  await Promise.allSettled(removals);
+  await Promise.all(removals);
+}
+
+async function removeTopic(configPath: string): Promise<void> {
   const config = await loadConfig([configPath], process.env);
   if (config.log.kind !== 'kafka') return;
   const admin = await createAdmin(config.log, 'afterwrite-demo');
   try {
+    await admin.describe();
     await admin.remove();
+  } catch (error) {
+    // It was ended before the topic was made.
+    if (!isBusError(error, 'KAFKA_TOPIC_MISSING')) throw error;
   } finally {
     await admin.close();
   }

@@ -3,8 +3,10 @@ import { createKeyspace } from '../../protocol/keyspace.ts';
 import { connect } from '../../drivers/postgres/connection.ts';
 import { temporaryFolder } from '../../stack/place.ts';
 import { EXIT } from '../exit-code.ts';
-import { type Output, printJson, printLines } from '../output.ts';
-import { type DemoBus, prepareBus } from './bus.ts';
+import { type Output, printError, printJson, printLines } from '../output.ts';
+import { createBus, type DemoBus, reachGiven } from './bus.ts';
+import { commandLine } from './children.ts';
+import { Ending } from './ending.ts';
 import { Latencies } from './latencies.ts';
 import { Ledger, type Missed } from './ledger.ts';
 import { LiveBlock, tableLines } from './live-table.ts';
@@ -29,21 +31,34 @@ const TABLE_EVERY_MS = { live: 500, plain: 5000 };
 /** `afterwrite demo`: the main job on real servers, shown and proved. Whatever happens, nothing is left behind. */
 export async function demoCommand(output: Output, options: DemoOptions): Promise<number> {
   const say = (line: string): void => void (options.json ? output.err : output.out).write(`${line}\n`);
-  const interrupted = new AbortController();
-  const interrupt = (): void => interrupted.abort();
-  process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+  const ending = new Ending(output);
   const cleanups: (() => Promise<void>)[] = [];
+  let code: number;
   try {
-    return await run(output, options, say, cleanups, interrupted.signal);
+    code = await run(output, options, say, cleanups, ending);
   } catch (error) {
-    if (interrupted.signal.aborted) return EXIT.interrupted;
-    throw error;
+    if (ending.exitCode === undefined) throw ending.signal.aborted ? ending.signal.reason : error;
+    say('Interrupted.');
+    code = ending.exitCode;
   } finally {
-    if (interrupted.signal.aborted) say('Interrupted.');
     say('Cleaning up.');
-    for (const cleanup of cleanups.toReversed()) await cleanup();
-    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    const isClean = await cleanUp(cleanups, output);
+    ending.close();
+    if (!isClean) code = EXIT.failed;
   }
+  return code;
+}
+
+/** Undoes everything in reverse order; what cannot be undone is said, and the rest is undone all the same. */
+async function cleanUp(cleanups: readonly (() => Promise<void>)[], { err }: Output): Promise<boolean> {
+  let isClean = true;
+  for (const cleanup of cleanups.toReversed())
+    await cleanup().catch((error: unknown) => {
+      isClean = false;
+      err.write('Something is left behind:\n');
+      printError(err, error);
+    });
+  return isClean;
 }
 
 async function run(
@@ -51,25 +66,30 @@ async function run(
   options: DemoOptions,
   say: (line: string) => void,
   cleanups: (() => Promise<void>)[],
-  signal: AbortSignal,
+  ending: Ending,
 ): Promise<number> {
+  const { signal } = ending;
   say('Afterwrite: a commit in Postgres makes the right keys vanish from Redis in three regions.');
   const folder = await temporaryFolder('demo');
   cleanups.push(folder.remove);
   const servers = await startServers(options.log, say);
   cleanups.push(servers.stop);
+  ending.watch([servers.failed]);
   signal.throwIfAborted();
   for (const line of serverLines(servers)) say(line);
-  const bus = await prepareBus(servers, folder.path);
+  await reachGiven(servers);
+  const bus = createBus(servers, folder.path);
   cleanups.push(bus.removeTraces);
   cleanups.push(bus.stop);
+  await bus.prepare();
+  signal.throwIfAborted();
   await bus.start();
+  ending.watch(bus.children.map((child) => child.failed));
   signal.throwIfAborted();
   say(
     `Relay (pid ${bus.children.find((child) => child.name === 'relay')?.pid}) and agents (pids ${bus.children.flatMap((child) => (child.name === 'relay' ? [] : [child.pid])).join(', ')}) are ready.`,
   );
-  const scene = await openScene(servers, bus);
-  cleanups.push(async () => scene.regions.forEach((region) => region.close()));
+  const scene = await openScene(servers, bus, cleanups);
   await until('every cell has begun', signal, async () =>
     (await Promise.all(scene.regions.map((region) => region.isSteady()))).every(Boolean),
   );
@@ -77,11 +97,11 @@ async function run(
   say(
     `${allKeys().length} keys filled in each region. Changing rows for ${options.seconds} s, ${options.rate} commits a second.`,
   );
-  const failed = Promise.race(bus.children.map((child) => child.failed));
-  await Promise.race([play(output, options, bus, scene, signal), failed]);
+  await play(output, options, bus, scene, ending);
   const missed = (await Promise.all(scene.regions.map((region) => region.prove()))).flat();
+  signal.throwIfAborted();
   report(output, options, servers, scene, missed);
-  if (options.keep === true) await keep(say, bus, signal);
+  if (options.keep === true) await keep(say, bus, ending);
   return missed.length === 0 && scene.ledger.changes > 0 ? EXIT.ok : EXIT.failed;
 }
 
@@ -90,33 +110,33 @@ interface Scene {
   readonly regions: readonly DemoRegion[];
 }
 
-async function openScene(servers: DemoServers, bus: DemoBus): Promise<Scene> {
+async function openScene(servers: DemoServers, bus: DemoBus, cleanups: (() => Promise<void>)[]): Promise<Scene> {
   const ledger = new Ledger(REGIONS);
   const keyspace = createKeyspace({ bus: bus.name, prefix: `${bus.name}:`, cells: PARTITIONS, clustered: false });
-  const regions = await Promise.all(
-    REGIONS.map((name) => DemoRegion.open(name, servers.caches.get(name)?.url ?? '', keyspace, ledger)),
-  );
+  const regions: DemoRegion[] = [];
+  for (const name of REGIONS) {
+    const region = await DemoRegion.open(name, servers.caches.get(name)?.url ?? '', keyspace, ledger);
+    cleanups.push(() => region.close());
+    regions.push(region);
+  }
   return { ledger, regions };
 }
 
 /** Writes at a steady pace, shows the table meanwhile, and waits for the last evictions. */
-async function play(
-  output: Output,
-  options: DemoOptions,
-  bus: DemoBus,
-  scene: Scene,
-  signal: AbortSignal,
-): Promise<void> {
+async function play(output: Output, options: DemoOptions, bus: DemoBus, scene: Scene, ending: Ending): Promise<void> {
+  const { signal } = ending;
   const block = new LiveBlock(options.json ? output.err : output.out);
   const done = new AbortController();
-  const showing = show(block, scene, AbortSignal.any([signal, done.signal]));
+  const showing = show(block, scene, signal, AbortSignal.any([signal, done.signal]));
+  // A region that cannot be read can prove nothing.
+  ending.watch([showing.then(() => new Promise<never>(() => undefined))]);
   try {
     await write(options, bus, scene, signal);
     const untilMs = performance.now() + SETTLE_MS;
     while (scene.ledger.waiting() > 0 && performance.now() < untilMs) await sleep(20, undefined, { signal });
   } finally {
     done.abort();
-    await showing;
+    await showing.catch(() => undefined);
   }
 }
 
@@ -148,10 +168,12 @@ async function write(
   }
 }
 
-async function show(block: LiveBlock, scene: Scene, signal: AbortSignal): Promise<void> {
+/** Until `done`, and then once more; an end before its time has no last table. */
+async function show(block: LiveBlock, scene: Scene, ending: AbortSignal, done: AbortSignal): Promise<void> {
   const everyMs = block.isLive ? TABLE_EVERY_MS.live : TABLE_EVERY_MS.plain;
-  while (!signal.aborted) {
-    await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+  while (!done.aborted) {
+    await sleep(everyMs, undefined, { signal: done }).catch(() => undefined);
+    if (ending.aborted) return;
     block.show(await linesOf(scene));
   }
 }
@@ -210,9 +232,11 @@ function report(
   ]);
 }
 
-async function keep(say: (line: string) => void, bus: DemoBus, signal: AbortSignal): Promise<void> {
-  say(`Everything goes on running until Ctrl-C. Try: npx afterwrite status --config ${bus.configPath}`);
-  await sleep(2 ** 31 - 1, undefined, { signal }).catch(() => undefined);
+async function keep(say: (line: string) => void, bus: DemoBus, ending: Ending): Promise<void> {
+  say(`Everything goes on running until Ctrl-C. Try: ${commandLine(['status', '--config', bus.configPath])}`);
+  await sleep(2 ** 31 - 1, undefined, { signal: ending.signal }).catch(() => undefined);
+  // Ctrl-C is what it waited for; that a part of it has died is not.
+  if (ending.exitCode === undefined) ending.signal.throwIfAborted();
 }
 
 async function until(what: string, signal: AbortSignal, isSo: () => Promise<boolean>): Promise<void> {

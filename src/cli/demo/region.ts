@@ -1,26 +1,30 @@
-import { ask, connectRedis, type RedisConnection } from '../../drivers/redis/connection.ts';
+import { ask, connectRedis, type ServerConnection } from '../../drivers/redis/connection.ts';
+import { readSetting } from '../../drivers/redis/server-facts.ts';
 import { readRegionView } from '../../drivers/redis/region-view.ts';
+import { isBusError } from '../../protocol/errors.ts';
 import type { Keyspace } from '../../protocol/keyspace.ts';
 import { Latencies } from './latencies.ts';
 import type { Ledger, Missed } from './ledger.ts';
 
 const TTL_SECONDS = 600;
 const FILL_KEYS = 500;
+const EVENTS = 'notify-keyspace-events';
 
 /** A region as the demo's own reader sees it: values put in by plain SET, and Redis's word for each that goes. */
 export class DemoRegion {
   readonly name: string;
   readonly latencies = new Latencies();
   evictions = 0;
-  readonly #redis: RedisConnection;
-  readonly #events: RedisConnection;
+  #eventsBefore = '';
+  readonly #redis: ServerConnection;
+  readonly #events: ServerConnection;
   readonly #keyspace: Keyspace;
   readonly #ledger: Ledger;
 
   private constructor(
     name: string,
-    redis: RedisConnection,
-    events: RedisConnection,
+    redis: ServerConnection,
+    events: ServerConnection,
     keyspace: Keyspace,
     ledger: Ledger,
   ) {
@@ -72,14 +76,20 @@ export class DemoRegion {
     return missed;
   }
 
-  close(): void {
+  /** Leaves the server's setting as it was found: it may be one that was given. */
+  async close(): Promise<void> {
+    const restored = ask(this.#redis, this.name, this.#redis.config('SET', EVENTS, this.#eventsBefore));
+    await restored.catch((error: unknown) => {
+      if (!isBusError(error, 'REDIS_UNREACHABLE')) throw error;
+    });
     this.#redis.disconnect();
     this.#events.disconnect();
   }
 
   /** Redis tells of each key that is unlinked ("Redis keyspace notifications": E for keyevent, g for generic commands). */
   async #watch(): Promise<void> {
-    await ask(this.#redis, this.name, this.#redis.config('SET', 'notify-keyspace-events', 'Eg'));
+    this.#eventsBefore = (await readSetting(this.#redis, this.name, EVENTS)) ?? '';
+    await ask(this.#redis, this.name, this.#redis.config('SET', EVENTS, 'Eg'));
     this.#events.on('message', (_channel, redisKey: string) => this.#gone(redisKey, performance.now()));
     const database = this.#redis.options.db ?? 0;
     await ask(this.#events, this.name, this.#events.subscribe(`__keyevent@${database}__:del`));

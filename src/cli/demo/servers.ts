@@ -1,18 +1,11 @@
-import { isBusError } from '../../protocol/errors.ts';
+import { BusError, isBusError } from '../../protocol/errors.ts';
+import type { GuardedProcess } from '../../stack/guarded-process.ts';
 import { type KafkaServer, startKafka } from '../../stack/kafka.ts';
 import { type PostgresServer, startPostgres } from '../../stack/postgres.ts';
+import { givenServers } from './given-servers.ts';
 import { LOG_SETTINGS, type RedisServer, startRedis } from '../../stack/redis.ts';
 
 export const REGIONS = ['eu', 'us', 'ap'] as const;
-
-/** Servers that run already, by environment variable; what is not given is found or started. */
-export const SERVER_VARIABLES = {
-  AFTERWRITE_PG_URL: 'a superuser’s URL of a Postgres primary',
-  AFTERWRITE_PG_REPLICA_URL: 'the URL of its read replica',
-  AFTERWRITE_KAFKA_BROKERS: 'brokers, as host:port,host:port',
-  AFTERWRITE_REDIS_EU: 'a Redis for region eu; likewise _US and _AP',
-  AFTERWRITE_REDIS_LOG: 'a Redis for the log in Redis Streams',
-} as const;
 
 export interface DemoServers {
   readonly postgres: PostgresServer;
@@ -20,6 +13,8 @@ export interface DemoServers {
   readonly log:
     | { readonly kind: 'kafka'; readonly server: KafkaServer }
     | { readonly kind: 'redis-streams'; readonly server: RedisServer };
+  /** Rejects if one of those that were started ends before it is stopped. */
+  readonly failed: Promise<never>;
   stop(): Promise<void>;
 }
 
@@ -28,7 +23,7 @@ export async function startServers(
   log: 'kafka' | 'redis-streams' | undefined,
   say: (line: string) => void,
 ): Promise<DemoServers> {
-  const env = (name: string): string | undefined => (process.env[name] === '' ? undefined : process.env[name]);
+  const env = givenServers(process.env);
   // Redis first: if packages are to be installed, they are installed once.
   const caches: RedisServer[] = [];
   const started: { stop(): Promise<void> }[] = [];
@@ -36,7 +31,9 @@ export async function startServers(
     started.push(server);
     return server;
   };
+  let isStopping = false;
   const stop = async (): Promise<void> => {
+    isStopping = true;
     await Promise.allSettled(started.splice(0).map((server) => server.stop()));
   };
   try {
@@ -54,16 +51,40 @@ export async function startServers(
         return found;
       }),
     ]);
+    const processes = new Map([
+      ['Postgres', postgres.primary?.process],
+      ['replica of Postgres', postgres.replica?.process],
+      ['log', logServer.server.process],
+      ...REGIONS.map((region, i) => [`Redis of ${region}`, caches[i]?.process] as const),
+    ]);
     return {
       postgres,
       log: logServer,
       caches: new Map(REGIONS.map((region, i) => [region, caches[i] as RedisServer])),
+      failed: endOfAny(processes, () => isStopping),
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+function endOfAny(
+  processes: ReadonlyMap<string, GuardedProcess | undefined>,
+  isStopping: () => boolean,
+): Promise<never> {
+  const ends = [...processes].flatMap(([name, server]) => {
+    if (server === undefined) return [];
+    return server.ended.then((code) => {
+      if (isStopping()) return new Promise<never>(() => undefined);
+      const message = `The ${name} ended by itself, with ${code}. It printed:\n${server.lastLines()}`;
+      throw new BusError('STACK_START_FAILED', message);
+    });
+  });
+  const failed = Promise.race(ends);
+  failed.catch(() => undefined);
+  return failed;
 }
 
 /** Waits for both, also where one fails, so that nothing is started behind our back. */
@@ -79,7 +100,15 @@ async function startLog(
 ): Promise<DemoServers['log']> {
   if (log !== 'redis-streams') {
     try {
-      return { kind: 'kafka', server: await startKafka({ brokers: env('AFTERWRITE_KAFKA_BROKERS')?.split(','), say }) };
+      return {
+        kind: 'kafka',
+        server: await startKafka({
+          brokers: env('AFTERWRITE_KAFKA_BROKERS')
+            ?.split(',')
+            .map((one) => one.trim()),
+          say,
+        }),
+      };
     } catch (error) {
       if (log === 'kafka' || !isBusError(error, 'STACK_UNAVAILABLE')) throw error;
       say(`${error.message} Redis Streams keeps the log instead.`);

@@ -1,10 +1,12 @@
 import type { KafkaLogConfig } from '../../config/bus-config.ts';
 import type { TopicFacts, TopicSettings } from '../../drivers/kafka/admin.ts';
 import { fail, type Finding, ok, warn } from './finding.ts';
+import { redisRepair, topicRepair } from './repair.ts';
 
 /** The topic: as many partitions as the file says, kept long enough, in more than one copy, and never compacted. */
 export function checkTopic(config: KafkaLogConfig, topic: TopicFacts, settings: TopicSettings): Finding[] {
   const subject = `topic ${config.topic}`;
+  const alter = (setting: string): string => topicRepair(config.brokers, config.topic, setting);
   return [
     topic.partitions === config.partitions
       ? ok(subject, `${topic.partitions} partitions`)
@@ -17,7 +19,7 @@ export function checkTopic(config: KafkaLogConfig, topic: TopicFacts, settings: 
       ? fail(
           subject,
           `cleanup.policy is ${settings.cleanupPolicy}: compaction drops records from the middle, and hides gaps`,
-          alter(config.topic, 'cleanup.policy=delete'),
+          alter('cleanup.policy=delete'),
         )
       : ok(subject, `cleanup.policy is ${settings.cleanupPolicy}`),
     settings.retentionMs < 0 || settings.retentionMs >= config.retentionMs
@@ -25,37 +27,33 @@ export function checkTopic(config: KafkaLogConfig, topic: TopicFacts, settings: 
       : warn(
           subject,
           `records are kept ${hours(settings.retentionMs)}, the file says ${hours(config.retentionMs)}: a region that is away longer begins anew`,
-          alter(config.topic, `retention.ms=${config.retentionMs}`),
+          alter(`retention.ms=${config.retentionMs}`),
         ),
-    checkCopies(subject, config.topic, topic.replicationFactor, settings.minInsyncReplicas),
+    checkCopies(subject, alter, topic.replicationFactor, settings.minInsyncReplicas),
   ];
 }
 
 /** The relay sends with acks=all, which waits for the copies that are in sync: at least min.insync.replicas of them. */
-function checkCopies(subject: string, topic: string, copies: number, minInsync: number): Finding {
+function checkCopies(subject: string, alter: (setting: string) => string, copies: number, minInsync: number): Finding {
   if (copies < minInsync)
     return fail(
       subject,
       `has fewer copies (${copies}) than min.insync.replicas (${minInsync}): every send is refused`,
-      alter(topic, `min.insync.replicas=${Math.max(1, copies - 1)}`),
+      alter(`min.insync.replicas=${Math.max(1, copies - 1)}`),
     );
   if (copies === 1)
     return warn(
       subject,
       'has one copy: a broker that is lost takes records with it',
-      'kafka-reassign-partitions: three brokers for each partition',
+      'kafka-reassign-partitions.sh: three brokers for each partition',
     );
   if (minInsync === 1)
     return warn(
       subject,
       `of ${copies} copies one is enough to acknowledge: a broker that is lost may take records with it`,
-      alter(topic, 'min.insync.replicas=2'),
+      alter('min.insync.replicas=2'),
     );
   return ok(subject, `${copies} copies, of which ${minInsync} acknowledge`);
-}
-
-function alter(topic: string, setting: string): string {
-  return `kafka-configs --alter --entity-type topics --entity-name ${topic} --add-config ${setting}`;
 }
 
 function hours(ms: number): string {
@@ -63,6 +61,7 @@ function hours(ms: number): string {
 }
 
 export interface LogRedisFacts {
+  readonly url: string;
   /** As INFO says, such as 7.2.4. */
   readonly version: string;
   readonly appendonly: string;
@@ -78,7 +77,7 @@ export function checkLogRedis(facts: LogRedisFacts): Finding[] {
   const subject = 'log in redis';
   const [major, minor] = facts.version.split('.').map(Number);
   const canWait = (major ?? 0) * 100 + (minor ?? 0) >= WAITAOF_VERSION;
-  const { appendonly, appendfsync, maxmemoryPolicy } = facts;
+  const { url, appendonly, appendfsync, maxmemoryPolicy } = facts;
   const set = `appendonly ${appendonly}, appendfsync ${appendfsync}`;
   const isDurable = appendonly === 'yes' && (appendfsync === 'always' || (canWait && appendfsync === 'everysec'));
   return [
@@ -87,14 +86,17 @@ export function checkLogRedis(facts: LogRedisFacts): Finding[] {
       : fail(
           subject,
           `may forget what it acknowledged: ${set}`,
-          'CONFIG SET appendonly yes; CONFIG SET appendfsync always',
+          redisRepair(url, [
+            ['appendonly', 'yes'],
+            ['appendfsync', 'always'],
+          ]),
         ),
     maxmemoryPolicy === 'noeviction'
       ? ok(subject, 'maxmemory-policy is noeviction')
       : fail(
           subject,
           `maxmemory-policy is ${maxmemoryPolicy}: it may evict the log`,
-          'CONFIG SET maxmemory-policy noeviction',
+          redisRepair(url, [['maxmemory-policy', 'noeviction']]),
         ),
   ];
 }

@@ -1,5 +1,6 @@
 import type { ServerSettings } from '../../drivers/postgres/server-settings.ts';
 import { isSynchronousStandby } from '../../drivers/postgres/synchronous-standby.ts';
+import { quoteIdentifier } from '../../drivers/postgres/sql-text.ts';
 import type { SetupPlan } from '../setup/wish.ts';
 import { fail, type Finding, ok, warn } from './finding.ts';
 
@@ -23,7 +24,11 @@ export function checkServer(settings: ServerSettings, applicationName: string): 
         ),
     settings.roleCanReplicate
       ? ok(SUBJECT, 'the role may replicate')
-      : fail(SUBJECT, 'the role may not replicate', 'ALTER ROLE CURRENT_USER REPLICATION; -- as a superuser'),
+      : fail(
+          SUBJECT,
+          'the role may not replicate',
+          `ALTER ROLE ${quoteIdentifier(settings.role)} REPLICATION; -- as a superuser`,
+        ),
     room('max_replication_slots', settings.usedReplicationSlots, settings.maxReplicationSlots),
     room('max_wal_senders', settings.usedWalSenders, settings.maxWalSenders),
     checkSynchronousStandbys(settings.synchronousStandbyNames, applicationName),

@@ -1,6 +1,8 @@
 import { fail, type Finding, ok, warn } from './finding.ts';
+import { redisRepair } from './repair.ts';
 
 export interface CacheFacts {
+  readonly url: string;
   /** As INFO says, such as 7.2.4. */
   readonly version: string;
   readonly role: 'master' | 'slave' | 'unknown';
@@ -8,6 +10,8 @@ export interface CacheFacts {
   readonly maxmemoryBytes: number;
   readonly maxmemoryPolicy: string;
   readonly isCluster: boolean;
+  /** Whether the file names it as a cluster. */
+  readonly isNamedCluster: boolean;
   /** Values of the bus among some that were looked at, and how many of them have no TTL. */
   readonly sampled: number;
   readonly withoutTtl: number;
@@ -18,13 +22,12 @@ const MAJOR_MIN = 7;
 const MIB = 1 << 20;
 
 /** A region's cache: it must be able to forget values, and must not forget the bus's records. */
-export function checkCache(region: string, facts: CacheFacts): Finding[] {
-  const subject = `redis of ${region}`;
+export function checkCache(subject: string, facts: CacheFacts): Finding[] {
   return [
     checkVersion(subject, facts.version),
     ...checkRole(subject, facts),
-    checkLimit(subject, facts.maxmemoryBytes),
-    checkPolicy(subject, facts.maxmemoryPolicy),
+    checkLimit(subject, facts),
+    checkPolicy(subject, facts),
     ...checkTtls(subject, facts),
   ];
 }
@@ -38,11 +41,15 @@ function checkVersion(subject: string, version: string): Finding {
   );
 }
 
-function checkRole(subject: string, { isCluster, role }: CacheFacts): Finding[] {
+function checkRole(subject: string, { isCluster, isNamedCluster, role }: CacheFacts): Finding[] {
   const findings: Finding[] = [];
-  if (isCluster)
+  if (isCluster && !isNamedCluster)
     findings.push(
-      fail(subject, 'is a Redis Cluster, which this release does not serve', 'use one Redis, or Redis with Sentinel'),
+      fail(
+        subject,
+        'is a node of a Redis Cluster, and the file names it as one server: most keys are elsewhere',
+        'redis: { cluster: [<this URL>] } in the file',
+      ),
     );
   if (role === 'slave')
     findings.push(
@@ -51,17 +58,17 @@ function checkRole(subject: string, { isCluster, role }: CacheFacts): Finding[] 
   return findings;
 }
 
-function checkLimit(subject: string, maxmemoryBytes: number): Finding {
+function checkLimit(subject: string, { url, maxmemoryBytes }: CacheFacts): Finding {
   if (maxmemoryBytes > 0) return ok(subject, `maxmemory is ${Math.round(maxmemoryBytes / MIB)} MiB`);
   return fail(
     subject,
     'maxmemory is not set: a cache without a limit takes the machine with it',
-    'CONFIG SET maxmemory 1gb',
+    redisRepair(url, [['maxmemory', '1gb']]),
   );
 }
 
-function checkPolicy(subject: string, policy: string): Finding {
-  const repair = 'CONFIG SET maxmemory-policy volatile-lru';
+function checkPolicy(subject: string, { url, maxmemoryPolicy: policy }: CacheFacts): Finding {
+  const repair = redisRepair(url, [['maxmemory-policy', 'volatile-lru']]);
   if (policy.startsWith('volatile-'))
     return ok(subject, `maxmemory-policy is ${policy}: values have TTLs, the bus's records have none`);
   if (policy.startsWith('allkeys-'))
@@ -85,6 +92,14 @@ function checkTtls(subject: string, { sampled, withoutTtl }: CacheFacts): Findin
       'SET … EX seconds, by whoever writes them',
     ),
   ];
+}
+
+/** Each master should hold as many cells: what a cell costs does not depend on which it is. `cells`: how many each master holds. */
+export function checkSpread(subject: string, cells: readonly number[]): Finding {
+  const total = cells.reduce((sum, one) => sum + one, 0);
+  const spread = `${total} cells on ${cells.length} masters: ${cells.join(', ')}`;
+  if (Math.max(...cells) - Math.min(...cells) <= 1) return ok(subject, spread);
+  return warn(subject, `${spread}; the masters’ shares of the load differ as much`, 'redis-cli --cluster rebalance');
 }
 
 /** One server that serves two regions would be evicted twice and know two positions; one that is cache and log would evict the log. */

@@ -1,3 +1,4 @@
+import { quoteIdentifier } from '../../drivers/postgres/sql-text.ts';
 import { fail, type Finding, ok, warn } from './finding.ts';
 
 export interface ReplicaFacts {
@@ -8,6 +9,8 @@ export interface ReplicaFacts {
   readonly systemId: string;
   /** Whether it tells on which timeline it receives WAL. */
   readonly isTimelineKnown: boolean;
+  /** Whom we asked as. */
+  readonly role: string;
   readonly roleCanReadStats: boolean;
   readonly hotStandbyFeedback: boolean;
 }
@@ -35,14 +38,14 @@ export function checkReplica(replica: ReplicaFacts, sourceSystemId: string | nul
 }
 
 /** A replayed LSN counts only together with its timeline, so without one nothing is ever settled there. */
-function checkTimeline({ at, isTimelineKnown, roleCanReadStats }: ReplicaFacts, subject: string): Finding[] {
+function checkTimeline({ at, role, isTimelineKnown, roleCanReadStats }: ReplicaFacts, subject: string): Finding[] {
   if (isTimelineKnown) return [];
   if (!roleCanReadStats)
     return [
       fail(
         subject,
         `${at} hides its timeline from this role, so nothing is ever settled there`,
-        'GRANT pg_read_all_stats TO CURRENT_USER; -- on the primary, as a superuser',
+        `GRANT pg_read_all_stats TO ${quoteIdentifier(role)}; -- on the primary, as a superuser`,
       ),
     ];
   return [warn(subject, `${at} receives no WAL now`, 'SELECT * FROM pg_stat_wal_receiver; -- and look at its log')];

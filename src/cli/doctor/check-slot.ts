@@ -11,7 +11,9 @@ const RETAINED_WARN_BYTES = 5 * GIB;
  */
 export function checkSlot(slot: Slot, horizonSlots: readonly string[]): Finding[] {
   const subject = `slot ${slot.name}`;
-  const remake = `${dropSlotSql(slot.name)}; -- then: afterwrite setup`;
+  // A slot that is read from cannot be dropped.
+  const once = slot.isActive ? 'once its relay is stopped; ' : '';
+  const remake = `${dropSlotSql(slot.name)}; -- ${once}then: afterwrite setup`;
   const findings = [
     ...checkAge(slot, horizonSlots, subject, remake),
     ...checkWal(slot, subject, remake),

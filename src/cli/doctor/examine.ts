@@ -1,26 +1,30 @@
 import type { BusConfig, KafkaLogConfig, RedisStreamsLogConfig, RegionConfig } from '../../config/bus-config.ts';
 import { checkCatalog, ruleTables } from '../../config/catalog-check.ts';
+import { keyspaceOf } from '../../config/region-keyspace.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import { relayApplicationName } from '../../drivers/postgres/open-stream.ts';
 import { readReplicaState } from '../../drivers/postgres/replica.ts';
 import { readServerSettings } from '../../drivers/postgres/server-settings.ts';
+import { connectRegion } from '../../drivers/redis/cluster-connection.ts';
+import { cellsByMaster, mastersOf } from '../../drivers/redis/cluster-masters.ts';
 import { connectRedis, type RedisConnection } from '../../drivers/redis/connection.ts';
 import { readServerFacts, readSetting, sampleTtls } from '../../drivers/redis/server-facts.ts';
 import { partitionsOf } from '../../drivers/redis/streams.ts';
 import { isBusError } from '../../protocol/errors.ts';
-import { createKeyspace } from '../../protocol/keyspace.ts';
 import { wishOf } from '../commands/setup.ts';
 import { readSetupFacts } from '../setup/facts.ts';
 import { planSetup } from '../setup/plan.ts';
 import { checkFile } from './check-file.ts';
 import { checkLogRedis, checkTopic } from './check-log.ts';
 import { checkPlan, checkServer } from './check-postgres.ts';
-import { checkCache, checkDistinct } from './check-redis.ts';
+import { checkCache, checkDistinct, checkSpread } from './check-redis.ts';
 import { checkReplica } from './check-replica.ts';
 import { checkSlot } from './check-slot.ts';
 import { fail, type Finding, ok } from './finding.ts';
+
+const CONNECTION = 'afterwrite-doctor';
 
 /** Stands in a plan that is only read. */
 const SLOT_IDENTITY = '00000000';
@@ -91,15 +95,25 @@ async function examineReplica(
 }
 
 async function examineCache(config: BusConfig, region: RegionConfig, servers: SeenServer[]): Promise<Finding[]> {
-  const { bus, prefix, log } = config;
-  return withRedis(region.redis, async (redis) => {
-    const at = `the Redis of ${region.name}`;
-    const facts = await readServerFacts(redis, at);
-    servers.push({ name: `redis of ${region.name}`, runId: facts.runId });
-    const keyspace = createKeyspace({ bus, prefix, cells: log.partitions, clustered: false });
-    // Without a prefix the pattern finds the records of every bus too, which have no TTL by design.
-    const isValue = (key: string): boolean => !key.startsWith('afterwrite:');
-    return checkCache(region.name, { ...facts, ...(await sampleTtls(redis, at, keyspace.valueGlob('*'), isValue)) });
+  const { name, redis: place } = region;
+  const keyspace = keyspaceOf(config, region);
+  // Without a prefix the pattern finds the records of every bus too, which have no TTL by design.
+  const isValue = (key: string): boolean => !key.startsWith('afterwrite:');
+  const isNamedCluster = typeof place !== 'string';
+  return withRedis(connectRegion(place, { name: CONNECTION }), async (redis) => {
+    const findings: Finding[] = [];
+    for (const { node, host } of mastersOf(redis)) {
+      const [at, subject] = isNamedCluster
+        ? [host, `redis of ${name} (${host})`]
+        : [`the Redis of ${name}`, `redis of ${name}`];
+      const facts = await readServerFacts(node, at);
+      servers.push({ name: subject, runId: facts.runId });
+      const ttls = await sampleTtls(node, at, keyspace.valueGlob('*'), isValue);
+      const url = isNamedCluster ? `redis://${host}` : place;
+      findings.push(...checkCache(subject, { ...facts, ...ttls, url, isNamedCluster }));
+    }
+    if (isNamedCluster) findings.push(checkSpread(`redis of ${name}`, cellsByMaster(redis, keyspace)));
+    return findings;
   });
 }
 
@@ -118,14 +132,14 @@ async function examineTopic(bus: string, log: KafkaLogConfig): Promise<Finding[]
 
 async function examineStreams(bus: string, log: RedisStreamsLogConfig, servers: SeenServer[]): Promise<Finding[]> {
   const subject = 'log in redis';
-  return withRedis(log.url, async (redis) => {
+  return withRedis(connectRedis(log.url, { name: CONNECTION }), async (redis) => {
     const at = 'the Redis of the log';
     const { runId, version, maxmemoryPolicy } = await readServerFacts(redis, at);
     servers.push({ name: subject, runId });
     const appendonly = (await readSetting(redis, at, 'appendonly')) ?? 'unknown';
     const appendfsync = (await readSetting(redis, at, 'appendfsync')) ?? 'unknown';
     return [
-      ...checkLogRedis({ version, appendonly, appendfsync, maxmemoryPolicy }),
+      ...checkLogRedis({ url: log.url, version, appendonly, appendfsync, maxmemoryPolicy }),
       ...(await guarded(subject, async () => [ok(subject, `${await partitionsOf(redis, bus, log)} partitions`)])),
     ];
   });
@@ -140,8 +154,11 @@ async function withPostgres<T>(url: string, bus: string, body: (sql: Connection)
   }
 }
 
-async function withRedis<T>(url: string, body: (redis: RedisConnection) => Promise<T>): Promise<T> {
-  const redis = await connectRedis(url, { name: 'afterwrite-doctor' });
+async function withRedis<T extends RedisConnection, R>(
+  connecting: Promise<T>,
+  body: (redis: T) => Promise<R>,
+): Promise<R> {
+  const redis = await connecting;
   try {
     return await body(redis);
   } finally {

@@ -1,17 +1,18 @@
 import { OWNER_SILENT_MS } from '../../agent/ownership.ts';
 import type { BusConfig, RegionConfig } from '../../config/bus-config.ts';
 import { ruleTables } from '../../config/catalog-check.ts';
+import { keyspaceOf } from '../../config/region-keyspace.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import { readSentTables, type SentTable } from '../../drivers/postgres/published-tables.ts';
 import { readStreamingClient, type StreamingClient } from '../../drivers/postgres/server-settings.ts';
 import { findSlots } from '../../drivers/postgres/slot.ts';
+import { connectRegion } from '../../drivers/redis/cluster-connection.ts';
 import { connectRedis } from '../../drivers/redis/connection.ts';
 import { type CellView, readAgents, readRegionView } from '../../drivers/redis/region-view.ts';
 import { boundsOf } from '../../drivers/redis/streams.ts';
 import { isBusError } from '../../protocol/errors.ts';
-import { createKeyspace } from '../../protocol/keyspace.ts';
 import { LSN_ZERO, type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
 
 /** A part of the bus that could not be asked: its error, in words. */
@@ -82,7 +83,8 @@ async function reached<T extends object>(look: () => Promise<T>): Promise<T | Un
     return await look();
   } catch (error) {
     if (!isBusError(error)) throw error;
-    return { error: `${error.code}: ${error.message}` };
+    const at = error.at === undefined ? '' : ` (${error.at})`;
+    return { error: `${error.code}${at}: ${error.message}` };
   }
 }
 
@@ -146,14 +148,9 @@ async function logStatus({ bus, log }: BusConfig): Promise<LogStatus> {
 }
 
 async function regionStatus(config: BusConfig, region: RegionConfig, nowMs: () => number): Promise<RegionStatus> {
-  const redis = await connectRedis(region.redis, { name: 'afterwrite-status' });
+  const redis = await connectRegion(region.redis, { name: 'afterwrite-status' });
   try {
-    const keyspace = createKeyspace({
-      bus: config.bus,
-      prefix: config.prefix,
-      cells: config.log.partitions,
-      clustered: false,
-    });
+    const keyspace = keyspaceOf(config, region);
     const [cells, agents] = await Promise.all([readRegionView(redis, keyspace), readAgents(redis, keyspace)]);
     return summarise(cells, agents, nowMs());
   } finally {

@@ -1,20 +1,41 @@
 import { Client, type QueryResultRow } from 'pg';
 import { BusError } from '../../protocol/errors.ts';
-import { classify } from './classify.ts';
+import { classify } from '../../protocol/sqlstate.ts';
 import { clientConfig, placeOf } from './client-config.ts';
 
 /** Default for a statement of ours; none of them reads a user's table. */
 const STATEMENT_TIMEOUT_MS = 10_000;
+/**
+ * What an answer may take beyond the statement's own limit. The server keeps that limit, so without a sign of it by then the network has
+ * swallowed one of the two, and TCP alone would not say so for minutes.
+ */
+const ANSWER_GRACE_MS = 5000;
+/** What `close` waits for the server to hang up. */
+const CLOSE_TIMEOUT_MS = 1000;
 
 export interface ConnectOptions {
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
   /** Default 10 s. 0 means no limit. */
   readonly statementTimeoutMs?: number;
+  /** Default 5 s beyond the limit of a statement; without such a limit an answer is waited for without end. */
+  readonly answerTimeoutMs?: number;
   /** Default 0: a statement waits for locks up to its own limit. */
   readonly lockTimeoutMs?: number;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
+  /** Whether names without a schema are found as the user's own sessions find them, by the server's search_path. Default false: in the catalog only. */
+  readonly findsUserNames?: boolean;
+}
+
+/** A column of a query's result. */
+export interface ResultColumn {
+  readonly name: string;
+  /** Of a domain: its base type. */
+  readonly typeOid: number;
+  /** The table's column that it was taken from, by OID and number; 0 for what is computed. */
+  readonly tableOid: number;
+  readonly columnNumber: number;
 }
 
 /** What reads and writes SQL: a connection, or a transaction on one. */
@@ -30,13 +51,16 @@ export class Connection implements Sql {
   /** Host, port and database, for messages. */
   readonly at: string;
   readonly #client: Client;
+  readonly #answerTimeoutMs: number;
   readonly #lost = Promise.withResolvers<BusError>();
   #farewell: string | undefined;
   #lostBy: BusError | undefined;
 
-  constructor(client: Client, at: string) {
+  /** `answerTimeoutMs` is what a statement's answer may take before the connection is given up; 0 means no limit. */
+  constructor(client: Client, at: string, answerTimeoutMs: number) {
     this.at = at;
     this.#client = client;
+    this.#answerTimeoutMs = answerTimeoutMs;
     // A crash, or an immediate shutdown, says its reason in a warning (57P02, 57P01) before the socket closes.
     client.on('notice', ({ code }) => {
       if (code === '57P01' || code === '57P02') this.#farewell = code;
@@ -55,9 +79,29 @@ export class Connection implements Sql {
 
   async query<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
     if (this.#lostBy !== undefined) throw this.#lostBy;
+    const deadline = this.#answerTimeoutMs === 0 ? undefined : setTimeout(() => this.#giveUp(), this.#answerTimeoutMs);
     try {
       const { rows } = await this.#client.query<Row>(text, [...values]);
       return rows;
+    } catch (error) {
+      throw this.#lostBy ?? this.#classify(error);
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+
+  /** The columns that a query gives, whatever its parameters are. The query runs, for no rows and with NULL for each parameter. */
+  async describe(text: string, parameters: number): Promise<ResultColumn[]> {
+    if (this.#lostBy !== undefined) throw this.#lostBy;
+    try {
+      const values = Array.from({ length: parameters }, () => null);
+      const { fields } = await this.#client.query({ text: `SELECT * FROM (${text}\n) AS q LIMIT 0`, values });
+      return fields.map(({ name, dataTypeID, tableID, columnID }) => ({
+        name,
+        typeOid: dataTypeID,
+        tableOid: tableID,
+        columnNumber: columnID,
+      }));
     } catch (error) {
       throw this.#lostBy ?? this.#classify(error);
     }
@@ -76,10 +120,18 @@ export class Connection implements Sql {
     }
   }
 
+  /** Takes leave of the server, and waits no more than a moment for it. */
   async close(): Promise<void> {
     this.#client.removeAllListeners('error');
     this.#client.on('error', () => undefined);
+    const giveUp = setTimeout(() => this.#client.connection.stream.destroy(), CLOSE_TIMEOUT_MS);
     await this.#client.end();
+    clearTimeout(giveUp);
+  }
+
+  /** pg's own `query_timeout` would leave the statement at the head of its queue, and every later one waiting behind it. */
+  #giveUp(): void {
+    this.#client.connection.stream.destroy(new Error(`No answer within ${this.#answerTimeoutMs} ms.`));
   }
 
   #lose(error: unknown): void {
@@ -101,14 +153,16 @@ export class Connection implements Sql {
 /** Opens a session. Throws POSTGRES_UNREACHABLE, POSTGRES_AUTHENTICATION, or SETTING_INVALID for what is no URL. */
 export async function connect(url: string, options: ConnectOptions): Promise<Connection> {
   const at = placeOf(url);
+  const statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
   const settings = {
-    statement_timeout: `${options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS}ms`,
+    statement_timeout: `${statementTimeoutMs}ms`,
     lock_timeout: `${options.lockTimeoutMs ?? 0}ms`,
     // Names are read from the catalog and quoted; nothing may be found by another's search_path.
-    search_path: 'pg_catalog',
+    ...(options.findsUserNames === true ? {} : { search_path: 'pg_catalog' }),
   };
   const client = new Client(clientConfig(url, { applicationName: options.applicationName, settings }));
-  const connection = new Connection(client, at);
+  const answerTimeoutMs = statementTimeoutMs === 0 ? 0 : statementTimeoutMs + ANSWER_GRACE_MS;
+  const connection = new Connection(client, at, options.answerTimeoutMs ?? answerTimeoutMs);
   const abort = (): void => {
     client.connection.stream.destroy(new Error('The attempt was stopped.'));
   };

@@ -4,6 +4,8 @@ import { type Connection, connect } from './connection.ts';
 export interface LastingOptions {
   readonly url: string;
   readonly applicationName: string;
+  /** As for `connect`. */
+  readonly answerTimeoutMs?: number;
   /** Told once for each connection that is lost, with the reason. */
   readonly onLost?: (reason: BusError) => void;
 }
@@ -35,8 +37,8 @@ export class LastingConnection {
   }
 
   async #open(): Promise<Connection> {
-    const { url, applicationName, onLost } = this.#options;
-    const connection = await connect(url, { applicationName, signal: this.#closing.signal });
+    const { url, onLost } = this.#options;
+    const connection = await connect(url, { ...this.#options, signal: this.#closing.signal });
     if (onLost !== undefined) void connection.lost.then(onLost);
     this.#connection = connection;
     return connection;

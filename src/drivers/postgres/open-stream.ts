@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { Client } from 'pg';
 import { BusError } from '../../protocol/errors.ts';
 import { LSN_ZERO, type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
-import { classify } from './classify.ts';
+import { classify } from '../../protocol/sqlstate.ts';
 import { clientConfig, placeOf } from './client-config.ts';
 import { Frames } from './frames.ts';
 import { Cursor } from './pgoutput/cursor.ts';
@@ -74,9 +74,14 @@ function replicationConfig({ url, bus }: StreamOptions): ConstructorParameters<t
 }
 
 async function begin(client: Client, options: StreamOptions, at: string): Promise<OpenedSession> {
+  let encoding = '';
+  client.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
+    if (parameterName === 'server_encoding') encoding = parameterValue;
+  });
   await client.connect().catch((error: unknown) => {
     throw classify(error, 'connect', at);
   });
+  if (encoding === 'SQL_ASCII') await passBytes(client, at);
   const { systemid, timeline } = await identify(client, at);
   const socket = client.connection.stream;
   // Between two commands the server is silent, so pg's parser holds no part of a message.
@@ -85,6 +90,21 @@ async function begin(client: Client, options: StreamOptions, at: string): Promis
   client.connection.query(startCommand(options));
   const held = await agreement(socket, frames, at);
   return { socket, frames, held, systemId: systemid, timeline, at, walSenderTimeoutMs: WAL_SENDER_TIMEOUT_MS };
+}
+
+interface ParameterStatus {
+  readonly parameterName: string;
+  readonly parameterValue: string;
+}
+
+/**
+ * A database of encoding SQL_ASCII holds any bytes. Asked for UTF-8, as pg asks, the server would end the stream at the first row that is none,
+ * again and again. Unconverted, such a value can be told, and widens.
+ */
+async function passBytes(client: Client, at: string): Promise<void> {
+  await client.query(`SET client_encoding = 'SQL_ASCII'`).catch((error: unknown) => {
+    throw classify(error, 'query', at);
+  });
 }
 
 async function identify(client: Client, at: string): Promise<{ readonly systemid: string; readonly timeline: number }> {

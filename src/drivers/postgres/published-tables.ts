@@ -21,3 +21,18 @@ const SENT = `
 export async function readSentTables(sql: Sql, publication: string): Promise<SentTable[]> {
   return sql.query<SentTable & Record<string, unknown>>(SENT, [publication]);
 }
+
+const WHOLE = `
+  SELECT c.oid
+  FROM pg_publication_tables t
+  JOIN pg_namespace n ON n.nspname = t.schemaname
+  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
+  JOIN pg_publication p ON p.pubname = t.pubname
+  WHERE t.pubname = $1
+    AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid = c.oid AND r.prattrs IS NOT NULL)`;
+
+/** The OIDs of the tables that a publication sends with all their columns. */
+export async function readWholeTables(sql: Sql, publication: string): Promise<number[]> {
+  const rows = await sql.query<{ oid: number }>(WHOLE, [publication]);
+  return rows.map(({ oid }) => oid);
+}

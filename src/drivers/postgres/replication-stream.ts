@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { BusError } from '../../protocol/errors.ts';
 import type { Lsn } from '../../protocol/lsn.ts';
 import { BurstReader } from './burst-reader.ts';
-import { classify } from './classify.ts';
+import { classify } from '../../protocol/sqlstate.ts';
 import { Frames } from './frames.ts';
 import { Cursor } from './pgoutput/cursor.ts';
 import { PgoutputDecoder } from './pgoutput/decoder.ts';

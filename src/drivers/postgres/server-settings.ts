@@ -2,6 +2,7 @@ import type { Sql } from './connection.ts';
 
 interface SettingsRow {
   readonly version: number;
+  readonly role: string;
   readonly wal_level: string;
   readonly standbys: string;
   readonly keep_mb: number;
@@ -21,6 +22,7 @@ interface SettingsRow {
 /** idle_replication_slot_timeout came with PostgreSQL 18. */
 const SETTINGS = `
   SELECT current_setting('server_version_num')::int AS version,
+         current_user::text AS role,
          current_setting('wal_level') AS wal_level,
          current_setting('synchronous_standby_names') AS standbys,
          (SELECT setting::int FROM pg_settings WHERE name = 'max_slot_wal_keep_size') AS keep_mb,
@@ -39,6 +41,8 @@ const SETTINGS = `
 export interface ServerSettings {
   /** `server_version_num`, such as 180001. */
   readonly version: number;
+  /** Whom the session is of. */
+  readonly role: string;
   readonly walLevel: string;
   readonly synchronousStandbyNames: string;
   /** -1 is without a limit. */
@@ -64,6 +68,7 @@ export async function readServerSettings(sql: Sql): Promise<ServerSettings> {
   const [row] = await sql.query<SettingsRow & Record<string, unknown>>(SETTINGS);
   return {
     version: row?.version ?? 0,
+    role: row?.role ?? '',
     walLevel: row?.wal_level ?? '',
     synchronousStandbyNames: row?.standbys ?? '',
     maxSlotWalKeepSizeMb: row?.keep_mb ?? -1,

@@ -1,5 +1,5 @@
 import type { Source, SourceStream, StreamSink } from '../../relay/from-postgres.ts';
-import type { DirectoryEntry } from '../../relay/relation-directory.ts';
+import type { Directory } from '../../relay/relation-directory.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
 import type { Lsn } from '../../protocol/lsn.ts';
 import type { Snapshot } from '../../protocol/snapshot.ts';
@@ -10,6 +10,7 @@ import { openReplicationStream, relayApplicationName } from './open-stream.ts';
 import type { ReplicationStream } from './replication-stream.ts';
 import { readRunStartedAtMs } from './server-life.ts';
 import { findSlots, onlySlot, type Slot } from './slot.ts';
+import { readWholeTables } from './published-tables.ts';
 import { refuseSynchronousStandby } from './synchronous-standby.ts';
 import { allocateXid, takeSnapshot } from './snapshot.ts';
 
@@ -20,6 +21,8 @@ export interface PostgresSourceOptions {
   readonly slotPrefix: string;
   /** The tables that the rules name. */
   readonly ruleTables: readonly TableName[];
+  /** What an answer to SQL may take; by default somewhat more than the statement may. */
+  readonly answerTimeoutMs?: number;
 }
 
 /** The source database as the relay sees it: a stream on a connection of its own, and SQL on another that lasts. */
@@ -27,16 +30,24 @@ export class PostgresSource implements Source {
   readonly #options: PostgresSourceOptions;
   readonly #sql: LastingConnection;
   #stream: ReplicationStream | undefined;
+  #crashes = 0;
 
   constructor(options: PostgresSourceOptions) {
     this.#options = options;
     this.#sql = new LastingConnection({
       url: options.url,
+      ...(options.answerTimeoutMs === undefined ? {} : { answerTimeoutMs: options.answerTimeoutMs }),
       applicationName: `${relayApplicationName(options.bus)}-sql`,
       onLost: (reason) => {
+        // Only here: a walsender dies of a crash without a word, where other backends send their clients 57P02 first.
+        if (isBusError(reason, 'POSTGRES_CRASHED')) this.#crashes += 1;
         if (isBusError(reason, 'POSTGRES_SHUTDOWN')) this.#stream?.expectShutdown();
       },
     });
+  }
+
+  get crashes(): number {
+    return this.#crashes;
   }
 
   async open(signal: AbortSignal): Promise<SourceStream> {
@@ -65,14 +76,26 @@ export class PostgresSource implements Source {
     return allocateXid(await this.#sql.get());
   }
 
-  async directory(): Promise<readonly DirectoryEntry[]> {
-    const tables = await readTables(await this.#sql.get(), this.#options.ruleTables);
-    return [...tables.entries()].flatMap(([ruleTable, table]) => {
+  async directory(): Promise<Directory> {
+    const { ruleTables, publication } = this.#options;
+    const sql = await this.#sql.get();
+    const tables = await readTables(sql, ruleTables);
+    const entries = [...tables.entries()].flatMap(([ruleTable, table]) => {
       const isPartitioned =
         table.partitionRoot !== null || table.descendants.length > 0 || table.kind === 'partitioned';
       const all = [table, ...table.descendants];
-      return all.map(({ oid, schema, name }) => ({ oid, name: `${schema}.${name}`, ruleTable, isPartitioned }));
+      const columns = table.columns.filter((column) => !column.isGenerated).map(({ name }) => name);
+      return all.map(({ oid, schema, name }) => ({
+        oid,
+        name: `${schema}.${name}`,
+        ruleTable,
+        isPartitioned,
+        columns,
+      }));
     });
+    const related = new Set(entries.map(({ oid }) => oid));
+    const unrelated = (await readWholeTables(sql, publication)).filter((oid) => !related.has(oid));
+    return { entries, unrelated };
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,10 @@
-import { Redis } from 'ioredis';
+import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { BusError } from '../../protocol/errors.ts';
 import { redactUrls } from '../../protocol/redact.ts';
 
-export type RedisConnection = Redis;
+export type ServerConnection = Redis;
+/** To one server, or to all masters of a cluster. */
+export type RedisConnection = Redis | Cluster;
 
 export interface ConnectOptions {
   /** Shown by CLIENT LIST. */
@@ -15,33 +17,49 @@ export interface ConnectOptions {
 const COMMAND_TIMEOUT_MS = 5000;
 const CONNECT_TIMEOUT_MS = 2000;
 
+/** One connection, and no second: nothing is queued without it, and nothing is sent again. */
+export const ONCE = {
+  lazyConnect: true,
+  // By itself ioredis would hide a server that loads its data, and wait for it without end; -LOADING is ours to judge.
+  enableReadyCheck: false,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  retryStrategy: () => null,
+  connectTimeout: CONNECT_TIMEOUT_MS,
+  commandTimeout: COMMAND_TIMEOUT_MS,
+} satisfies RedisOptions;
+
 /**
  * Connects once. Nothing is queued while the server is away, nothing is sent again on another connection, and it does not reconnect by
- * itself: whoever holds it decides what a new connection means. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`.
+ * itself: whoever holds it decides what a new connection means. Throws `REDIS_UNREACHABLE`, also of a server that loads its data, or
+ * `REDIS_DENIED`.
  */
-export async function connectRedis(url: string, options: ConnectOptions): Promise<RedisConnection> {
+export async function connectRedis(url: string, options: ConnectOptions): Promise<ServerConnection> {
   const redis = new Redis(url, {
+    ...ONCE,
     connectionName: options.name,
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
     connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     commandTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
   });
   // The commands' own failures tell; an unheard 'error' event would end the process.
-  redis.on('error', () => undefined);
+  let heard: unknown;
+  redis.on('error', (error: unknown) => (heard ??= error));
   try {
     await redis.connect();
+    await redis.ping();
     return redis;
   } catch (error) {
     redis.disconnect();
-    throw redisError(error, redactUrls(url));
+    // A refused log-in is told by the event alone; the promise says that the connection was closed.
+    throw redisError(heard ?? error, redactUrls(url));
   }
 }
 
-/** Runs a command and turns its failure into a coded one. */
+/** What is done with a command that was sent: its failure becomes a coded one. */
+export type Ask = <T>(redis: RedisConnection, at: string, command: Promise<T>) => Promise<T>;
+
+/** The way of a connection that is given up at its first failure. */
 export async function ask<T>(redis: RedisConnection, at: string, command: Promise<T>): Promise<T> {
   try {
     return await command;
@@ -66,6 +84,7 @@ export function redisError(error: unknown, at: string): BusError {
   if (word === undefined)
     return new BusError('REDIS_UNREACHABLE', `Redis does not answer: ${redactUrls(message)}`, { at, cause: error });
   if (DENIED.has(word)) return new BusError('REDIS_DENIED', message, { at, cause: error });
+  if (word === 'WRONGTYPE') return new BusError('REDIS_WRONG_TYPE', message, { at, cause: error });
   if (NOT_NOW.has(word)) return new BusError('REDIS_UNREACHABLE', message, { at, cause: error });
   return new BusError('REDIS_COMMAND_FAILED', message, { at, cause: error });
 }

@@ -8,25 +8,42 @@ import type {
   StoredCell,
   TakeAnswer,
 } from '../../agent/region-store.ts';
-import { BusError } from '../../protocol/errors.ts';
+import type { RedisPlace } from '../../config/bus-config.ts';
+import { BusError, isBusError } from '../../protocol/errors.ts';
+import type { ReachedItem } from '../../protocol/log-record.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
-import { ask, connectRedis, type RedisConnection } from './connection.ts';
+import { connectRegion } from './cluster-connection.ts';
+import { ask, type RedisConnection } from './connection.ts';
+import { scanPage } from './scan.ts';
 import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
 
 /** An agent that has not renewed itself for so long, by the server's clock, counts no more. */
 const LIVING_MS = 3000;
-const SCAN_COUNT = 500;
 
-/** The region's Redis by one connection. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
-export async function connectRegionStore(url: string, name: string, keyspace: Keyspace): Promise<RegionStore> {
-  const redis = await connectRedis(url, { name });
+const OFFSET = /^-?\d+$/;
+const LSN = /^[\da-f]{16}$/i;
+const MARK = /^[\da-f]{8}:[\da-f]{16}$/i;
+const NUMBER = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i;
+
+/** The region's Redis by one connection, in a cluster by one to each master. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
+export async function connectRegionStore(place: RedisPlace, name: string, keyspace: Keyspace): Promise<RegionStore> {
+  const redis = await connectRegion(place, { name });
   return new RedisRegionStore(redis, keyspace);
 }
 
-class RedisRegionStore implements RegionStore {
+function identityOf(info: string): RedisIdentity {
+  const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+  return {
+    runId: field('run_id'),
+    replicationId: field('master_replid'),
+    formerReplicationId: field('master_replid2'),
+  };
+}
+
+export class RedisRegionStore implements RegionStore {
   readonly #redis: RedisConnection;
   readonly #keyspace: Keyspace;
   readonly #run: RunScript;
@@ -45,17 +62,18 @@ class RedisRegionStore implements RegionStore {
     await this.#ask(this.#redis.zrem(this.#keyspace.agents, agent));
   }
 
-  async owners(): Promise<readonly string[]> {
-    const cells = Array.from({ length: this.#keyspace.cells }, (_, cell) => cell);
-    const owners = await Promise.all(
-      cells.map((cell) => this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner))),
+  async owners(): Promise<readonly (string | BusError)[]> {
+    return Promise.all(
+      this.#everyCell().map(async (cell) => {
+        const owner = this.#ask(this.#redis.hget(this.#keyspace.record(cell), RECORD_FIELD.owner));
+        return (await unlessUnfit(owner, (error) => error)) ?? '';
+      }),
     );
-    return owners.map((owner) => owner ?? '');
   }
 
   async take(cell: number, seen: string, token: string): Promise<TakeAnswer> {
     // One after the other on one connection: nothing of ours comes between, and only the owner writes a position.
-    const [taken, stored] = await Promise.all([this.#run('take', this.#two(cell), [seen, token]), this.read(cell)]);
+    const [taken, stored] = await Promise.all([this.#run('take', this.#three(cell), [seen, token]), this.read(cell)]);
     return taken === 1 ? { kind: 'taken', stored } : { kind: 'refused' };
   }
 
@@ -68,43 +86,53 @@ class RedisRegionStore implements RegionStore {
       RECORD_FIELD.settledPrimary,
       RECORD_FIELD.settledReplica,
       RECORD_FIELD.asOf,
+      RECORD_FIELD.droppedLsn,
+      RECORD_FIELD.reached,
     ];
     const [values, epoch] = await Promise.all([
       this.#ask(this.#redis.hmget(record(cell), ...fields)),
       this.#ask(this.#redis.hget(state(cell), STATE_FIELD.epoch)),
     ]);
-    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf] = values;
+    const [offset, sourceEpoch, watermark, settledPrimary, settledReplica, asOf, droppedLsn, reached] = values;
+    // As the scripts tell it (prelude.lua): a record that lacks a field, or holds what is none, is lost as a whole.
     if (
-      offset == null ||
       sourceEpoch == null ||
-      watermark == null ||
-      settledPrimary == null ||
-      settledReplica == null ||
-      epoch === null
+      epoch === null ||
+      !OFFSET.test(offset ?? '') ||
+      !LSN.test(watermark ?? '') ||
+      !LSN.test(droppedLsn ?? '') ||
+      !MARK.test(settledPrimary ?? '') ||
+      !MARK.test(settledReplica ?? '') ||
+      !NUMBER.test(asOf ?? '')
     )
       return null;
     return {
       offset: Number(offset),
       sourceEpoch: JSON.parse(sourceEpoch) as SourceEpoch,
-      watermark: lsnFromHex(watermark),
-      settledPrimary: parseSettledMark(settledPrimary),
-      settledReplica: parseSettledMark(settledReplica),
-      asOfMs: Number(asOf ?? 0),
+      watermark: lsnFromHex(watermark ?? ''),
+      settledPrimary: parseSettledMark(settledPrimary ?? ''),
+      settledReplica: parseSettledMark(settledReplica ?? ''),
+      asOfMs: Number(asOf),
+      ...parseReached(reached ?? ''),
+      epoch,
     };
   }
 
   async beat(cells: readonly number[], token: string): Promise<readonly BeatAnswer[]> {
-    const answers = await Promise.all(cells.map((cell) => this.#run('beat', this.#two(cell), [token])));
-    return answers.map((answer) => {
-      const [kept, offset] = answer as [number, string | undefined];
-      return kept === 1
-        ? { kind: 'kept', offset: offset === '' || offset === undefined ? null : Number(offset) }
-        : { kind: 'owner' };
-    });
+    return Promise.all(
+      cells.map(async (cell): Promise<BeatAnswer> => {
+        const answer = await unlessUnfit(this.#run('beat', this.#three(cell), [token]), (error) => error);
+        if (answer instanceof BusError) return { kind: 'unfit', error: answer };
+        const [kept, offset] = answer as [number, string | undefined];
+        return kept === 1
+          ? { kind: 'kept', offset: offset === '' || offset === undefined ? null : Number(offset) }
+          : { kind: 'owner' };
+      }),
+    );
   }
 
   async release(cell: number, token: string): Promise<void> {
-    await this.#run('release', [this.#keyspace.record(cell)], [token]);
+    await unlessUnfit(this.#run('release', [this.#keyspace.record(cell)], [token]), () => undefined);
   }
 
   async apply(cell: number, token: string, batch: ApplyBatch): Promise<ApplyAnswer> {
@@ -112,9 +140,12 @@ class RedisRegionStore implements RegionStore {
       offset: String(batch.offset),
       sourceEpoch: JSON.stringify(batch.sourceEpoch),
       watermark: lsnToHex(batch.watermark),
+      reached: printReached(batch.reached),
+      ...(batch.epoch === undefined ? {} : { epoch: batch.epoch }),
       asOf: String(batch.asOfMs),
       settledPrimary: printSettledMark(batch.settledPrimary),
       hasReplicas: batch.hasReplicas,
+      values: batch.keys.length,
       marks: batch.marks.map((mark) => [mark.field, String(mark.offset), lsnToHex(mark.lsn)]),
       rules: batch.rules.map((rule) => [rule.family, rule.hash, String(rule.offset), lsnToHex(rule.lsn)]),
       sweeps: [...batch.sweeps],
@@ -122,7 +153,11 @@ class RedisRegionStore implements RegionStore {
     const args: ScriptArgument[] = [token, String(batch.after), JSON.stringify(header)];
     for (const [bucket, entries] of batch.fences) args.push(`${RECORD_FIELD.bucketPrefix}${bucket}`, entries);
     return this.#applied(
-      await this.#run('apply', [...this.#three(cell), ...this.#values(cell, batch.keys)], args),
+      await this.#run(
+        'apply',
+        [...this.#three(cell), ...this.#values(cell, batch.keys), ...this.#slots(cell, batch.plainKeys)],
+        args,
+      ),
       cell,
     );
   }
@@ -133,6 +168,7 @@ class RedisRegionStore implements RegionStore {
       offset: String(epoch.offset),
       sourceEpoch: JSON.stringify(epoch.sourceEpoch),
       watermark: lsnToHex(epoch.watermark),
+      reached: printReached(epoch.reached),
       floor: lsnToHex(epoch.floor),
       asOf: String(epoch.asOfMs),
     };
@@ -145,12 +181,19 @@ class RedisRegionStore implements RegionStore {
 
   async settleReplica(cells: readonly number[], token: string, mark: SettledMark): Promise<void> {
     await Promise.all(
-      cells.map((cell) => this.#run('settle-replica', [this.#keyspace.record(cell)], [token, printSettledMark(mark)])),
+      cells.map((cell) =>
+        unlessUnfit(
+          this.#run('settle-replica', [this.#keyspace.record(cell)], [token, printSettledMark(mark)]),
+          () => undefined,
+        ),
+      ),
     );
   }
 
   async owedSweeps(cells: readonly number[]): Promise<readonly ReadonlyMap<string, string>[]> {
-    const owed = await Promise.all(cells.map((cell) => this.#ask(this.#redis.hgetall(this.#keyspace.sweeps(cell)))));
+    const owed = await Promise.all(
+      cells.map((cell) => unlessUnfit(this.#ask(this.#redis.hgetall(this.#keyspace.sweeps(cell))), () => ({}))),
+    );
     return owed.map((fields) => new Map(Object.entries(fields)));
   }
 
@@ -158,49 +201,50 @@ class RedisRegionStore implements RegionStore {
     cursor: string,
     glob: string,
   ): Promise<{ readonly next: string | null; readonly keys: readonly string[] }> {
-    const [next, found] = await this.#ask(
-      this.#redis.scan(cursor, 'MATCH', this.#keyspace.valueGlob(glob), 'COUNT', SCAN_COUNT),
-    );
-    const keys = found.flatMap((key) => this.#keyspace.cacheKey(key) ?? []);
-    return { next: next === '0' ? null : next, keys };
+    const page = await this.#ask(scanPage(this.#redis, cursor, this.#keyspace.valueGlob(glob)));
+    return { next: page.next, keys: page.keys.flatMap((key) => this.#keyspace.cacheKey(key) ?? []) };
   }
 
-  async sweep(cell: number, token: string, keys: readonly string[]): Promise<number> {
-    return Number(await this.#run('sweep', [this.#keyspace.record(cell), ...this.#values(cell, keys)], [token]));
+  async sweep(cell: number, token: string, keys: readonly string[], isPlain: boolean): Promise<number> {
+    const slots = isPlain ? this.#slots(cell, keys) : [];
+    const all = [this.#keyspace.record(cell), ...this.#values(cell, keys), ...slots];
+    return Number(await unlessUnfit(this.#run('sweep', all, [token, keys.length]), () => 0));
   }
 
   async clearSweep(cell: number, token: string, field: string, value: string): Promise<void> {
-    await this.#run('clear-sweep', [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)], [token, field, value]);
+    const keys = [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)];
+    await unlessUnfit(this.#run('clear-sweep', keys, [token, field, value]), () => undefined);
   }
 
-  async identity(): Promise<RedisIdentity> {
-    const text = `${await this.#ask(this.#redis.info('server'))}\n${await this.#ask(this.#redis.info('replication'))}`;
-    const field = (name: string): string => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '';
-    return {
-      runId: field('run_id'),
-      replicationId: field('master_replid'),
-      formerReplicationId: field('master_replid2'),
-    };
+  async identities(): Promise<readonly RedisIdentity[]> {
+    const answers = await Promise.all(
+      this.#everyCell().map((cell) => this.#run('identity', [this.#keyspace.record(cell)], [])),
+    );
+    return answers.map((answer) => identityOf((answer as string[]).join('\n')));
   }
 
   async close(): Promise<void> {
     this.#redis.disconnect();
   }
 
+  #everyCell(): number[] {
+    return Array.from({ length: this.#keyspace.cells }, (_, cell) => cell);
+  }
+
   #ask<T>(command: Promise<T>): Promise<T> {
     return ask(this.#redis, 'the region’s Redis', command);
   }
 
-  #two(cell: number): string[] {
-    return [this.#keyspace.record(cell), this.#keyspace.state(cell)];
-  }
-
   #three(cell: number): string[] {
-    return [...this.#two(cell), this.#keyspace.sweeps(cell)];
+    return [this.#keyspace.record(cell), this.#keyspace.state(cell), this.#keyspace.sweeps(cell)];
   }
 
   #values(cell: number, keys: readonly string[]): string[] {
     return keys.map((key) => this.#keyspace.valueKey(key, cell));
+  }
+
+  #slots(cell: number, keys: readonly string[]): string[] {
+    return keys.map((key) => this.#keyspace.slotKey(key, cell));
   }
 
   #applied(answer: unknown, cell: number): ApplyAnswer {
@@ -211,4 +255,24 @@ class RedisRegionStore implements RegionStore {
       at: this.#keyspace.record(cell),
     });
   }
+}
+
+/** What a cell answers, or something else where one of its keys is of another type than ours. */
+async function unlessUnfit<T, U>(answer: Promise<T>, otherwise: (error: BusError) => U): Promise<T | U> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isBusError(error, 'REDIS_WRONG_TYPE')) return otherwise(error);
+    throw error;
+  }
+}
+
+function printReached(reached: ReachedItem | undefined): string {
+  return reached === undefined ? '' : `${lsnToHex(reached.commitLsn)}:${reached.next}`;
+}
+
+function parseReached(text: string): { readonly reached?: ReachedItem } {
+  const colon = text.indexOf(':');
+  if (colon < 0) return {};
+  return { reached: { commitLsn: lsnFromHex(text.slice(0, colon)), next: Number(text.slice(colon + 1)) } };
 }

@@ -1,16 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { type RedisConnection, ask } from './connection.ts';
+import { type Ask, ask, type RedisConnection } from './connection.ts';
 
 const NAMES = [
   'apply',
   'begin-epoch',
   'enlist',
+  'identity',
   'take',
   'beat',
   'release',
   'settle-replica',
   'sweep',
   'clear-sweep',
+  'read',
+  'lease',
+  'store',
+  'give-up',
 ] as const;
 
 export type ScriptName = (typeof NAMES)[number];
@@ -24,7 +29,7 @@ export type RunScript = (
 type Command = (keyCount: number, ...rest: readonly (string | number | Buffer)[]) => Promise<unknown>;
 
 /** The scripts of a connection. ioredis sends the hash, and the text where the server does not know it. */
-export function scriptsOf(redis: RedisConnection): RunScript {
+export function scriptsOf(redis: RedisConnection, asks: Ask = ask): RunScript {
   const commands = redis as unknown as Record<string, Command>;
   for (const name of NAMES) redis.defineCommand(commandOf(name), { lua: scriptText(name) });
   return (name, keys, args) => {
@@ -33,14 +38,14 @@ export function scriptsOf(redis: RedisConnection): RunScript {
     const plain = args.map((arg) =>
       arg instanceof Uint8Array ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg,
     );
-    return ask(redis, `${name}.lua on ${keys[0]}`, command.call(redis, keys.length, ...keys, ...plain));
+    return asks(redis, keys[0] ?? name, command.call(redis, keys.length, ...keys, ...plain));
   };
 }
 
 const read = (file: string): string => readFileSync(new URL(`./scripts/${file}.lua`, import.meta.url), 'utf8');
 
 /** A script begins with the line that declares its flags; what all share comes behind that. */
-function scriptText(name: ScriptName): string {
+export function scriptText(name: ScriptName): string {
   const text = read(name);
   const end = text.indexOf('\n') + 1;
   return text.slice(0, end) + read('prelude') + text.slice(end);

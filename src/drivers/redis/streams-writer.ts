@@ -3,17 +3,22 @@ import { BusError } from '../../protocol/errors.ts';
 import type { LogWriter, OutgoingRecord } from '../../relay/to-log.ts';
 import { ask, connectRedis, type RedisConnection } from './connection.ts';
 import { type Durability, durabilityOf, idOf, partitionsOf, STREAM_FIELD, streamKeys } from './streams.ts';
-import { TrimMargin } from './trim-margin.ts';
+import { lowestApplied, TrimMargin } from './trim-margin.ts';
 
 const TRIM_EVERY_MS = 5000;
 const WAITAOF_TIMEOUT_MS = 5000;
 
-/** Opens a writer on the streams. Throws `REDIS_UNREACHABLE`, `LOG_MISSING`, `LOG_UNFIT` or `LOG_NOT_DURABLE`. */
-export async function openStreamsWriter(bus: string, config: RedisStreamsLogConfig, name: string): Promise<LogWriter> {
+/** Opens a writer on the streams, which are trimmed by what these regions have applied. Throws `REDIS_UNREACHABLE`, `LOG_MISSING`, `LOG_UNFIT` or `LOG_NOT_DURABLE`. */
+export async function openStreamsWriter(
+  bus: string,
+  config: RedisStreamsLogConfig,
+  regions: ReadonlySet<string>,
+  name: string,
+): Promise<LogWriter> {
   const redis = await connectRedis(config.url, { name });
   try {
     const partitions = await partitionsOf(redis, bus, config);
-    return new StreamsWriter(redis, bus, config, partitions, await durabilityOf(redis));
+    return new StreamsWriter(redis, bus, config, regions, partitions, await durabilityOf(redis));
   } catch (error) {
     redis.disconnect();
     throw error;
@@ -25,6 +30,7 @@ class StreamsWriter implements LogWriter {
   readonly #redis: RedisConnection;
   readonly #bus: string;
   readonly #recordsMax: number;
+  readonly #regions: ReadonlySet<string>;
   readonly #durability: Durability;
   #state: 'idle' | 'sending' | 'dead' = 'idle';
   #trimmedAtMs = 0;
@@ -34,12 +40,14 @@ class StreamsWriter implements LogWriter {
     redis: RedisConnection,
     bus: string,
     config: RedisStreamsLogConfig,
+    regions: ReadonlySet<string>,
     partitions: number,
     durability: Durability,
   ) {
     this.#redis = redis;
     this.#bus = bus;
     this.#recordsMax = config.recordsMax;
+    this.#regions = regions;
     this.#durability = durability;
     this.partitions = partitions;
   }
@@ -97,7 +105,7 @@ class StreamsWriter implements LogWriter {
     const { stream, positions } = streamKeys(this.#bus);
     const trimTo = this.#margin.note(
       nowMs,
-      lowestApplied(await ask(this.#redis, positions, this.#redis.hgetall(positions))),
+      lowestApplied(await ask(this.#redis, positions, this.#redis.hgetall(positions)), this.#regions),
     );
     for (let partition = 0; partition < this.partitions; partition++) {
       const key = stream(partition);
@@ -106,14 +114,4 @@ class StreamsWriter implements LogWriter {
       await ask(this.#redis, key, this.#redis.xtrim(key, 'MAXLEN', '~', this.#recordsMax));
     }
   }
-}
-
-/** `<region>:<partition>` -> offset, to the lowest offset of each partition. */
-function lowestApplied(positions: Readonly<Record<string, string>>): Map<number, number> {
-  const lowest = new Map<number, number>();
-  for (const [field, text] of Object.entries(positions)) {
-    const partition = Number(field.slice(field.lastIndexOf(':') + 1));
-    lowest.set(partition, Math.min(lowest.get(partition) ?? Infinity, Number(text)));
-  }
-  return lowest;
 }

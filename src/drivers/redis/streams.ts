@@ -37,10 +37,16 @@ export type Durability = 'always' | 'waitaof';
 /** How the log's Redis makes an entry durable. Throws `LOG_NOT_DURABLE` where it may forget what it acknowledged. */
 export async function durabilityOf(redis: RedisConnection): Promise<Durability> {
   const at = 'the Redis of the log';
-  const settings = await ask(redis, at, redis.config('GET', 'append*'));
+  const settings = await ask(redis, at, redis.config('GET', 'append*', 'maxmemory-policy'));
   const value = (name: string): string | undefined => {
     return settings[settings.indexOf(name) + 1];
   };
+  if (value('maxmemory-policy') !== 'noeviction')
+    throw new BusError(
+      'LOG_NOT_DURABLE',
+      `The Redis of the log may evict it: its maxmemory-policy is ${value('maxmemory-policy')}.`,
+      { at },
+    );
   if (value('appendonly') !== 'yes')
     throw new BusError('LOG_NOT_DURABLE', 'The Redis of the log keeps no append-only file.', { at });
   if (value('appendfsync') === 'always') return 'always';

@@ -18,3 +18,21 @@ export class TrimMargin {
     return settled;
   }
 }
+
+/**
+ * The lowest applied offset of each partition, from fields `<region>:<partition>`. Only regions of the file count: one that was taken out
+ * moves no more, and would hold the log for ever.
+ */
+export function lowestApplied(
+  positions: Readonly<Record<string, string>>,
+  regions: ReadonlySet<string>,
+): Map<number, Offset> {
+  const lowest = new Map<number, Offset>();
+  for (const [field, text] of Object.entries(positions)) {
+    const colon = field.lastIndexOf(':');
+    if (!regions.has(field.slice(0, colon))) continue;
+    const partition = Number(field.slice(colon + 1));
+    lowest.set(partition, Math.min(lowest.get(partition) ?? Infinity, Number(text)));
+  }
+  return lowest;
+}

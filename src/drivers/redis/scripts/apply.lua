@@ -2,26 +2,25 @@
 -- Applies a run of records to a cell: keys, fences, marks, rules, owed sweeps and the position, all or nothing.
 -- Evictions must work when memory is full, hence allow-oom.
 --
--- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink
+-- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink, behind them slots beside plain ones
 -- ARGV  1 owner token   2 the offset that must be stored   3 header (JSON)   4.. pairs: bucket field, new entries
--- Returns {"applied", keys that were there} | {"owner"} | {"position"} | {"lost"}
+-- Returns {"applied", values that were there} | {"owner"} | {"position"} | {"lost"}
 -- Invariant: with the offset that the caller names as stored, every record up to it has had its effect here.
 local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
+local wrong = wrongType(3)
+if wrong then return wrong end
 local owner = redis.call('HGET', record, 'owner') or ''
 local token, count = string.match(owner, '^(%w+):(%d+)$')
 if token ~= ARGV[1] then return {'owner'} end
-local stored = redis.call('HMGET', record, 'offset', 'watermark', 'settledPrimary', 'settledReplica', 'droppedLsn', 'asOf')
-if not stored[1] or redis.call('HEXISTS', state, 'epoch') == 0 then return {'lost'} end
-if stored[1] ~= ARGV[2] then return {'position'} end
+local stored = wholeCell(record, state)
+if not stored then return {'lost'} end
+local epoch = redis.call('HGET', state, 'epoch')
 local header = cjson.decode(ARGV[3])
+-- An epoch begins at the offset that is stored, so that the offset alone does not tell a Redis that has lost the beginning.
+if stored[1] ~= ARGV[2] or (header.epoch and header.epoch ~= epoch) then return {'position'} end
 
 -- Redis limits what unpack may put on Lua's stack.
 local CHUNK = 1000
-local unlinked = 0
-for first = 4, #KEYS, CHUNK do
-  unlinked = unlinked + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, #KEYS)))
-end
-
 local function larger(a, b) if a and less(b, a) then return a end return b end
 local function largerBytes(a, b) if a and lessBytes(b, a) then return a end return b end
 local function largerMark(a, b) if a and lessMark(b, a) then return a end return b end
@@ -64,22 +63,29 @@ local function compact(bucket)
   if first > 1 then fold = largerBytes(fold, string.sub(entries[first - 1], 1, 8)) end
   return fold .. table.concat(entries, '', first)
 end
-local buckets = (#ARGV - 3) / 2
+local buckets, writes = (#ARGV - 3) / 2, {}
 for first = 1, buckets, CHUNK do
   local last = math.min(first + CHUNK - 1, buckets)
   local fields = {}
   for i = first, last do fields[#fields + 1] = ARGV[2 + 2 * i] end
   local old = redis.call('HMGET', record, unpack(fields))
-  local writes = {}
   for i = first, last do
     local bucket = (old[i - first + 1] or NO_FOLD) .. ARGV[3 + 2 * i]
     if #bucket > FOLD + ENTRY * ENTRIES_MAX then bucket = compact(bucket) end
     writes[#writes + 1] = fields[i - first + 1]
     writes[#writes + 1] = bucket
   end
-  redis.call('HSET', record, unpack(writes))
 end
 
+-- From here on it writes, and nothing fails.
+local function unlink(from, to)
+  local count = 0
+  for first = from, to, CHUNK do count = count + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, to))) end
+  return count
+end
+local unlinked = unlink(4, 3 + header.values)
+unlink(4 + header.values, #KEYS)
+for first = 1, #writes, CHUNK do redis.call('HSET', record, unpack(writes, first, math.min(first + CHUNK - 1, #writes))) end
 local function raise(field, offset, lsn)
   local oldOffset, oldLsn = string.match(redis.call('HGET', state, field) or '', '^(%d+):(%x+)$')
   if oldOffset and tonumber(oldOffset) > tonumber(offset) then offset = oldOffset end
@@ -87,16 +93,19 @@ local function raise(field, offset, lsn)
 end
 for _, mark in ipairs(header.marks) do raise(mark[1], mark[2], mark[3]) end
 for _, rule in ipairs(header.rules) do
-  if redis.call('HGET', state, 'r:' .. rule[1]) ~= rule[2] then
+  local known = redis.call('HGET', state, 'r:' .. rule[1])
+  if known ~= rule[2] then
     redis.call('HSET', state, 'r:' .. rule[1], rule[2])
     raise('f:' .. rule[1], rule[3], rule[4])
+    -- Values by the former rule: readers that know marks see them no more, plain readers only when they are swept.
+    if known then redis.call('HSET', sweeps, 'f:' .. rule[1], rule[3]) end
   end
 end
 for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sweep[2]) end
 
 -- Late records alone say nothing of the time.
 local asOf = header.asOf
-if (tonumber(stored[6]) or 0) > tonumber(asOf) then asOf = stored[6] end
+if tonumber(stored[6]) > tonumber(asOf) then asOf = stored[6] end
 redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
-  'watermark', larger(stored[2], header.watermark), 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
+  'watermark', larger(stored[2], header.watermark), 'reached', header.reached, 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
 return {'applied', unlinked}

@@ -22,3 +22,22 @@ local function lessMark(a, b)
 end
 local function unhex(hex) return (string.gsub(hex, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)) end
 local function tohex(bytes) return (string.gsub(bytes, '.', function(c) return string.format('%02x', string.byte(c)) end)) end
+
+-- A cell's own keys are hashes. One that another program wrote is told of before anything is written: an error half way would leave writes.
+local function wrongType(keys)
+  for i = 1, keys do
+    local kind = redis.call('TYPE', KEYS[i]).ok
+    if kind ~= 'hash' and kind ~= 'none' then return redis.error_reply('WRONGTYPE ' .. KEYS[i] .. ' is a ' .. kind .. ', not a hash') end
+  end
+end
+-- The fields of a region record that scripts rely on, or nil where the record or the state is lost: one is missing, or not in its form.
+local function wholeCell(record, state)
+  local fields = redis.call('HMGET', record, 'offset', 'watermark', 'settledPrimary', 'settledReplica', 'droppedLsn', 'asOf', 'sourceEpoch')
+  for i = 1, 7 do if not fields[i] then return nil end end
+  local function isLsn(text) return #text == 16 and string.match(text, '^%x+$') end
+  local function isMark(text) return #text == 25 and string.match(text, '^%x+:%x+$') and string.sub(text, 9, 9) == ':' end
+  if not string.match(fields[1], '^%-?%d+$') or not isLsn(fields[2]) or not isLsn(fields[5]) then return nil end
+  if not isMark(fields[3]) or not isMark(fields[4]) or not tonumber(fields[6]) then return nil end
+  if redis.call('HEXISTS', state, 'epoch') == 0 then return nil end
+  return fields
+end

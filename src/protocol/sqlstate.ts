@@ -1,4 +1,4 @@
-import { BusError, type ErrorCode } from '../../protocol/errors.ts';
+import { BusError, type ErrorCode } from './errors.ts';
 
 /** What was asked when an error came. The same SQLSTATE says other things of a slot than of a stream. */
 export type Doing = 'connect' | 'query' | 'slot' | 'stream';

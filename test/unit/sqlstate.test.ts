@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { classify, type Doing } from '../../src/drivers/postgres/classify.ts';
+import { classify, type Doing } from '../../src/protocol/sqlstate.ts';
 import { clientConfig, placeOf } from '../../src/drivers/postgres/client-config.ts';
 import { isSynchronousStandby } from '../../src/drivers/postgres/synchronous-standby.ts';
 import { BusError, type ErrorCode, isBusError } from '../../src/protocol/errors.ts';

@@ -1,0 +1,283 @@
+import { isSettledOnPrimary, judgeFill, type LeaseReading } from '../protocol/fill.ts';
+import { judgeHit } from '../protocol/hit.ts';
+import { isReached } from '../protocol/read-token.ts';
+import type { StoredValue } from '../protocol/value-slot.ts';
+import { isAway } from './breaker.ts';
+import type { Entry, LeaseReply, ReadReply } from './cache-store.ts';
+import { encodePayload } from './codec.ts';
+import type { CacheCore } from './core.ts';
+import type { FamilyContext } from './family-context.ts';
+import type { Flight } from './flight.ts';
+import type { Place } from './gate.ts';
+import { LeaseWait } from './lease-wait.ts';
+import type { KeyParams, Loaded } from './origin.ts';
+
+/** How a flight begins. */
+export type FillStart =
+  /** Nothing stands in the way of a lease. */
+  | { readonly kind: 'lease' }
+  /** Another process loads: the reader saw its lease. */
+  | { readonly kind: 'held' }
+  /** No lease: Redis is away, the key is not to be read there, or what is loaded may not be stored. */
+  | { readonly kind: 'through' };
+
+/** A value that came while the lease was asked for is read again so many times; it may go as fast as it came. */
+const LIVE_READS_MAX = 3;
+/** Between two readings while a load waits for the primary. */
+const SETTLE_LOOK_MS = 1;
+/** A waiter waits a little longer than a lease can stand, so that he sees its end. */
+const WAIT_MARGIN_MS = 100;
+
+/**
+ * One load of a key for all its callers in the process.
+ *
+ *     place at the gate ──▶ lease ─┬ leased ──▶ settle ──▶ load ──▶ judge ──▶ store, or give up
+ *                                  ├ held ────▶ wait for that one lease ─┬ a value: done
+ *                                  │                                     └ none: place, lease; held again: load without
+ *                                  ├ live ────▶ read again
+ *                                  └ lost, other rules, no answer ──▶ load without a lease: returned, not stored
+ */
+export class Fill {
+  readonly #core: CacheCore;
+  readonly #context: FamilyContext;
+  readonly #entry: Entry;
+  readonly #params: KeyParams;
+  readonly #flight: Flight;
+  #hasWaited = false;
+  #hasLoaded = false;
+  #deadlineMs = 0;
+  /** By which the lease was taken. */
+  #ruleText = '';
+
+  constructor(core: CacheCore, context: FamilyContext, entry: Entry, params: KeyParams, flight: Flight) {
+    this.#core = core;
+    this.#context = context;
+    this.#entry = entry;
+    this.#params = params;
+    this.#flight = flight;
+  }
+
+  /** The payload. Throws the loader's error, `CACHE_LOAD_TIMEOUT` or `CACHE_OVERLOADED`. */
+  async run(start: FillStart): Promise<string | null> {
+    if (start.kind === 'held') {
+      const value = await this.#waitFirst();
+      if (value !== undefined) return payloadOf(value);
+    }
+    for (let lives = 0; ; lives += 1) {
+      const place = await this.#core.gate.enter(this.#flight.signal);
+      try {
+        if (start.kind === 'through') return await this.#through(place);
+        const reply = await this.#lease(!this.#hasWaited);
+        if (reply?.kind === 'leased') return await this.#leased(place, reply.reading);
+        const isLast =
+          this.#flight.kind === 'bypass' || (reply?.kind === 'held' ? this.#hasWaited : lives >= LIVE_READS_MAX);
+        if (reply === undefined || reply.kind === 'lost' || reply.kind === 'rules' || isLast)
+          return await this.#through(place);
+        place.leave();
+        const value =
+          reply.kind === 'held'
+            ? await this.#waitFor(new LeaseWait(this.#core, this.#entry.key), reply.token)
+            : await this.#readAgain();
+        if (value !== undefined) return payloadOf(value);
+      } finally {
+        // From its beginning on it is the load that holds the place.
+        if (!this.#hasLoaded) place.leave();
+      }
+    }
+  }
+
+  /** Loads behind a value past its time, if nobody else does. */
+  async runBehind(): Promise<void> {
+    const place = await this.#core.gate.enter(this.#flight.signal);
+    try {
+      const reply = await this.#lease(false);
+      if (reply?.kind === 'leased') await this.#leased(place, reply.reading);
+    } finally {
+      if (!this.#hasLoaded) place.leave();
+    }
+  }
+
+  /** Marks the lease that the reader saw, and waits. One that falls to us, since the other has ended, is given up: the gate comes first. */
+  async #waitFirst(): Promise<StoredValue | undefined> {
+    const wait = new LeaseWait(this.#core, this.#entry.key);
+    const reply = await this.#lease(true);
+    if (reply?.kind === 'held') return this.#waitFor(wait, reply.token);
+    wait.close();
+    if (reply?.kind === 'live') return this.#readAgain();
+    if (reply?.kind === 'leased') this.#giveUp();
+    return undefined;
+  }
+
+  /** Undefined where Redis gives no answer. */
+  async #lease(waits: boolean): Promise<LeaseReply | undefined> {
+    const { clock, limits, newToken } = this.#core;
+    this.#flight.token = newToken();
+    this.#ruleText = this.#context.rule.text ?? '';
+    this.#deadlineMs = clock.monotonicMs() + limits.loadTimeoutMs;
+    return this.#askLease(waits);
+  }
+
+  async #askLease(waits: boolean): Promise<LeaseReply | undefined> {
+    const { limits, store } = this.#core;
+    const request = {
+      token: this.#flight.token ?? '',
+      leaseMs: limits.loadTimeoutMs,
+      rule: this.#ruleText,
+      staleMs: this.#context.family.staleMs,
+      waits,
+    };
+    return store.lease(this.#entry, request).catch((error: unknown) => this.#noAnswer(error));
+  }
+
+  async #waitFor(wait: LeaseWait, token: string): Promise<StoredValue | undefined> {
+    const { counters, limits } = this.#core;
+    this.#hasWaited = true;
+    counters.values.waits += 1;
+    const end = await wait
+      .until(this.#entry, {
+        token,
+        staleMs: this.#context.family.staleMs,
+        limitMs: limits.loadTimeoutMs + WAIT_MARGIN_MS,
+        accepts: (reply) => this.#accepts(reply),
+        looking: (isLooking) => (isLooking ? this.#flight.seal() : this.#flight.unseal()),
+        signal: this.#flight.signal,
+      })
+      .catch((error: unknown) => this.#noAnswer(error))
+      .finally(() => wait.close());
+    if (end?.kind !== 'value') return undefined;
+    counters.values.waitsAnswered += 1;
+    return end.value;
+  }
+
+  async #readAgain(): Promise<StoredValue | undefined> {
+    const { store } = this.#core;
+    const { staleMs } = this.#context.family;
+    this.#flight.seal();
+    const reply = await store
+      .read(this.#entry, { ttl: staleMs > 0, watermark: true })
+      .catch((error: unknown) => this.#noAnswer(error));
+    if (reply !== undefined) {
+      const verdict = judgeHit(reply, staleMs);
+      if (verdict.kind === 'hit' && this.#accepts(reply)) return verdict.value;
+    }
+    this.#flight.unseal();
+    return undefined;
+  }
+
+  /** Whether a value that others stored will do for all who wait. */
+  #accepts(reply: ReadReply): boolean {
+    const { demand } = this.#flight;
+    if (reply.rule !== this.#context.rule.text || this.#core.kept.distrusts(this.#entry.cell, reply.epoch))
+      return false;
+    return demand === undefined || (reply.watermark !== null && isReached(demand, reply.watermark));
+  }
+
+  /** A load that cannot be stored. */
+  async #through(place: Place): Promise<string | null> {
+    this.#core.counters.values.readThrough += 1;
+    this.#deadlineMs = this.#core.clock.monotonicMs() + this.#core.limits.loadTimeoutMs;
+    // A lease that was asked for without an answer may be taken late, behind an eviction that this load does not know.
+    this.#flight.token = undefined;
+    const loaded = await this.#load(place);
+    return encodePayload(loaded.value, this.#context.family.name);
+  }
+
+  async #leased(place: Place, first: LeaseReading): Promise<string | null> {
+    try {
+      const reading = this.#context.readsPrimary ? await this.#settled(first) : first;
+      if (reading === undefined) return await this.#through(place);
+      this.#flight.offset = reading.offset;
+      const loaded = await this.#load(place);
+      const payload = encodePayload(loaded.value, this.#context.family.name);
+      await this.#store(reading, loaded, payload);
+      return payload;
+    } catch (error) {
+      this.#giveUp();
+      throw error;
+    }
+  }
+
+  /** Reads again, under the same lease, until the primary shows all that the key is fenced by; undefined where the lease went to another. */
+  async #settled(first: LeaseReading): Promise<LeaseReading | undefined> {
+    const { clock, limits } = this.#core;
+    const untilMs = clock.monotonicMs() + limits.settleWaitMs;
+    let reading = first;
+    while (!isSettledOnPrimary(reading) && clock.monotonicMs() < untilMs) {
+      await clock.sleep(SETTLE_LOOK_MS, this.#flight.signal);
+      this.#flight.signal.throwIfAborted();
+      const reply = await this.#askLease(false);
+      if (reply?.kind !== 'leased') return undefined;
+      reading = reply.reading;
+    }
+    return reading;
+  }
+
+  async #load(place: Place): Promise<Loaded> {
+    const { family, origin } = this.#context;
+    this.#hasLoaded = true;
+    this.#flight.begin();
+    return this.#core.loader.load({
+      family: family.name,
+      origin,
+      params: this.#params,
+      token: this.#flight.demand,
+      deadlineMs: this.#deadlineMs,
+      signal: this.#flight.signal,
+      place,
+    });
+  }
+
+  async #store(reading: LeaseReading, loaded: Loaded, payload: string | null): Promise<void> {
+    const { counters, announcer, store } = this.#core;
+    const { family, printer } = this.#context;
+    const verdict = judgeFill(reading, loaded.evidence);
+    if (verdict.kind === 'refuse') {
+      counters.refused(verdict.why);
+      return this.#giveUp();
+    }
+    const tags = printer.tagMarksOf(loaded.value);
+    if (tags.kind === 'unfit') {
+      counters.refused('label');
+      counters.values.labelsMissing += 1;
+      announcer.once('label-missing', { family: family.name, detail: `${tags.label}: column ${tags.column}` });
+      return this.#giveUp();
+    }
+    const token = this.#flight.token ?? '';
+    const request = {
+      token,
+      epoch: reading.epoch,
+      offset: reading.offset,
+      bound: verdict.bound,
+      rule: this.#ruleText,
+      tagMarks: tags.marks,
+      ttlMs: family.ttlMs + family.staleMs,
+      payload,
+      // A lease stores once, so its token is as unique.
+      id: token,
+    };
+    const reply = await store.store(this.#entry, request).catch((error: unknown) => this.#noAnswer(error));
+    if (reply === undefined) {
+      counters.refused('unreachable');
+      this.#giveUp();
+    } else if (reply.kind === 'stored') counters.values.stored += 1;
+    else counters.refused(reply.why);
+  }
+
+  /** Ends the lease, behind the answer. */
+  #giveUp(): void {
+    const { token } = this.#flight;
+    if (token !== undefined) this.#core.behind(this.#core.store.giveUp(this.#entry, token));
+  }
+
+  /** What Redis does not answer, the load answers. */
+  #noAnswer(error: unknown): undefined {
+    if (this.#flight.signal.aborted) throw error;
+    this.#core.counters.values.redisFailures += 1;
+    if (!isAway(error)) this.#core.announcer.once('redis-error', { family: this.#context.family.name, error });
+    return undefined;
+  }
+}
+
+function payloadOf(value: StoredValue): string | null {
+  return value.isAbsent ? null : value.payload;
+}

@@ -1,0 +1,149 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { Fleet } from '../../client/fleet.ts';
+import type { LeaseEnds } from '../../client/lease-ends.ts';
+import { BusError } from '../../protocol/errors.ts';
+import type { Keyspace } from '../../protocol/keyspace.ts';
+import { RedisCacheStore } from './cache-store.ts';
+import { type Ask, redisError, type RedisConnection } from './connection.ts';
+import { Deadline } from './deadline.ts';
+import { RedisLeaseEnds } from './lease-ends.ts';
+import { scriptsOf } from './scripts.ts';
+
+/** An instance of ioredis 5 or 6, of the application's own copy. Nothing is sent on it: it is duplicated. */
+export interface ApplicationRedis {
+  readonly status: string;
+  duplicate(...args: never[]): unknown;
+}
+
+/** The connections of a cache, by the application's address and credentials, but by our own rules. */
+export interface ClientConnection {
+  readonly store: RedisCacheStore;
+  readonly leaseEnds: LeaseEnds;
+  readonly fleet: Fleet;
+  /** Resolves as soon as the connection stands; throws `REDIS_UNREACHABLE` or `REDIS_DENIED` where it does not within the limit. */
+  ready(limitMs: number): Promise<void>;
+  /** Connects anew where the connection only seems to stand: a server that has vanished does not say so. */
+  renew(): void;
+  close(): Promise<void>;
+}
+
+/** By the server's clock: thrice the beat of the client. */
+const FLEET_LIVING_MS = 15_000;
+const RECONNECT = { firstMs: 50, maxMs: 1000 };
+/** A connection that has been in the making for so long is made anew. */
+const STUCK_MS = 2000;
+
+/** Whether an instance is a Cluster of ioredis. Throws `CACHE_REDIS_UNFIT` where it is neither that nor a Redis, or reads from replicas. */
+export function isClusterOf(redis: ApplicationRedis): boolean {
+  const { isCluster, options } = redis as unknown as {
+    isCluster?: boolean;
+    options?: Readonly<Record<string, unknown>>;
+  };
+  if (typeof redis?.duplicate !== 'function' || typeof options !== 'object')
+    throw new BusError('CACHE_REDIS_UNFIT', 'An instance of ioredis is expected: new Redis(...) or new Cluster(...).');
+  const scaleReads = options['scaleReads'];
+  if (scaleReads !== undefined && scaleReads !== 'master')
+    throw new BusError(
+      'CACHE_REDIS_UNFIT',
+      'The Cluster has scaleReads other than "master": replicas lag behind evictions.',
+    );
+  const role = options['role'];
+  if (options['readOnly'] === true || (role !== undefined && role !== 'master'))
+    throw new BusError('CACHE_REDIS_UNFIT', 'The instance reads from a replica of Redis, which lags behind evictions.');
+  return isCluster === true;
+}
+
+/** Duplicates an instance. Keys of the bus are whole, so its `keyPrefix` is not taken along; its database number is. */
+export function connectClient(
+  redis: ApplicationRedis,
+  keyspace: Keyspace,
+  options: { readonly name: string; readonly commandTimeoutMs: number; readonly isCluster: boolean },
+): ClientConnection {
+  const own = duplicate(redis, options.isCluster, options.name);
+  const deadline = new Deadline(options.commandTimeoutMs);
+  const asks: Ask = (_, at, command) => deadline.watch(command, (error) => redisError(error, at));
+  const run = scriptsOf(own, asks);
+  const leaseEnds = new RedisLeaseEnds(
+    () => duplicate(redis, options.isCluster, `${options.name}-notices`),
+    keyspace.leaseEnds,
+  );
+  let unreadySinceMs = performance.now();
+  return {
+    store: new RedisCacheStore(own, keyspace, asks),
+    leaseEnds,
+    fleet: {
+      enlist: async (process) => Number(await run('enlist', [keyspace.clients], [process, FLEET_LIVING_MS])),
+      dismiss: async (process) => void (await asks(own, keyspace.clients, own.zrem(keyspace.clients, process))),
+    },
+    ready: async (limitMs) => {
+      own.connect().catch(() => undefined);
+      await untilReady(own, limitMs);
+    },
+    renew: () => {
+      const isReady = own.status === 'ready';
+      if (isReady || performance.now() - unreadySinceMs > STUCK_MS) own.disconnect(true);
+      if (isReady) unreadySinceMs = performance.now();
+    },
+    close: async () => {
+      await leaseEnds.close();
+      own.disconnect();
+    },
+  };
+}
+
+function duplicate(redis: ApplicationRedis, isCluster: boolean, connectionName: string): RedisConnection {
+  // Jitter, so that a fleet does not come back in one moment.
+  const retry = (times: number): number =>
+    (0.5 + Math.random() / 2) * Math.min(RECONNECT.maxMs, RECONNECT.firstMs * 2 ** Math.min(times, 10));
+  const each = {
+    connectionName,
+    keyPrefix: '',
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    enableAutoPipelining: false,
+    maxRetriesPerRequest: 0,
+    stringNumbers: false,
+    replyMapping: 'legacy',
+    reconnectOnError: null,
+    connectTimeout: STUCK_MS,
+  };
+  const cluster = redis as unknown as Cluster;
+  const own = isCluster
+    ? cluster.duplicate([], {
+        ...each,
+        lazyConnect: true,
+        scaleReads: 'master',
+        clusterRetryStrategy: retry,
+        redisOptions: { ...cluster.options.redisOptions, ...each },
+      } as never)
+    : (redis as unknown as Redis).duplicate({
+        ...each,
+        lazyConnect: true,
+        commandTimeout: undefined,
+        retryStrategy: retry,
+      } as never);
+  // The commands' own failures tell; an unheard 'error' event would end the process.
+  own.on('error', () => undefined);
+  return own;
+}
+
+function untilReady(own: RedisConnection, limitMs: number): Promise<void> {
+  if (own.status === 'ready') return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    let last: unknown = new Error(`no connection within ${limitMs} ms`);
+    const failed = (error: unknown): void => {
+      last = error;
+      if (redisError(error, '').code === 'REDIS_DENIED') end(reject, redisError(error, 'the region’s Redis'));
+    };
+    const timer = setTimeout(() => end(reject, redisError(last, 'the region’s Redis')), limitMs);
+    const ready = (): void => end(resolve, undefined);
+    const end = <T>(settle: (value: T) => void, value: T): void => {
+      clearTimeout(timer);
+      own.off('ready', ready);
+      own.off('error', failed);
+      settle(value);
+    };
+    own.on('ready', ready);
+    own.on('error', failed);
+  });
+}

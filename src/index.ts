@@ -1,0 +1,114 @@
+// The library's entry, and the composition root of the client: here its Redis is chosen.
+import { randomBytes } from 'node:crypto';
+import { readTokenAfterWrite } from './client/after-write.ts';
+import { Cache, type CachePorts } from './client/cache.ts';
+import { type ConfigSource, readBusConfig } from './client/config-source.ts';
+import { EVENTS, type EventListener, warnByProcess } from './client/events.ts';
+import { lendClient } from './client/lent-client.ts';
+import { type CacheLimits, readLimits } from './client/options.ts';
+import { checkPools } from './client/pool-check.ts';
+import { type Pools, SourceOrigin } from './client/source-origin.ts';
+import {
+  type ApplicationRedis,
+  type ClientConnection,
+  connectClient,
+  isClusterOf,
+} from './drivers/redis/client-connection.ts';
+import { BusError, isBusError } from './protocol/errors.ts';
+import { createKeyspace } from './protocol/keyspace.ts';
+import { systemClock } from './runtime/clock.ts';
+
+export type { AfterWriteOptions } from './client/after-write.ts';
+export type { Cache, FamilyOptions } from './client/cache.ts';
+export type { CacheFamily } from './client/cache-family.ts';
+export type { CacheEvent, EventCode } from './client/events.ts';
+// With a star, so that an application's `declare module 'afterwrite'` meets the interface itself.
+export type * from './client/families.ts';
+export type { Inspection } from './client/inspect.ts';
+export type { Pool, PoolClient, Queryable } from './client/pool.ts';
+export type { Pools } from './client/source-origin.ts';
+export type { ReadOptions } from './client/reading.ts';
+export type { CacheStats } from './client/stats.ts';
+export { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
+
+export interface CacheOptions extends Partial<CacheLimits> {
+  /** The bus's file, several, or its text. */
+  readonly config: ConfigSource;
+  /** The region of this process, as the file names it. */
+  readonly region: string;
+  /** The region's Redis: an instance of ioredis 5 or 6, Redis or Cluster. It is duplicated, and stays the application's. */
+  readonly redis: ApplicationRedis;
+  /** Pools of `pg` for families with a `source`, and for `afterWrite`. They stay the application's. */
+  readonly postgres?: Pools;
+  /** What the file's `${NAME}` stand for. Default: the environment of the process. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Told what is no error of a call. Default: Node's process warnings. */
+  readonly onEvent?: EventListener;
+}
+
+/** How long the start waits for Redis. Without it the cache begins all the same, and reads go to the loaders. */
+const START_WAIT_MS = 1000;
+
+/**
+ * Opens a region's cache. Throws `CONFIG_INVALID`, `CACHE_OPTION_INVALID`, `CACHE_REDIS_UNFIT` or `REDIS_DENIED`, and for pools that are not what
+ * they are passed for `POSTGRES_POOL_INVALID`, `POSTGRES_POOL_MISDIRECTED` or `REPLICA_UNFIT`.
+ */
+export async function createCache(options: CacheOptions): Promise<Cache> {
+  const limits = readLimits(options);
+  const isCluster = isClusterOf(options.redis);
+  const config = await readBusConfig(options.config, options.region, options.env ?? process.env);
+  const { bus, prefix, log } = config;
+  const listener = options.onEvent ?? warnByProcess;
+  const pools = options.postgres;
+  for (const error of pools === undefined ? [] : await checkPools(pools, AbortSignal.timeout(START_WAIT_MS)))
+    listener({ code: 'pool-unfit', message: `${EVENTS['pool-unfit']} ${error.message}`, error });
+  const keyspace = createKeyspace({ bus, prefix, cells: log.partitions, clustered: isCluster });
+  const name = `afterwrite-client-${bus}`;
+  const connection = connectClient(options.redis, keyspace, {
+    name,
+    commandTimeoutMs: limits.commandTimeoutMs,
+    isCluster,
+  });
+  const rules = await start(connection);
+  return new Cache(
+    {
+      config,
+      limits,
+      store: connection.store,
+      leaseEnds: connection.leaseEnds,
+      fleet: connection.fleet,
+      clock: systemClock,
+      random: Math.random,
+      process: randomBytes(9).toString('hex'),
+      listener,
+      ...(pools === undefined ? {} : postgresPorts(pools)),
+      renew: () => connection.renew(),
+      disconnect: () => connection.close(),
+    },
+    rules,
+  );
+}
+
+function postgresPorts(pools: Pools): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf'> {
+  return {
+    sourceOrigin: (family, rule) => new SourceOrigin({ family, pools, keyTypes: () => rule.keyTypes }),
+    hasReplica: pools.replica !== undefined,
+    tokenOf: async (on, options) => {
+      if (on !== undefined) return readTokenAfterWrite(on, options);
+      if (pools.primary !== undefined)
+        return lendClient(pools.primary, undefined, (client) => readTokenAfterWrite(client, options));
+      throw new BusError('POSTGRES_POOL_INVALID', 'afterWrite needs a pool of the primary, or the client that wrote.');
+    },
+  };
+}
+
+async function start(connection: ClientConnection): Promise<ReadonlyMap<string, string>> {
+  try {
+    await connection.ready(START_WAIT_MS);
+    return await connection.store.rules();
+  } catch (error) {
+    if (isBusError(error, 'REDIS_UNREACHABLE')) return new Map();
+    await connection.close();
+    throw error;
+  }
+}

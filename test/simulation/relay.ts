@@ -1,0 +1,305 @@
+import { LSN_ZERO, type Lsn } from '../../src/protocol/lsn.ts';
+import type { Snapshot } from '../../src/protocol/snapshot.ts';
+import type { SourceEpoch } from '../../src/protocol/source-epoch.ts';
+import { AckTracker } from '../../src/relay/ack-tracker.ts';
+import { Batcher, type PartitionRecord } from '../../src/relay/batch.ts';
+import { SettleTracker, UNSETTLED_MAX } from '../../src/relay/settle.ts';
+import { decideSourceEpoch, isStartSettled } from '../../src/relay/source-gap.ts';
+import { BUS, CELLS, RULES } from './catalog.ts';
+import { checkConfirmed, checkSettled } from './checks.ts';
+import type { SimLog } from './log.ts';
+import type { Commit, Postgres } from './postgres.ts';
+import { SourceStream } from './source.ts';
+import type { World } from './world.ts';
+
+/** As in pump.ts. */
+const IDLE_EVERY_MS = 250;
+const RULES_EVERY_MS = 10_000;
+const SETTLED_EVERY_MS = 5;
+const SNAPSHOT_EVERY_MS = 2;
+
+interface Attempt {
+  readonly stream: SourceStream;
+  readonly epoch: SourceEpoch;
+  readonly batcher: Batcher;
+  readonly settle: SettleTracker;
+  readonly acks: AckTracker;
+  readonly barrier: bigint | undefined;
+  /** A send was answered: every partition has heard of the epoch. */
+  isHeard: boolean;
+}
+
+export interface RelayParts {
+  readonly world: World;
+  readonly postgres: Postgres;
+  readonly log: SimLog;
+  /** Who holds the slot. */
+  readonly holder: { relay: Relay | undefined };
+  /** Sends that were given up and land all the same, later. */
+  readonly lateSends: (() => void)[];
+}
+
+/** A relay: the steps of attempt.ts and pump.ts, one at a time, around the deciding code itself. */
+export class Relay {
+  readonly #parts: RelayParts;
+  #attempt: Attempt | undefined;
+  #snapshot: Snapshot | undefined;
+  #sending: readonly PartitionRecord[] | undefined;
+  #hasLanded = false;
+  #readyAtMs = 0;
+  #idleAtMs = 0;
+  #rulesAtMs = 0;
+  #settledAtMs = 0;
+  #snapshotAtMs = 0;
+  #asOfMs = 0;
+  #cleanEnd: { readonly ofMs: number; nextMs?: number } | undefined;
+
+  constructor(parts: RelayParts) {
+    this.#parts = parts;
+  }
+
+  get isStreaming(): boolean {
+    return this.#attempt !== undefined && this.#parts.holder.relay === this;
+  }
+
+  get isIdle(): boolean {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return this.#parts.holder.relay !== this;
+    const { stream, batcher, settle } = attempt;
+    return (
+      stream.isDrained &&
+      batcher.pendingItems === 0 &&
+      this.#sending === undefined &&
+      settle.settled >= this.#parts.postgres.flushed &&
+      batcher.decodedThrough >= this.#parts.postgres.flushed
+    );
+  }
+
+  act(): boolean {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return this.#open();
+    if (attempt.stream.isBroken || this.#parts.holder.relay !== this) return this.#end('the stream is broken');
+    const { random } = this.#parts.world;
+    switch (random.below(4)) {
+      case 0:
+        return this.#look(attempt);
+      case 1:
+        return this.#send(attempt);
+      default:
+        return attempt.stream.pull(this);
+    }
+  }
+
+  /** It vanishes from the source, but lives: what it has sent may still land. */
+  loseSlot(): void {
+    if (this.#parts.holder.relay === this) this.#parts.holder.relay = undefined;
+  }
+
+  restart(): void {
+    if (this.#attempt === undefined) return;
+    this.#cleanEnd = undefined;
+    this.#end('restarts');
+  }
+
+  /** The server ends the stream in order, when everything was read. */
+  endCleanly(): void {
+    const attempt = this.#attempt;
+    if (attempt === undefined || this.#parts.holder.relay !== this) return;
+    while (!attempt.stream.isDrained) attempt.stream.pull(this);
+    this.#cleanEnd = { ofMs: attempt.epoch.postmasterStartedAtMs };
+    this.#end('the stream ended in order');
+    // Sooner than one that stands by.
+    this.#readyAtMs = this.#parts.world.nowMs + 20;
+  }
+
+  #open(): boolean {
+    const { world, postgres, log, holder, lateSends } = this.#parts;
+    if (holder.relay !== undefined || world.nowMs < this.#readyAtMs) return false;
+    holder.relay = this;
+    const stream = new SourceStream(world, postgres);
+    const { life } = postgres;
+    let highest: SourceEpoch | undefined;
+    let settled = LSN_ZERO;
+    for (let cell = 0; cell < CELLS; cell++) {
+      const last = log.last(cell)?.record;
+      if (last === undefined) continue;
+      const { sourceEpoch, settledPrimary } = last;
+      const isHigher = highest === undefined || sourceEpoch.number > highest.number;
+      if (isHigher || (sourceEpoch.number === highest?.number && settledPrimary > settled)) settled = settledPrimary;
+      if (isHigher) highest = sourceEpoch;
+    }
+    const end = this.#cleanEnd;
+    if (end !== undefined && life.postmasterStartedAtMs !== end.ofMs) end.nextMs ??= life.postmasterStartedAtMs;
+    const endedCleanly = highest?.postmasterStartedAtMs === end?.ofMs && life.postmasterStartedAtMs === end?.nextMs;
+    const decision = decideSourceEpoch(
+      highest,
+      life,
+      { crashed: false, endedCleanly, asynchronousCommits: true },
+      world.nowMs,
+    );
+    if (endedCleanly && decision.change === 'none') world.seen.cleanEndKeptEpoch += 1;
+    const barrier = isStartSettled(decision, settled, stream.start) ? undefined : postgres.allocateXid();
+    this.#attempt = {
+      stream,
+      epoch: decision.epoch,
+      barrier,
+      isHeard: false,
+      batcher: new Batcher(CELLS, stream.start),
+      settle: new SettleTracker(stream.start, barrier),
+      acks: new AckTracker(CELLS, stream.start),
+    };
+    this.#snapshot = undefined;
+    this.#rulesAtMs = -RULES_EVERY_MS;
+    this.#asOfMs = 0;
+    if (lateSends.length > 0) world.seen.relayTookOver += 1;
+    if (stream.start < postgres.flushed) world.seen.relayRestartRepeated += 1;
+    world.note(`relay: streams from ${stream.start}, source epoch ${decision.epoch.number} (${decision.change})`);
+    return true;
+  }
+
+  #end(why: string): boolean {
+    const { world, holder, log, lateSends } = this.#parts;
+    const { stream, isHeard } = this.#attempt as Attempt;
+    const sending = this.#sending;
+    if (sending !== undefined && !this.#hasLanded && isHeard && world.faults.has('lateSend') && lateSends.length < 4)
+      lateSends.push(() => {
+        world.seen.lateRelayRecord += 1;
+        world.note('relay: a send of a former attempt lands');
+        // Into the first partition: the others still say which source epoch is the highest (docs/SIMULATION.md, What it leaves out).
+        log.append(
+          sending.filter((one) => one.partition === 0),
+          stream.branch,
+        );
+      });
+    if (holder.relay === this) holder.relay = undefined;
+    this.#attempt = undefined;
+    this.#sending = undefined;
+    this.#readyAtMs = world.nowMs + 50 + world.random.below(400);
+    world.note(`relay: ${why}`);
+    return true;
+  }
+
+  // The stream's events: what DecodeSink does with them, the routing apart.
+
+  begin(commit: Commit): void {
+    this.#attempt?.batcher.begin(commit.lsn, commit.committedAtMs);
+  }
+
+  item(item: Commit['items'][number]): void {
+    this.#attempt?.batcher.add(item);
+  }
+
+  commit(commit: Commit): void {
+    const attempt = this.#attempt as Attempt;
+    const { settle, batcher } = attempt;
+    if (!commit.isVisible) this.#parts.world.seen.commitBeforeVisible += 1;
+    if (batcher.pendingItems < commit.items.length) this.#parts.world.seen.transactionSpannedRecords += 1;
+    this.#asOfMs = Math.max(this.#asOfMs, commit.committedAtMs);
+    settle.decoded(commit.xid, commit.endLsn);
+    batcher.commit(commit.endLsn);
+    settle.decodedThrough(commit.endLsn);
+    this.#settled(attempt);
+  }
+
+  keepalive(walEnd: Lsn, serverTimeMs: number): void {
+    const attempt = this.#attempt as Attempt;
+    if (!attempt.batcher.idleThrough(walEnd)) return;
+    attempt.settle.decodedThrough(walEnd);
+    this.#asOfMs = Math.max(this.#asOfMs, serverTimeMs);
+    this.#settled(attempt);
+  }
+
+  /** A snapshot is taken in one step and looked at in a later one. */
+  #look(attempt: Attempt): boolean {
+    const { world, postgres } = this.#parts;
+    const { settle, acks, barrier } = attempt;
+    if (this.#snapshot === undefined) {
+      if (!settle.isWaiting || world.nowMs < this.#snapshotAtMs) return false;
+      this.#snapshotAtMs = world.nowMs + SNAPSHOT_EVERY_MS;
+      this.#snapshot = postgres.snapshot();
+      return true;
+    }
+    if (barrier !== undefined && this.#snapshot.xmin <= barrier) world.seen.barrierHeldSettled += 1;
+    settle.observe(this.#snapshot);
+    this.#snapshot = undefined;
+    this.#settled(attempt);
+    acks.settle(settle.settled);
+    this.#confirm(attempt);
+    return true;
+  }
+
+  #settled({ settle, stream }: Attempt): void {
+    checkSettled(this.#parts.world, stream.branch, settle.settled);
+    if (settle.waitingCount > UNSETTLED_MAX) this.#parts.world.fail('I8', 'more transactions wait than may');
+  }
+
+  /** A send goes out, lands, and is answered: three steps, each of which may fail. */
+  #send(attempt: Attempt): boolean {
+    const { world, log } = this.#parts;
+    const { stream, acks } = attempt;
+    const sending = this.#sending;
+    if (sending === undefined) return this.#take(attempt);
+    if (!this.#hasLanded) {
+      if (world.strikes('sendFailure', 60)) {
+        world.seen.sendLost += 1;
+        return this.#end('a send fails and is lost');
+      }
+      log.append(sending, stream.branch);
+      this.#hasLanded = true;
+      if (world.trace !== undefined) for (const one of sending) world.note(`relay: ${textOf(log, one)}`);
+      if (!world.strikes('sendFailure', 60)) return true;
+      world.seen.sendLandedThoughFailed += 1;
+      return this.#end('a send lands and is reported failed');
+    }
+    for (const { partition, record } of sending) acks.acknowledge(partition, record.to);
+    this.#sending = undefined;
+    attempt.isHeard = true;
+    this.#confirm(attempt);
+    return true;
+  }
+
+  #take({ batcher, settle, epoch }: Attempt): boolean {
+    const { nowMs } = this.#parts.world;
+    const due = {
+      idle: this.#idleAtMs + IDLE_EVERY_MS <= nowMs,
+      settled: batcher.owesSettled(settle.settled) && this.#settledAtMs + SETTLED_EVERY_MS <= nowMs,
+    };
+    const isRulesDue = nowMs - this.#rulesAtMs >= RULES_EVERY_MS;
+    const records = batcher.take(
+      {
+        bus: BUS,
+        sourceEpoch: epoch,
+        settledPrimary: settle.settled,
+        asOfMs: this.#asOfMs,
+        ...(isRulesDue ? { rules: { partitions: CELLS, bucketsPerCell: 1, families: RULES } } : {}),
+      },
+      due,
+    );
+    if (due.idle) this.#idleAtMs = nowMs;
+    if (records.length === 0) return false;
+    if (isRulesDue) this.#rulesAtMs = nowMs;
+    this.#settledAtMs = nowMs;
+    this.#sending = records;
+    this.#hasLanded = false;
+    return true;
+  }
+
+  #confirm({ acks, settle, stream }: Attempt): void {
+    const { world, postgres } = this.#parts;
+    acks.settle(settle.settled);
+    if (acks.confirmable <= postgres.slot.confirmed) return;
+    checkConfirmed(world, stream.branch, postgres.slot.confirmed, acks.confirmable);
+    postgres.slot.confirmed = acks.confirmable;
+    if (world.random.oneIn(4)) postgres.slot.persisted = acks.confirmable;
+  }
+}
+
+function textOf(log: SimLog, { partition, record }: PartitionRecord): string {
+  const items = record.transactions
+    .map(({ commitLsn, ordinal, items: all }) => `${commitLsn}:${ordinal}+${all.length}`)
+    .join(' ');
+  return (
+    `partition ${partition}, record ${log.bounds(partition).next - 1} of source epoch ${record.sourceEpoch.number}: ` +
+    `[${record.from}, ${record.to}) settled ${record.settledPrimary} sent through ${record.sentThrough} items ${items}`
+  );
+}

@@ -1,0 +1,201 @@
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import type { ApplyBatch, RegionStore } from '../../src/agent/region-store.ts';
+import type { Cache, FamilyOptions } from '../../src/client/cache.ts';
+import type { CacheFamily } from '../../src/client/cache-family.ts';
+import type { CacheEvent } from '../../src/client/events.ts';
+import { parseConfig } from '../../src/config/parse-config.ts';
+import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
+import { type CacheOptions, createCache } from '../../src/index.ts';
+import { FENCE_BUCKETS } from '../../src/protocol/invalidation.ts';
+import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
+import { createKeyspace, type Keyspace } from '../../src/protocol/keyspace.ts';
+import { lsn } from '../../src/protocol/lsn.ts';
+import { tagMarkOf } from '../../src/protocol/mark.ts';
+import { printReadToken } from '../../src/protocol/read-token.ts';
+
+/** A bus of which everything but the region is left out: its file, and an agent's hand on the region's Redis. */
+export const CELLS = 2;
+export const FILE = `bus: shop
+source: { url: postgres://nobody@127.0.0.1:1/none }
+log: { redisStreams: { url: redis://127.0.0.1:1, partitions: ${CELLS} } }
+regions: { eu: { redis: redis://127.0.0.1:1 } }
+families:
+  user: { key: "user:{id}", ttl: 5m, on: { users: { id: id } }, tags: ["org:{org_id}"] }
+  note: { key: "note:{id}", ttl: 5m, on: { notes: { id: id } } }
+  slow: { key: "slow:{id}", ttl: 1s, stale: 5m, on: { slows: { id: id } } }
+  plain: { key: "plain:{id}", ttl: 5m, values: plain, on: { plains: { id: id } } }
+  row: { key: "row:{id}", ttl: 5m, source: "select id, name from rows where id = {id}", on: { rows: { id: id } } }
+  serve: { key: "serve:{id}", ttl: 5m, too-stale: serve, on: { serves: { id: id } } }
+tags: { "org:{id}": { on: { orgs: { id: id } } } }
+`;
+const EPOCH = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
+const OWNER = 'a'.repeat(16);
+
+export class CacheRegion {
+  readonly url: string;
+  readonly keyspace: Keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: false });
+  readonly events: CacheEvent[] = [];
+  /** How far the region is behind the database. */
+  behindMs = 0;
+  readonly #agent: RegionStore;
+  readonly #redis: Redis[] = [];
+  readonly #caches: Cache[] = [];
+  #offset = 1;
+  #lsn = 1000;
+
+  private constructor(url: string, agent: RegionStore) {
+    this.url = url;
+    this.#agent = agent;
+  }
+
+  static async open(url: string): Promise<CacheRegion> {
+    const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: false });
+    return new CacheRegion(url, await connectRegionStore(url, 'test-agent', keyspace));
+  }
+
+  /** Begins a new epoch in every cell, with everything settled and the file's rules published. */
+  async begin(rules: Readonly<Record<string, string>> = {}): Promise<void> {
+    const owners = await this.#agent.owners();
+    for (let cell = 0; cell < CELLS; cell++) {
+      await this.#agent.take(cell, String(owners[cell] ?? ''), OWNER);
+      const stored = await this.#agent.read(cell);
+      await this.#agent.beginEpoch(cell, OWNER, {
+        name: randomBytes(8).toString('hex'),
+        after: stored?.offset ?? null,
+        offset: this.#offset,
+        sourceEpoch: EPOCH,
+        watermark: lsn(this.#lsn),
+        floor: lsn(this.#lsn),
+        asOfMs: Date.now() - this.behindMs,
+      });
+    }
+    const texts = { ...ownRules(), ...rules };
+    await this.apply({
+      rules: Object.entries(texts).map(([family, hash]) => ({ family, hash, offset: 0, lsn: lsn(0) })),
+    });
+  }
+
+  /** One more record in every cell. What it brings is settled, unless another mark is given. */
+  async apply(more: Partial<ApplyBatch> = {}): Promise<void> {
+    const after = this.#offset;
+    this.#offset += 1;
+    this.#lsn += 10;
+    for (let cell = 0; cell < CELLS; cell++) {
+      const answer = await this.#agent.apply(cell, OWNER, {
+        after,
+        offset: this.#offset,
+        sourceEpoch: EPOCH,
+        watermark: lsn(this.#lsn),
+        asOfMs: Date.now() - this.behindMs,
+        settledPrimary: { timeline: 1, lsn: lsn(this.#lsn) },
+        fences: new Map(),
+        marks: [],
+        sweeps: new Map(),
+        hasReplicas: false,
+        ...more,
+        plainKeys: (more.plainKeys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
+        keys: (more.keys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
+        rules: (more.rules ?? []).map((rule) => ({ ...rule, offset: this.#offset, lsn: lsn(this.#lsn - 5) })),
+      });
+      if (answer.kind !== 'applied') throw new Error(`Not applied: ${answer.kind}`);
+    }
+  }
+
+  get lastLsn(): number {
+    return this.#lsn;
+  }
+
+  /** The bus evicts keys, as after a commit. `isSettled` false: a read of the primary may not see the commit yet. */
+  async evict(keys: readonly string[], isSettled = true): Promise<void> {
+    const commit = this.#lsn + 5;
+    const fences = new Map<number, Uint8Array>();
+    for (const key of keys) {
+      const entry = new DataView(new ArrayBuffer(12));
+      entry.setBigUint64(0, BigInt(commit));
+      entry.setUint32(8, hashKey(key));
+      fences.set(bucketOf(hashKey(key), CELLS, Math.floor(FENCE_BUCKETS / CELLS)), new Uint8Array(entry.buffer));
+    }
+    await this.apply({ keys, fences, ...(isSettled ? {} : { settledPrimary: { timeline: 1, lsn: lsn(commit) } }) });
+  }
+
+  async evictPlain(keys: readonly string[]): Promise<void> {
+    const of = (cell: number): string[] => keys.filter((key) => cellOf(hashKey(key), CELLS) === cell);
+    await this.apply({ keys, plainKeys: [...of(0), ...of(1)] });
+  }
+
+  /** A read token, as `afterWrite` gives it. */
+  tokenAt(at: number): string {
+    return printReadToken({ timeline: EPOCH.timeline, lsn: lsn(at) });
+  }
+
+  ruleText(family: string): string {
+    return ownRules()[family] ?? '';
+  }
+
+  async markTag(tag: string): Promise<void> {
+    await this.#mark(`t:${tagMarkOf(tag)}`);
+  }
+
+  async markFamily(family: string): Promise<void> {
+    await this.#mark(`f:${family}`);
+  }
+
+  async #mark(field: string): Promise<void> {
+    await this.apply({ marks: [{ field, offset: this.#offset + 1, lsn: lsn(this.#lsn + 5) }] });
+  }
+
+  redis(options: object = {}): Redis {
+    const redis = new Redis(this.url, { lazyConnect: true, ...options });
+    redis.on('error', () => undefined);
+    this.#redis.push(redis);
+    return redis;
+  }
+
+  /** Another process, as far as the cache is concerned. */
+  async cache(options: Partial<CacheOptions> = {}): Promise<Cache> {
+    const cache = await createCache({
+      config: { text: FILE },
+      region: 'eu',
+      // A busy machine is no Redis that is away.
+      commandTimeoutMs: 2000,
+      redis: this.redis(),
+      onEvent: (event) => this.events.push(event),
+      ...options,
+    });
+    this.#caches.push(cache);
+    return cache;
+  }
+
+  async family<T = { v: number }>(
+    name: string,
+    load: FamilyOptions<T, { id: string }>['load'],
+    options: Partial<CacheOptions> = {},
+  ): Promise<CacheFamily<T, { id: string }>> {
+    const cache = await this.cache(options);
+    return cache.family<T, { id: string }>(name, { reads: 'primary', ...(load === undefined ? {} : { load }) });
+  }
+
+  async closeCaches(): Promise<void> {
+    await Promise.all(this.#caches.splice(0).map((cache) => cache.drain()));
+    for (const redis of this.#redis.splice(0)) redis.disconnect();
+    this.events.length = 0;
+  }
+
+  async close(): Promise<void> {
+    await this.closeCaches();
+    await this.#agent.close();
+  }
+}
+
+/** The rule texts of the file, as the relay would publish them: ids are texts, organisations numbers. */
+export function ownRules(): Record<string, string> {
+  const result = parseConfig([{ name: 'f', text: FILE }], {});
+  if (result.kind === 'faults') throw new Error(JSON.stringify(result.faults));
+  return Object.fromEntries(
+    [...result.config.families.values()].map((family) => [
+      family.name,
+      `${family.ruleHash} text${family.tags.length > 0 ? ' integer' : ''}`,
+    ]),
+  );
+}

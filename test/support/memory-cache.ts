@@ -1,0 +1,184 @@
+import type { Breaker } from '../../src/client/breaker.ts';
+import { isAway } from '../../src/client/breaker.ts';
+import { Cache, type CachePorts } from '../../src/client/cache.ts';
+import type { CacheStore } from '../../src/client/cache-store.ts';
+import type { CacheEvent } from '../../src/client/events.ts';
+import { type CacheLimits, readLimits } from '../../src/client/options.ts';
+import { BusError } from '../../src/protocol/errors.ts';
+import { lsn } from '../../src/protocol/lsn.ts';
+import { MemoryRegion } from '../../src/testing/memory-region.ts';
+import { cacheStoreOf, regionStoreOf } from '../../src/testing/memory-stores.ts';
+import { parseConfig } from '../../src/config/parse-config.ts';
+import { CELLS, FILE, ownRules } from './cache-region.ts';
+import { FakeClock, quiet } from './fake-clock.ts';
+
+const OWNER = 'a'.repeat(16);
+const EPOCH = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
+
+/** Opens after two failures in a row, and lets one command try after 100 ms of the fake clock. */
+class CountingBreaker implements Breaker {
+  readonly #clock: FakeClock;
+  readonly #changed: (state: Breaker['state']) => void;
+  #failures = 0;
+  #openedMs = 0;
+
+  constructor(clock: FakeClock, changed: (state: Breaker['state']) => void) {
+    this.#clock = clock;
+    this.#changed = changed;
+  }
+
+  get state(): Breaker['state'] {
+    return this.#failures < 2 ? 'closed' : 'open';
+  }
+
+  get isQuiet(): boolean {
+    return this.#failures === 0;
+  }
+
+  async run<T>(act: () => Promise<T>): Promise<T> {
+    if (this.state === 'open' && this.#clock.monotonicMs() - this.#openedMs < 100)
+      throw new BusError('REDIS_UNREACHABLE', 'open');
+    try {
+      const answer = await act();
+      const wasOpen = this.state === 'open';
+      this.#failures = 0;
+      if (wasOpen) this.#changed('closed');
+      return answer;
+    } catch (error) {
+      this.failed(error);
+      throw error;
+    }
+  }
+
+  failed(error: unknown): void {
+    if (!isAway(error)) return;
+    this.#failures += 1;
+    this.#openedMs = this.#clock.monotonicMs();
+    if (this.#failures === 2) this.#changed('open');
+  }
+}
+
+/** Caches over a region in memory, whose time a test moves, and whose Redis it takes away. */
+export class MemoryCaches {
+  readonly clock = new FakeClock();
+  readonly region = new MemoryRegion({ cells: CELLS, nowMs: () => this.clock.nowMs() });
+  readonly events: CacheEvent[] = [];
+  /** What Redis answers to everything, where it is an error. */
+  away: BusError | undefined;
+  /** What it answers to evictions alone. */
+  evictAway: BusError | undefined;
+  fleet = 1;
+  readonly #caches: Cache[] = [];
+  #epochs = 0;
+  #held: PromiseWithResolvers<void> | undefined;
+
+  /** A new epoch in every cell, settled, with the file's rules. */
+  async begin(): Promise<void> {
+    const agent = regionStoreOf(this.region);
+    const owners = await agent.owners();
+    for (let cell = 0; cell < CELLS; cell++) {
+      await agent.take(cell, String(owners[cell] ?? ''), OWNER);
+      const stored = await agent.read(cell);
+      const offset = (stored?.offset ?? 0) + 1;
+      await agent.beginEpoch(cell, OWNER, {
+        name: `e${(this.#epochs += 1)}`,
+        after: stored?.offset ?? null,
+        offset,
+        sourceEpoch: EPOCH,
+        watermark: lsn(100),
+        floor: lsn(100),
+        asOfMs: this.clock.nowMs(),
+      });
+      await agent.apply(cell, OWNER, {
+        after: offset,
+        offset: offset + 1,
+        sourceEpoch: EPOCH,
+        watermark: lsn(200),
+        asOfMs: this.clock.nowMs(),
+        settledPrimary: { timeline: 1, lsn: lsn(200) },
+        keys: [],
+        plainKeys: [],
+        fences: new Map(),
+        marks: [],
+        sweeps: new Map(),
+        rules: Object.entries(ownRules()).map(([family, hash]) => ({
+          family,
+          hash,
+          offset: offset + 1,
+          lsn: lsn(150),
+        })),
+        hasReplicas: false,
+      });
+    }
+  }
+
+  async cache(limits: Partial<CacheLimits> = {}, more: Partial<CachePorts> = {}): Promise<Cache> {
+    const parsed = parseConfig([{ name: 'f', text: FILE }], {});
+    if (parsed.kind === 'faults') throw new Error('the file');
+    const store = cacheStoreOf(this.region);
+    const cache = new Cache(
+      {
+        config: parsed.config,
+        limits: readLimits(limits),
+        store: this.#orAway(store),
+        leaseEnds: { watch: (key, notice) => this.#watch(key, notice), close: async () => undefined },
+        fleet: { enlist: async () => this.fleet, dismiss: async () => undefined },
+        clock: this.clock,
+        random: () => 0.5,
+        process: `p${this.#caches.length}x`,
+        listener: (event) => this.events.push(event),
+        breaker: (changed) => new CountingBreaker(this.clock, changed),
+        disconnect: async () => undefined,
+        ...more,
+      },
+      await store.rules(),
+    );
+    this.#caches.push(cache);
+    await quiet();
+    return cache;
+  }
+
+  async close(): Promise<void> {
+    for (const cache of this.#caches) {
+      const drained = cache.drain();
+      await this.clock.advance(60_000);
+      await drained;
+    }
+  }
+
+  /** The next answer to a read stays under way until it is let go. */
+  holdNextRead(): PromiseWithResolvers<void> {
+    const held = Promise.withResolvers<void>();
+    this.#held = held;
+    return held;
+  }
+
+  #watch(key: string, notice: () => void): () => void {
+    let isOver = false;
+    this.region.onLeaseEnd((ended) => {
+      if (!isOver && ended === key) notice();
+    });
+    return () => (isOver = true);
+  }
+
+  #orAway(store: CacheStore): CacheStore {
+    const guard =
+      <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
+      (...args: A): Promise<R> =>
+        this.away === undefined ? call(...args) : Promise.reject(this.away);
+    return {
+      read: guard(async (entry, wants) => {
+        const reply = await store.read(entry, wants);
+        const held = this.#held;
+        this.#held = undefined;
+        await held?.promise;
+        return reply;
+      }),
+      lease: guard(store.lease),
+      store: guard(store.store),
+      giveUp: guard(store.giveUp),
+      evict: guard((entries) => (this.evictAway === undefined ? store.evict(entries) : Promise.reject(this.evictAway))),
+      rules: guard(store.rules),
+    };
+  }
+}
