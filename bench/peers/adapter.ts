@@ -37,11 +37,16 @@ export interface PeerCache {
   invalidateKey(key: string): Promise<void>;
   /** Absent exactly where `cannot` names tags. */
   invalidateTag?(tag: string): Promise<void>;
+  /**
+   * Where the rows stand in a database that the library watches: changes the key's row by a way that it does not watch. The rows of the others
+   * change with the loader that a scenario passes.
+   */
+  changeUntold?(key: string): Promise<void>;
   close(): Promise<void>;
 }
 
 /** What a library cannot be asked, and why: reported in place of a figure, never guessed. */
-export type Ability = 'tags' | 'memoryBesideRedis';
+export type Ability = 'tags' | 'memory' | 'memoryBesideRedis' | 'evictionOfItsOwn';
 
 export interface Peer {
   readonly name: string;

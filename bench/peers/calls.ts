@@ -11,6 +11,8 @@ export interface Calls {
   release: [Record<string, never>, { readonly failed: number }];
   invalidateKeys: [{ keys: readonly string[] }, Record<string, never>];
   invalidateTags: [{ tags: readonly string[] }, Record<string, never>];
+  /** Changes the rows without telling the library, where that is not the loader's part. */
+  changeUntold: [{ keys: readonly string[] }, Record<string, never>];
   burst: [BurstOptions, BurstResult & { readonly uncaught: number }];
   measureLocalHits: [Record<string, never>, LocalHits];
   measureRedisHits: [{ redisUrl: string }, RedisHits];

@@ -20,6 +20,8 @@ export async function inLab<R>(peer: Peer, settings: Settings, work: (lab: Lab) 
   redis.on('error', () => undefined);
   const monitor = await RedisMonitor.start(server.port);
   const beside = await peer.startBeside?.(server.url);
+  // What runs beside the processes of the application works on, asked or not.
+  if (beside !== undefined) monitor.ignore(await clientsOf(redis));
   const processes: PeerProcess[] = [];
   const start = async (tiers: Tiers = 'usual'): Promise<PeerProcess> => {
     const process = new PeerProcess();
@@ -42,4 +44,9 @@ export async function inLab<R>(peer: Peer, settings: Settings, work: (lab: Lab) 
     redis.disconnect();
     await server.stop();
   }
+}
+
+async function clientsOf(redis: Redis): Promise<ReadonlySet<string>> {
+  const list = String(await redis.client('LIST'));
+  return new Set([...list.matchAll(/\baddr=(?<address>\S+)/gu)].map(({ groups }) => groups?.['address'] ?? ''));
 }

@@ -10,6 +10,7 @@ export class RedisMonitor {
   readonly #socket: Socket;
   #commands: string[] = [];
   #lastAt = performance.now();
+  #ignored: ReadonlySet<string> = new Set();
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -26,13 +27,19 @@ export class RedisMonitor {
     // A server that is killed resets the connection.
     socket.on('error', () => undefined);
     lines.on('line', (line) => {
+      const command = commandOf(line, monitor.#ignored);
+      if (command === undefined) return;
       monitor.#lastAt = performance.now();
-      const command = commandOf(line);
-      if (command !== undefined) monitor.#commands.push(command);
+      monitor.#commands.push(command);
     });
     socket.write('MONITOR\r\n');
     await begun;
     return monitor;
+  }
+
+  /** What these clients send from now on is not seen. Addresses as CLIENT LIST prints them. */
+  ignore(clients: ReadonlySet<string>): void {
+    this.#ignored = clients;
   }
 
   /** Waits until nothing has been sent for a while. */

@@ -5,6 +5,7 @@ import type { Peer } from './adapter.ts';
  * of its start on the libraries of the others.
  */
 const ADAPTERS = new Map<string, () => Promise<Peer>>([
+  ['afterwrite', async () => (await import('./adapters/afterwrite.ts')).afterwrite],
   ['bentocache', async () => (await import('./adapters/bentocache.ts')).bentocache],
   ['cacheable', async () => (await import('./adapters/cacheable.ts')).cacheable],
   ['cache-manager', async () => (await import('./adapters/cache-manager.ts')).cacheManager],

@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { startRedis } from '../../src/stack/redis.ts';
 import type { Peer } from './adapter.ts';
 
+const OWN_NAME = 'afterwrite';
 const PACKAGES_OF_THE_FLOOR = ['lru-cache', 'ioredis'];
 
 export async function installedVersions(peers: readonly Peer[]): Promise<Readonly<Record<string, string>>> {
@@ -15,7 +16,8 @@ export async function installedVersions(peers: readonly Peer[]): Promise<Readonl
 
 /** From the file, since a package need not export it. */
 async function installedVersion(name: string): Promise<string> {
-  const path = new URL(`../../node_modules/${name}/package.json`, import.meta.url);
+  const folder = name === OWN_NAME ? '../../' : `../../node_modules/${name}/`;
+  const path = new URL(`${folder}package.json`, import.meta.url);
   const { version } = JSON.parse(await readFile(path, 'utf8')) as { version: string };
   return version;
 }

@@ -78,6 +78,10 @@ const calls: { [N in CallName]: (input: CallInput<N>) => Promise<CallOutput<N>> 
     for (const tag of tags) await cache().invalidateTag?.(tag);
     return {};
   },
+  changeUntold: async ({ keys }) => {
+    for (const key of keys) await cache().changeUntold?.(key);
+    return {};
+  },
   burst: async (options) => {
     const before = uncaught;
     const result = await burst(cache(), options);

@@ -50,7 +50,9 @@ export const asyncCacheDedupe: Peer = {
   },
   cannot: (ability, settings) => {
     if (ability === 'memoryBesideRedis') return 'a storage is memory or Redis, not both';
-    return settings === 'default' ? 'invalidation by reference is off until it is enabled' : undefined;
+    return ability === 'tags' && settings === 'default'
+      ? 'invalidation by reference is off until it is enabled'
+      : undefined;
   },
   open,
 };

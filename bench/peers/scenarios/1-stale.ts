@@ -68,7 +68,11 @@ async function crossDel(lab: Lab): Promise<Stale> {
   if (names.length < TRIALS) throw new Error(`Only ${names.length} of ${TRIALS} keys were found in Redis`);
   await writing.kill();
   await lab.redis.del(...names);
-  return cross(lab, ENTRIES, () => lab.redis.del(...names));
+  const keys = ENTRIES.map(({ key }) => key);
+  return cross(lab, ENTRIES, async (loading) => {
+    await loading.call('changeUntold', { keys });
+    await lab.redis.del(...names);
+  });
 }
 
 export const stale: Scenario<Result> = {

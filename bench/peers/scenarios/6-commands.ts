@@ -16,10 +16,10 @@ interface Result {
   readonly localHit: Commands | Unable;
   readonly redisHit: Commands;
   readonly missAndFill: Commands;
-  readonly keyEviction: Commands;
+  readonly keyEviction: Commands | Unable;
   readonly tagged:
     | Unable
-    | { readonly redisHit: Commands; readonly missAndFill: Commands; readonly eviction: Commands };
+    | { readonly redisHit: Commands; readonly missAndFill: Commands; readonly eviction: Commands | Unable };
 }
 
 function tally(commands: readonly string[], over: number, loads?: number): Commands {
@@ -55,9 +55,12 @@ export const commands: Scenario<Result> = {
       const again = await reads(lab, filling, plain);
       const redisHit = await reads(lab, reading, plain);
       const keys = plain.map(({ key }) => key);
-      const keyEviction = tally(await monitor.commandsOf(() => filling.call('invalidateKeys', { keys })), ENTRIES);
+      const noEviction = peer.cannot('evictionOfItsOwn', settings);
+      const eviction = async (work: () => Promise<unknown>, over: number): Promise<Commands | Unable> =>
+        noEviction === undefined ? tally(await monitor.commandsOf(work), over) : unable(noEviction);
+      const keyEviction = await eviction(() => filling.call('invalidateKeys', { keys }), ENTRIES);
       const noTags = peer.cannot('tags', settings);
-      const noLocal = peer.cannot('memoryBesideRedis', settings);
+      const noLocal = peer.cannot('memory', settings) ?? peer.cannot('memoryBesideRedis', settings);
       const result = {
         localHit: noLocal === undefined ? again : unable(noLocal),
         redisHit,
@@ -68,21 +71,25 @@ export const commands: Scenario<Result> = {
       const tagged = Array.from({ length: ENTRIES }, (_, index) => ({ key: `tagged:${index}`, tags: ['all'] }));
       const taggedFill = await reads(lab, filling, tagged);
       const taggedHit = await reads(lab, reading, tagged);
-      const eviction = tally(await monitor.commandsOf(() => filling.call('invalidateTags', { tags: ['all'] })), 1);
-      return { ...result, tagged: { redisHit: taggedHit, missAndFill: taggedFill, eviction } };
+      const tagEviction = await eviction(() => filling.call('invalidateTags', { tags: ['all'] }), 1);
+      return { ...result, tagged: { redisHit: taggedHit, missAndFill: taggedFill, eviction: tagEviction } };
     }),
   cells: ({ localHit, redisHit, missAndFill, keyEviction, tagged }) => [
     hitCell(localHit),
     hitCell(redisHit),
     String(missAndFill.each),
-    String(keyEviction.each),
+    evictionCell(keyEviction),
     ...('value' in tagged
       ? ['none', 'none', 'none']
-      : [hitCell(tagged.redisHit), String(tagged.missAndFill.each), String(tagged.eviction.each)]),
+      : [hitCell(tagged.redisHit), String(tagged.missAndFill.each), evictionCell(tagged.eviction)]),
   ],
 };
 
 function hitCell(hit: Commands | Unable): string {
   if ('value' in hit) return 'none';
   return hit.loads === 0 ? String(hit.each) : `${hit.each} (it loaded)`;
+}
+
+function evictionCell(eviction: Commands | Unable): string {
+  return 'value' in eviction ? 'none' : String(eviction.each);
 }
