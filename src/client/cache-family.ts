@@ -71,6 +71,7 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     failures.forget(key);
     lastValues.forget(key);
     tier?.drop(key);
+    this.#reading.evicting(key);
     const entry = printer.entryOf(key);
     try {
       await store.evict([entry]);

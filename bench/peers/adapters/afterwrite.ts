@@ -29,14 +29,14 @@ const LSN = `select (pg_current_wal_lsn() - '0/0')::text as bytes`;
  */
 async function open({ redisUrl, beside }: OpenOptions): Promise<PeerCache> {
   const bus = beside as Bus;
-  const pool = new Pool({ connectionString: bus.postgresUrl });
+  const pool = new Pool({ connectionString: bus.postgresUrl, idleTimeoutMillis: 0 });
   // The loader of a family is given once, those of the scenarios with each get.
   const loads = new Map<string, Load>();
   const loaderOf =
     (query: string) =>
-    async ({ kind, n }: Params): Promise<Row | null> => {
-      const { rows } = await pool.query<Row>(query, [kind, n]);
-      await loads.get(`${kind}:${n}`)?.();
+    async (params: Params): Promise<Row | null> => {
+      const { rows } = await pool.query<Row>(query, [params.kind, params.n]);
+      await loads.get(nameOf(params))?.();
       return rows[0] ?? null;
     };
   const redis = new Redis(redisUrl);
@@ -57,8 +57,9 @@ async function open({ redisUrl, beside }: OpenOptions): Promise<PeerCache> {
       await new Promise((resolve) => setTimeout(resolve, 20));
   return {
     get: async (key, load, tags) => {
-      loads.set(key, load);
-      return (await (tags === undefined ? entries : labelled).get(paramsOf(key))) ?? undefined;
+      const params = paramsOf(key);
+      loads.set(nameOf(params), load);
+      return (await (tags === undefined ? entries : labelled).get(params)) ?? undefined;
     },
     invalidateKey: (key) => {
       const { kind, n } = paramsOf(key);
@@ -80,6 +81,10 @@ async function open({ redisUrl, beside }: OpenOptions): Promise<PeerCache> {
 function paramsOf(key: string): Params {
   const [kind = '', n = '0'] = key.split(':');
   return { kind, n };
+}
+
+function nameOf({ kind, n }: Params): string {
+  return `${kind}:${n}`;
 }
 
 export const afterwrite: Peer = {
