@@ -3,11 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { readTokenAfterWrite } from './client/after-write.ts';
 import { Cache, type CachePorts } from './client/cache.ts';
 import { type ConfigSource, readBusConfig } from './client/config-source.ts';
+import type { BusConfig } from './config/bus-config.ts';
 import { EVENTS, type EventListener, warnByProcess } from './client/events.ts';
 import { lendClient } from './client/lent-client.ts';
 import { type CacheLimits, readLimits } from './client/options.ts';
 import { checkPools } from './client/pool-check.ts';
 import { type Pools, SourceOrigin } from './client/source-origin.ts';
+import { type LocalValues, TrackedTier } from './client/tracked-tier.ts';
 import {
   type ApplicationRedis,
   type ClientConnection,
@@ -27,6 +29,7 @@ export type * from './client/families.ts';
 export type { Inspection } from './client/inspect.ts';
 export type { Pool, PoolClient, Queryable } from './client/pool.ts';
 export type { Pools } from './client/source-origin.ts';
+export type { LocalValues } from './client/tracked-tier.ts';
 export type { ReadOptions } from './client/reading.ts';
 export type { CacheStats } from './client/stats.ts';
 export { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
@@ -42,6 +45,8 @@ export interface CacheOptions extends Partial<CacheLimits> {
   readonly postgres?: Pools;
   /** What the file's `${NAME}` stand for. Default: the environment of the process. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Whether what is answered from the process's memory is a copy for each caller, or one frozen value for all. Default `copied`. */
+  readonly localValues?: LocalValues;
   /** Told what is no error of a call. Default: Node's process warnings. */
   readonly onEvent?: EventListener;
 }
@@ -70,6 +75,15 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
     isCluster,
   });
   const rules = await start(connection);
+  const processName = randomBytes(9).toString('hex');
+  const tier = openTier({ config, limits, values: options.localValues ?? 'copied', isCluster, listener });
+  if (tier !== undefined)
+    connection.track({
+      process: processName,
+      staleMs: limits.localStaleMs,
+      news: tier,
+      refused: (error) => listener({ code: 'local-off', message: `${EVENTS['local-off']} ${error.message}`, error }),
+    });
   return new Cache(
     {
       config,
@@ -79,7 +93,8 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       fleet: connection.fleet,
       clock: systemClock,
       random: Math.random,
-      process: randomBytes(9).toString('hex'),
+      process: processName,
+      ...(tier === undefined ? {} : { tier }),
       listener,
       ...(pools === undefined ? {} : postgresPorts(pools)),
       renew: () => connection.renew(),
@@ -87,6 +102,35 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
     },
     rules,
   );
+}
+
+interface TierWish {
+  readonly config: BusConfig;
+  readonly limits: CacheLimits;
+  readonly values: LocalValues;
+  readonly isCluster: boolean;
+  readonly listener: EventListener;
+}
+
+/** The tier in the process's memory, where a family wishes for one. */
+function openTier({ config, limits, values, isCluster, listener }: TierWish): TrackedTier | undefined {
+  const local = [...config.families.values()].filter(({ localMs }) => localMs > 0);
+  if (local.length === 0 || limits.localEntriesMax === 0) return undefined;
+  if (values !== 'copied' && values !== 'shared')
+    throw new BusError('CACHE_OPTION_INVALID', `localValues is "${String(values)}": copied or shared is expected.`);
+  if (isCluster) {
+    const names = local.map(({ name }) => name).join(', ');
+    const why = `A Redis Cluster does not tell one connection of all its nodes. Families: ${names}.`;
+    listener({ code: 'local-off', message: `${EVENTS['local-off']} ${why}` });
+    return undefined;
+  }
+  return new TrackedTier({
+    clock: systemClock,
+    cells: config.log.partitions,
+    entriesMax: limits.localEntriesMax,
+    staleMs: limits.localStaleMs,
+    values,
+  });
 }
 
 function postgresPorts(pools: Pools): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf'> {

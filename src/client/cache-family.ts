@@ -75,6 +75,8 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     const entry = printer.entryOf(key);
     try {
       await store.evict([entry]);
+      // What a read that was sent before the eviction has brought meanwhile.
+      tier?.drop(key);
       return 'evicted';
     } catch (error) {
       if (!isBusError(error, 'REDIS_UNREACHABLE')) throw error;

@@ -251,7 +251,7 @@ export class Cache {
     await Promise.allSettled([...this.#core.flights.all.map(({ result }) => result), ...this.#behind]);
     this.#closing.abort();
     await this.#background;
-    await Promise.allSettled([this.#ports.leaseEnds.close(), this.#ports.tier?.close()]);
+    await Promise.allSettled([this.#ports.leaseEnds.close()]);
     await this.#ports.disconnect();
   }
 

@@ -12,6 +12,8 @@ export const EVENTS = {
   'evictions-lost':
     'More evictions were waiting for Redis than are kept: cached values are not trusted until they have been replaced.',
   'evictions-sent': 'Evictions that waited for Redis have been sent.',
+  'local-off':
+    'Families with a `local` time are read from Redis each time: values cannot be kept in the process’s memory.',
   'load-abandoned': 'A loader went on long after its deadline: its place in the limit is given to another.',
 } as const;
 
@@ -33,6 +35,7 @@ const WARNINGS: ReadonlySet<EventCode> = new Set([
   'pool-unfit',
   'label-missing',
   'evictions-lost',
+  'local-off',
   'load-abandoned',
 ]);
 

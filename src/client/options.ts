@@ -24,6 +24,10 @@ export interface CacheLimits {
   readonly keptEvictionsMax: number;
   /** Last values that are kept for families with a stale bound, to be served where nothing else can be. Default 1,000. */
   readonly lastValuesMax: number;
+  /** Values that are kept in the process's memory, of families with a `local` time. 0 turns it off. Default 10,000. */
+  readonly localEntriesMax: number;
+  /** How old, at most, a value from the process's memory may be by what Redis has told. Default 2,000. */
+  readonly localStaleMs: number;
   /** Failures in a row after which Redis is not asked. Default 5. */
   readonly breakerFailures: number;
   /** How long it is not asked, before one command tries. Default 500. */
@@ -44,6 +48,8 @@ export const DEFAULT_LIMITS: CacheLimits = {
   tokenWaitMs: 200,
   keptEvictionsMax: 10_000,
   lastValuesMax: 1000,
+  localEntriesMax: 10_000,
+  localStaleMs: 2000,
   breakerFailures: 5,
   breakerWaitMs: 500,
   drainWaitMs: 10_000,
@@ -58,8 +64,12 @@ const ZERO_ALLOWED: ReadonlySet<string> = new Set<keyof CacheLimits>([
   'tokenWaitMs',
   'keptEvictionsMax',
   'lastValuesMax',
+  'localEntriesMax',
   'drainWaitMs',
 ]);
+
+/** A pulse comes twice in this time. */
+const LEAST: Readonly<Record<string, number>> = { localStaleMs: 100 } satisfies Partial<CacheLimits>;
 
 /** What is given over the defaults. Throws `CACHE_OPTION_INVALID`. */
 export function readLimits(given: Partial<CacheLimits>): CacheLimits {
@@ -67,7 +77,7 @@ export function readLimits(given: Partial<CacheLimits>): CacheLimits {
   for (const name of Object.keys(DEFAULT_LIMITS) as (keyof CacheLimits)[]) {
     const value = given[name];
     if (value === undefined) continue;
-    const least = ZERO_ALLOWED.has(name) ? 0 : 1;
+    const least = LEAST[name] ?? (ZERO_ALLOWED.has(name) ? 0 : 1);
     if (!Number.isSafeInteger(value) || value < least)
       throw new BusError('CACHE_OPTION_INVALID', `${name} is ${value}: a whole number from ${least} is expected.`);
     limits[name] = value;

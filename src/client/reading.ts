@@ -152,7 +152,10 @@ export class Reading {
     }
     counters.values.hits += 1;
     if (staleMs > 0) lastValues.confirm(call.entry.key, value.isAbsent ? null : value.payload);
-    if (tier !== undefined && localMs > 0) tier.put(call.entry, decoded, call.sending, reply.ttlLeftMs);
+    if (tier !== undefined && localMs > 0) {
+      const freshMs = reply.ttlLeftMs < 0 ? localMs : reply.ttlLeftMs - staleMs;
+      tier.put(call.entry, value.isAbsent ? null : value.payload, call.sending, Math.min(localMs, freshMs));
+    }
     return decoded;
   }
 

@@ -11,6 +11,7 @@ import { cellTag } from './cell-tag.ts';
  *     afterwrite:<bus>:lease-ends            channel, the keys whose lease has ended while somebody waited
  *     afterwrite:<bus>:agents                sorted set, the live agents of the region, by the Redis server's clock in milliseconds
  *     afterwrite:<bus>:clients               sorted set, the live processes that use the client, likewise
+ *     afterwrite:<bus>:pulse:<process>:<n>   what a client changes to hear of it; stands for a moment
  *
  * Control records carry no TTL, so that a `volatile-*` eviction policy never drops them.
  */
@@ -30,6 +31,7 @@ export interface Keyspace {
   readonly leaseEnds: string;
   readonly agents: string;
   readonly clients: string;
+  readonly pulse: (process: string, number: number) => string;
 }
 
 export function createKeyspace(options: {
@@ -63,6 +65,7 @@ export function createKeyspace(options: {
     leaseEnds: `afterwrite:${bus}:lease-ends`,
     agents: `afterwrite:${bus}:agents`,
     clients: `afterwrite:${bus}:clients`,
+    pulse: (process, number) => `afterwrite:${bus}:pulse:${process}:${number}`,
   };
 }
 

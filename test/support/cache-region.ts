@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
+import { Redis as Redis5 } from 'ioredis-5';
 import type { ApplyBatch, RegionStore } from '../../src/agent/region-store.ts';
 import type { Cache, FamilyOptions } from '../../src/client/cache.ts';
 import type { CacheFamily } from '../../src/client/cache-family.ts';
@@ -16,7 +17,7 @@ import { printReadToken } from '../../src/protocol/read-token.ts';
 
 /** A bus of which everything but the region is left out: its file, and an agent's hand on the region's Redis. */
 export const CELLS = 2;
-export const FILE = `bus: shop
+const fileWith = (families: string): string => `bus: shop
 source: { url: postgres://nobody@127.0.0.1:1/none }
 log: { redisStreams: { url: redis://127.0.0.1:1, partitions: ${CELLS} } }
 regions: { eu: { redis: redis://127.0.0.1:1 } }
@@ -27,8 +28,15 @@ families:
   plain: { key: "plain:{id}", ttl: 5m, values: plain, on: { plains: { id: id } } }
   row: { key: "row:{id}", ttl: 5m, source: "select id, name from rows where id = {id}", on: { rows: { id: id } } }
   serve: { key: "serve:{id}", ttl: 5m, too-stale: serve, on: { serves: { id: id } } }
-tags: { "org:{id}": { on: { orgs: { id: id } } } }
+${families}tags: { "org:{id}": { on: { orgs: { id: id } } } }
 `;
+export const FILE = fileWith('');
+/** With families that live in the process's memory too. */
+export const LOCAL_FILE =
+  fileWith(`  near: { key: "near:{id}", ttl: 5m, local: 5m, on: { nears: { id: id } }, tags: ["org:{org_id}"] }
+  near-plain: { key: "near-plain:{id}", ttl: 5m, local: 5m, values: plain, on: { nears: { id: id } } }
+  near-slow: { key: "near-slow:{id}", ttl: 1s, stale: 5m, local: 4m, on: { nears: { id: id } } }
+`);
 const EPOCH = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
 const OWNER = 'a'.repeat(16);
 
@@ -146,8 +154,7 @@ export class CacheRegion {
   }
 
   redis(options: object = {}): Redis {
-    const redis = new Redis(this.url, { lazyConnect: true, ...options });
-    redis.on('error', () => undefined);
+    const redis = openApplicationRedis(this.url, options);
     this.#redis.push(redis);
     return redis;
   }
@@ -188,9 +195,20 @@ export class CacheRegion {
   }
 }
 
+/** An instance as the application's own copy of ioredis makes it: of the release that `IOREDIS` names, 6 by default. */
+export function openApplicationRedis(url: string, options: object = {}): Redis {
+  const redis = (
+    process.env['IOREDIS'] === '5'
+      ? new Redis5(url, { lazyConnect: true, ...options })
+      : new Redis(url, { lazyConnect: true, ...options })
+  ) as Redis;
+  redis.on('error', () => undefined);
+  return redis;
+}
+
 /** The rule texts of the file, as the relay would publish them: ids are texts, organisations numbers. */
 export function ownRules(): Record<string, string> {
-  const result = parseConfig([{ name: 'f', text: FILE }], {});
+  const result = parseConfig([{ name: 'f', text: LOCAL_FILE }], {});
   if (result.kind === 'faults') throw new Error(JSON.stringify(result.faults));
   return Object.fromEntries(
     [...result.config.families.values()].map((family) => [

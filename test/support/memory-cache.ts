@@ -9,7 +9,7 @@ import { lsn } from '../../src/protocol/lsn.ts';
 import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { cacheStoreOf, regionStoreOf } from '../../src/testing/memory-stores.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
-import { CELLS, FILE, ownRules } from './cache-region.ts';
+import { CELLS, LOCAL_FILE, ownRules } from './cache-region.ts';
 import { FakeClock, quiet } from './fake-clock.ts';
 
 const OWNER = 'a'.repeat(16);
@@ -115,7 +115,7 @@ export class MemoryCaches {
   }
 
   async cache(limits: Partial<CacheLimits> = {}, more: Partial<CachePorts> = {}): Promise<Cache> {
-    const parsed = parseConfig([{ name: 'f', text: FILE }], {});
+    const parsed = parseConfig([{ name: 'f', text: LOCAL_FILE }], {});
     if (parsed.kind === 'faults') throw new Error('the file');
     const store = cacheStoreOf(this.region);
     const cache = new Cache(

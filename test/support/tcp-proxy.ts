@@ -9,6 +9,11 @@ export interface TcpProxy {
   pass(): void;
   /** From the first request on that holds the text, nothing from the server reaches the client, on every connection. */
   swallowRepliesFrom(text: string): void;
+  /** From now on, what the server sends on connections that have sent the text, or will, is kept back until `letGo`. */
+  keepBack(text: string): void;
+  letGo(): void;
+  /** Whether something that is kept back holds the text. */
+  keeps(text: string): boolean;
   /** Cuts every connection and leads new ones to another server. */
   retarget(target: { readonly host: string; readonly port: number }): Promise<void>;
   /** Bytes swallowed so far, of both directions. */
@@ -16,12 +21,17 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
+/** A connection says who it is at its beginning. */
+const SAID_MAX = 4096;
+
 export async function startTcpProxy(first: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
   let target = first;
   const sockets = new Set<Socket>();
   let swallow: 'nothing' | 'requests' | 'replies' = 'nothing';
   let swallowed = 0;
   let trigger: string | undefined;
+  let keptText: string | undefined;
+  const keepers = new Set<{ readonly kept: Buffer[]; readonly client: Socket }>();
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const upstream = connect(target);
     for (const socket of [client, upstream]) {
@@ -29,13 +39,19 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
       socket.setNoDelay(true);
       socket.on('error', () => undefined);
     }
+    let said = '';
+    const kept: Buffer[] = [];
+    const keeper = { kept, client };
+    keepers.add(keeper);
     client.on('data', (bytes) => {
+      if (said.length < SAID_MAX) said += bytes.toString('latin1');
       if (trigger !== undefined && bytes.includes(trigger)) swallow = 'replies';
       if (swallow === 'requests') swallowed += bytes.length;
       else upstream.write(bytes);
     });
     upstream.on('data', (bytes) => {
-      if (swallow === 'replies') swallowed += bytes.length;
+      if (keptText !== undefined && said.includes(keptText)) kept.push(bytes);
+      else if (swallow === 'replies') swallowed += bytes.length;
       else client.write(bytes);
     });
     // The end of what the client says is swallowed too: nobody hangs up in return.
@@ -45,6 +61,7 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => {
       client.destroy();
+      keepers.delete(keeper);
       sockets.delete(client);
       sockets.delete(upstream);
     });
@@ -58,6 +75,12 @@ export async function startTcpProxy(first: { readonly host: string; readonly por
     swallowRequests: () => (swallow = 'requests'),
     pass: () => (swallow = 'nothing'),
     swallowRepliesFrom: (text) => (trigger = text),
+    keepBack: (text) => (keptText = text),
+    letGo: () => {
+      keptText = undefined;
+      for (const { kept, client } of keepers) for (const bytes of kept.splice(0)) client.write(bytes);
+    },
+    keeps: (text) => [...keepers].some(({ kept }) => Buffer.concat(kept).includes(text)),
     retarget: (next) => {
       target = next;
       cut();

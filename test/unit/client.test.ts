@@ -310,3 +310,27 @@ test('options without sense are refused', async () => {
   });
   await assert.rejects(async () => memory.cache({ loadTimeoutMs: 1.5 }), { code: 'CACHE_OPTION_INVALID' });
 });
+
+test('memory is given what stands in Redis, for what is left of its time without the stale bound', async () => {
+  const puts: [string, string | null, number][] = [];
+  const tier = {
+    get: () => undefined,
+    sending: () => 7,
+    put: (entry: { key: string }, payload: string | null, sending: number, lifeMs: number) => {
+      assert.equal(sending, 7);
+      puts.push([entry.key, payload, lifeMs]);
+    },
+    drop: () => undefined,
+  };
+  const cache = await memory.cache({}, { tier });
+  for (const name of ['near', 'near-slow', 'note']) {
+    const family = cache.family(name, { reads: 'primary', load: async () => ({ v: 1, org_id: 7 }) });
+    await family.get({ id: 'a' });
+    assert.deepEqual(puts, [], 'what was loaded has not been read from Redis');
+    await memory.clock.advance(400);
+    await family.get({ id: 'a' });
+    const text = '{"v":1,"org_id":7}';
+    const expected = { near: [['near:a', text, 299_600]], 'near-slow': [['near-slow:a', text, 600]] }[name] ?? [];
+    assert.deepEqual(puts.splice(0), expected);
+  }
+});

@@ -41,7 +41,10 @@ export class RedisCacheStore implements CacheStore {
 
   read(entry: Entry, wants: ReadWants): Promise<ReadReply> {
     const args = [entry.family, wants.ttl ? '1' : '0', wants.watermark ? '1' : '0'] as const;
-    return this.#read.run(this.#keys(entry), args, this.#parse);
+    const keys = this.#keys(entry);
+    // Redis 7.0 tracks every key that a script declares, read or not: without need of the record, its changes must not be told.
+    if (!wants.watermark) keys[0] = this.#keyspace.state(entry.cell);
+    return this.#read.run(keys, args, this.#parse);
   }
 
   async lease(entry: Entry, request: LeaseRequest): Promise<LeaseReply> {

@@ -1,13 +1,16 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Fleet } from '../../client/fleet.ts';
 import type { LeaseEnds } from '../../client/lease-ends.ts';
+import type { TierNews } from '../../client/tier.ts';
 import { BusError } from '../../protocol/errors.ts';
 import type { Keyspace } from '../../protocol/keyspace.ts';
 import { RedisCacheStore } from './cache-store.ts';
-import { type Ask, redisError, type RedisConnection } from './connection.ts';
+import { type Ask, redisError, type RedisConnection, type ServerConnection } from './connection.ts';
 import { Deadline } from './deadline.ts';
+import { InvalidatedKeys } from './invalidated-key.ts';
 import { RedisLeaseEnds } from './lease-ends.ts';
 import { scriptsOf } from './scripts.ts';
+import { Tracking } from './tracking.ts';
 
 /** An instance of ioredis 5 or 6, of the application's own copy. Nothing is sent on it: it is duplicated. */
 export interface ApplicationRedis {
@@ -24,9 +27,22 @@ export interface ClientConnection {
   ready(limitMs: number): Promise<void>;
   /** Connects anew where the connection only seems to stand: a server that has vanished does not say so. */
   renew(): void;
+  /** Tells what is invalidated of all that is read from now on. One server only. */
+  track(options: TrackOptions): void;
   close(): Promise<void>;
 }
 
+export interface TrackOptions {
+  /** Unique in the fleet. */
+  readonly process: string;
+  readonly staleMs: number;
+  readonly news: TierNews;
+  /** Redis refuses, for a reason that does not pass by itself. */
+  readonly refused: (error: Error) => void;
+}
+
+/** A pulse's key is gone when the next but one comes. */
+const PULSE_STANDS_MS = 2000;
 /** By the server's clock: thrice the beat of the client. */
 const FLEET_LIVING_MS = 15_000;
 const RECONNECT = { firstMs: 50, maxMs: 1000 };
@@ -68,6 +84,12 @@ export function connectClient(
     keyspace.leaseEnds,
   );
   let unreadySinceMs = performance.now();
+  let tracking: Tracking | undefined;
+  const renew = (): void => {
+    const isReady = own.status === 'ready';
+    if (isReady || performance.now() - unreadySinceMs > STUCK_MS) own.disconnect(true);
+    if (isReady) unreadySinceMs = performance.now();
+  };
   return {
     store: new RedisCacheStore(own, keyspace, asks),
     leaseEnds,
@@ -79,19 +101,39 @@ export function connectClient(
       own.connect().catch(() => undefined);
       await untilReady(own, limitMs);
     },
-    renew: () => {
-      const isReady = own.status === 'ready';
-      if (isReady || performance.now() - unreadySinceMs > STUCK_MS) own.disconnect(true);
-      if (isReady) unreadySinceMs = performance.now();
+    renew,
+    track: ({ process, staleMs, news, refused }) => {
+      tracking ??= new Tracking(
+        {
+          reading: own,
+          // As RESP2 knows it; ioredis 6 speaks RESP3 unless told otherwise, and drops what comes by it.
+          connect: () => duplicate(redis, false, `${options.name}-tracking`, TRACKING_ONCE) as ServerConnection,
+          trackTo: (id) => asks(own, 'CLIENT TRACKING', own.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id))),
+          pulse: (key) => run('pulse', [key], [PULSE_STANDS_MS]),
+          pulseKey: (number) => keyspace.pulse(process, number),
+          keys: new InvalidatedKeys(keyspace),
+          staleMs,
+          news,
+        },
+        { renew, refused },
+      );
     },
     close: async () => {
+      await tracking?.close();
       await leaseEnds.close();
       own.disconnect();
     },
   };
 }
 
-function duplicate(redis: ApplicationRedis, isCluster: boolean, connectionName: string): RedisConnection {
+const TRACKING_ONCE = { protocol: 2, retryStrategy: () => null };
+
+function duplicate(
+  redis: ApplicationRedis,
+  isCluster: boolean,
+  connectionName: string,
+  more: object = {},
+): RedisConnection {
   // Jitter, so that a fleet does not come back in one moment.
   const retry = (times: number): number =>
     (0.5 + Math.random() / 2) * Math.min(RECONNECT.maxMs, RECONNECT.firstMs * 2 ** Math.min(times, 10));
@@ -121,6 +163,7 @@ function duplicate(redis: ApplicationRedis, isCluster: boolean, connectionName: 
         lazyConnect: true,
         commandTimeout: undefined,
         retryStrategy: retry,
+        ...more,
       } as never);
   // The commands' own failures tell; an unheard 'error' event would end the process.
   own.on('error', () => undefined);

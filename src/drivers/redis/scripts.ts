@@ -16,6 +16,7 @@ const NAMES = [
   'lease',
   'store',
   'give-up',
+  'pulse',
 ] as const;
 
 export type ScriptName = (typeof NAMES)[number];

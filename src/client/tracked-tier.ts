@@ -1,0 +1,122 @@
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../runtime/clock.ts';
+import type { Entry } from './cache-store.ts';
+import { decodePayload } from './codec.ts';
+import { Heard } from './heard.ts';
+import type { LocalTier, TierNews } from './tier.ts';
+
+/** `copied`: each hit gets a value of its own. `shared`: all get the same, frozen. */
+export type LocalValues = 'copied' | 'shared';
+
+export interface TrackedTierParts {
+  readonly clock: Clock;
+  readonly cells: number;
+  readonly entriesMax: number;
+  /** How old the last proof may be that everything invalidated has been told. */
+  readonly staleMs: number;
+  readonly values: LocalValues;
+}
+
+interface Held {
+  /** What each hit parses; undefined where the value itself may be given to all. */
+  readonly text: string | undefined;
+  readonly value: unknown;
+  readonly cell: number;
+  /** The tier's count as the read was sent. */
+  readonly sending: number;
+  readonly untilMs: number;
+}
+
+/** While nothing is told: a read that is sent now brings nothing in. */
+const NEVER = -1;
+
+/** The tier that is kept honest by what Redis tells of the keys that were read. */
+export class TrackedTier implements LocalTier, TierNews {
+  readonly #parts: TrackedTierParts;
+  readonly #clock: Clock;
+  readonly #values: LRUCache<string, Held>;
+  readonly #heard = new Heard();
+  readonly #heardOfCell: number[];
+  #emptiedAt = 0;
+  #isTold = false;
+  /** Until when what is held may be served, unless a further proof comes. */
+  #servedUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: TrackedTierParts) {
+    this.#parts = parts;
+    this.#clock = parts.clock;
+    this.#values = new LRUCache({ max: parts.entriesMax });
+    this.#heardOfCell = Array.from({ length: parts.cells }, () => 0);
+  }
+
+  get(key: string): unknown {
+    const held = this.#values.get(key);
+    if (held === undefined) return undefined;
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs >= this.#servedUntilMs) {
+      this.all();
+      return undefined;
+    }
+    if (nowMs >= held.untilMs || held.sending < (this.#heardOfCell[held.cell] ?? 0)) {
+      this.#values.delete(key);
+      return undefined;
+    }
+    return held.text === undefined ? held.value : JSON.parse(held.text);
+  }
+
+  sending(): number {
+    return this.#isTold ? this.#heard.count : NEVER;
+  }
+
+  put(entry: Entry, payload: string | null, sending: number, lifeMs: number): void {
+    const { key, cell } = entry;
+    if (lifeMs <= 0 || sending < this.#emptiedAt || sending < (this.#heardOfCell[cell] ?? 0)) return;
+    if (this.#heard.hasSince(key, sending)) return;
+    const value = payload === null ? null : decodePayload(payload);
+    if (value === undefined) return;
+    const isCopied = this.#parts.values === 'copied' && typeof value === 'object' && value !== null;
+    this.#values.set(key, {
+      text: isCopied && payload !== null ? payload : undefined,
+      value: isCopied ? undefined : freeze(value),
+      cell,
+      sending,
+      untilMs: this.#clock.monotonicMs() + lifeMs,
+    });
+  }
+
+  drop(key: string): void {
+    this.#heard.of(key);
+    this.#values.delete(key);
+  }
+
+  key(key: string): void {
+    this.drop(key);
+  }
+
+  /** What is held of the cell is found to be old as it is asked for. */
+  state(cell: number): void {
+    this.#heardOfCell[cell] = this.#heard.next();
+  }
+
+  all(): void {
+    this.#values.clear();
+    this.#emptiedAt = this.#heard.next();
+  }
+
+  proven(atMs: number): void {
+    this.#isTold = true;
+    this.#servedUntilMs = atMs + this.#parts.staleMs;
+  }
+
+  lost(): void {
+    this.#isTold = false;
+    this.#servedUntilMs = Number.NEGATIVE_INFINITY;
+    this.all();
+  }
+}
+
+function freeze(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const part of Object.values(value)) freeze(part);
+  return Object.freeze(value);
+}
