@@ -60,7 +60,7 @@ export interface Peer {
    * Starts what the library needs besides Redis, once for a Redis server, in the process of the run. The context is handed to every
    * `open` and therefore has to be JSON.
    */
-  startBeside?(redisUrl: string): Promise<{ readonly context: unknown; stop(): Promise<void> }>;
+  startBeside?(redisUrl: string, settings: Settings): Promise<{ readonly context: unknown; stop(): Promise<void> }>;
 }
 
 /** Longer than any scenario: no figure here is made by an expiry. */

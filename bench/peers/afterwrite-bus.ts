@@ -7,6 +7,7 @@ import { startGuarded, untilReady } from '../../src/stack/guarded-process.ts';
 import { freePort, temporaryFolder } from '../../src/stack/place.ts';
 import { startPostgres } from '../../src/stack/postgres.ts';
 import { LOG_SETTINGS, startRedis } from '../../src/stack/redis.ts';
+import type { Settings } from './adapter.ts';
 
 /** What a process of the application needs to know of the bus. */
 export interface Bus {
@@ -37,14 +38,23 @@ insert into unwatched select kind, n from rows;
 insert into tags select distinct tag from rows;
 `;
 
-const FAMILIES = {
-  entry: { key: 'entry:{kind}:{n}', ttl: '5m', on: { rows: { kind: 'kind', n: 'n' } } },
-  labelled: { key: 'labelled:{kind}:{n}', ttl: '5m', on: { rows: { kind: 'kind', n: 'n' } }, tags: ['tag:{tag}'] },
-};
+const familiesOf = (local: object): unknown => ({
+  entry: { key: 'entry:{kind}:{n}', ttl: '5m', on: { rows: { kind: 'kind', n: 'n' } }, ...local },
+  labelled: {
+    key: 'labelled:{kind}:{n}',
+    ttl: '5m',
+    on: { rows: { kind: 'kind', n: 'n' } },
+    tags: ['tag:{tag}'],
+    ...local,
+  },
+});
 const TAGS = { 'tag:{name}': { on: { tags: { name: 'name' } } } };
 
 /** Postgres, a log in Redis Streams, a relay and an agent for one Redis, each a process of its own, as an operator starts them. */
-export async function startBus(redisUrl: string): Promise<{ readonly context: Bus; stop(): Promise<void> }> {
+export async function startBus(
+  redisUrl: string,
+  settings: Settings,
+): Promise<{ readonly context: Bus; stop(): Promise<void> }> {
   const stops: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     for (const one of stops.splice(0).toReversed()) await one();
@@ -68,7 +78,7 @@ export async function startBus(redisUrl: string): Promise<{ readonly context: Bu
         source: { url: postgres.url },
         log: { redisStreams: { url: log.url } },
         regions: { [REGION]: { redis: redisUrl } },
-        families: FAMILIES,
+        families: familiesOf(settings === 'best' ? { local: '5m' } : {}),
         tags: TAGS,
       }),
     );

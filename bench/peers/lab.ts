@@ -19,7 +19,7 @@ export async function inLab<R>(peer: Peer, settings: Settings, work: (lab: Lab) 
   const redis = new Redis(server.url);
   redis.on('error', () => undefined);
   const monitor = await RedisMonitor.start(server.port);
-  const beside = await peer.startBeside?.(server.url);
+  const beside = await peer.startBeside?.(server.url, settings);
   // What runs beside the processes of the application works on, asked or not.
   if (beside !== undefined) monitor.ignore(await clientsOf(redis));
   const processes: PeerProcess[] = [];

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
-import { createCache } from '../../../src/index.ts';
-import type { Load, OpenOptions, Peer, PeerCache, Row } from '../adapter.ts';
+import { type CacheOptions, createCache } from '../../../src/index.ts';
+import type { Load, OpenOptions, Peer, PeerCache, Row, Settings, Tiers } from '../adapter.ts';
 import { type Bus, REGION, startBus, untilApplied } from '../afterwrite-bus.ts';
 
 interface Params {
@@ -20,14 +20,14 @@ const LSN = `select (pg_current_wal_lsn() - '0/0')::text as bytes`;
 /**
  * default: the three lines of the README, "In an application".
  *
- * best: the same. Its limits (docs/CLIENT.md) are on by themselves: a deadline a command, single-flight over all processes, a breaker, a
- * bound of loads.
+ * best: docs/CLIENT.md, "Memory": `local` in the file, and one frozen object for all callers (`localValues`). The rest is on by itself: a
+ * deadline a command of 50 ms, single-flight over all processes, a breaker, a bound of loads.
  *
  * Its rows stand in a real Postgres, and its loader reads them there; then it does as the scenario's loader does (it is counted, it takes
  * its time, it throws). It has no call for an invalidation: a row is changed, committed, and the bus evicts. "Done" is when the agent's
  * watermark says so.
  */
-async function open({ redisUrl, beside }: OpenOptions): Promise<PeerCache> {
+async function open({ redisUrl, settings, tiers, beside }: OpenOptions): Promise<PeerCache> {
   const bus = beside as Bus;
   const pool = new Pool({ connectionString: bus.postgresUrl, idleTimeoutMillis: 0 });
   // The loader of a family is given once, those of the scenarios with each get.
@@ -42,7 +42,7 @@ async function open({ redisUrl, beside }: OpenOptions): Promise<PeerCache> {
   const redis = new Redis(redisUrl);
   redis.on('error', () => undefined);
 
-  const cache = await createCache({ config: bus.configPath, region: REGION, redis });
+  const cache = await createCache({ config: bus.configPath, region: REGION, redis, ...memoryOf(settings, tiers) });
   const entries = cache.family<Row, Params>('entry', { reads: 'primary', load: loaderOf(ENTRY) });
   const labelled = cache.family<Row, Params>('labelled', { reads: 'primary', load: loaderOf(LABELLED) });
 
@@ -78,6 +78,11 @@ async function open({ redisUrl, beside }: OpenOptions): Promise<PeerCache> {
   };
 }
 
+function memoryOf(settings: Settings, tiers: Tiers): Partial<CacheOptions> {
+  if (settings === 'default') return {};
+  return tiers === 'redis' ? { localEntriesMax: 0 } : { localValues: 'shared' };
+}
+
 function paramsOf(key: string): Params {
   const [kind = '', n = '0'] = key.split(':');
   return { kind, n };
@@ -90,10 +95,11 @@ function nameOf({ kind, n }: Params): string {
 export const afterwrite: Peer = {
   name: 'afterwrite',
   packages: ['afterwrite', 'ioredis'],
-  settings: { default: 'Redis', best: 'Redis: the same' },
-  cannot: (ability) => {
+  settings: { default: 'Redis', best: 'memory (one object for all callers), Redis' },
+  cannot: (ability, settings) => {
     if (ability === 'evictionOfItsOwn') return 'the bus evicts, by an agent';
-    return ability === 'tags' ? undefined : 'there is no memory tier';
+    if (ability === 'tags' || settings === 'best') return undefined;
+    return 'nothing is kept in memory until the file says so';
   },
   open,
   startBeside: startBus,
