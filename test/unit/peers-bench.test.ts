@@ -9,6 +9,12 @@ test('counts a script as the one command that was sent', () => {
   assert.equal(commandOf('1732651200.112240 [0 lua] "SET" "key" "value"'), undefined);
 });
 
+test('does not count what is sent by clients that are no part of the application', () => {
+  const line = '1732651200.112233 [0 127.0.0.1:50112] "evalsha" "5b8e" "1" "key"';
+  assert.equal(commandOf(line, new Set(['127.0.0.1:50112'])), undefined);
+  assert.equal(commandOf(line, new Set(['127.0.0.1:50113'])), 'evalsha');
+});
+
 test('does not count what a client sends to set itself up', () => {
   for (const command of ['HELLO', 'client', 'info', 'subscribe', 'monitor'])
     assert.equal(commandOf(`1732651200.112233 [0 127.0.0.1:50112] "${command}" "3"`), undefined);
