@@ -103,6 +103,7 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     failures.forget(key);
     lastValues.forget(key);
     tier?.drop(key);
+    this.#reading.evicting(key);
   }
 
   /** Without its types a key may be printed otherwise than it stands in the region, and nothing would be evicted. */

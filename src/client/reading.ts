@@ -45,6 +45,8 @@ export class Reading {
   readonly #core: CacheCore;
   readonly #context: FamilyContext;
   readonly #plainWants: ReadWants;
+  /** Reads that were sent since the process last heard from outside. */
+  readonly #justSent = new Map<string, Promise<ReadReply>>();
 
   constructor(core: CacheCore, context: FamilyContext) {
     this.#core = core;
@@ -96,9 +98,12 @@ export class Reading {
     const isPlain = call.token === undefined && call.maxStalenessMs === undefined;
     const wants = isPlain ? this.#plainWants : { ttl: this.#plainWants.ttl, watermark: true };
     if (tier !== undefined) call.sending = tier.sending();
-    const { isQuiet } = store;
+    const shared = isPlain ? this.#justSent.get(call.entry.key) : undefined;
+    const isQuiet = shared === undefined && store.isQuiet;
+    const read = shared ?? (isQuiet ? store.readQuietly(call.entry, wants) : store.read(call.entry, wants));
+    if (isPlain && shared === undefined) this.#share(call.entry.key, read);
     ongoing.beginRead();
-    return (isQuiet ? store.readQuietly(call.entry, wants) : store.read(call.entry, wants)).then(
+    return read.then(
       (reply) => {
         ongoing.endRead();
         return this.#answer(call, reply);
@@ -109,6 +114,20 @@ export class Reading {
         return this.#noAnswer(call, error);
       },
     );
+  }
+
+  /**
+   * A crowd that asks for a key in one turn of the event loop is one read: until the turn ends nothing can come in, so nobody in it can know of
+   * anything that the read does not show, but an eviction of our own.
+   */
+  #share(key: string, read: Promise<ReadReply>): void {
+    if (this.#justSent.size === 0) queueMicrotask(() => this.#justSent.clear());
+    this.#justSent.set(key, read);
+  }
+
+  /** What is read after an eviction of our own is sent after it. */
+  evicting(key: string): void {
+    this.#justSent.delete(key);
   }
 
   #answer(call: Call, reply: ReadReply): unknown {

@@ -68,6 +68,8 @@ export class MemoryCaches {
   /** What it answers to evictions alone. */
   evictAway: BusError | undefined;
   fleet = 1;
+  /** Reads that Redis was asked for. */
+  reads = 0;
   readonly #caches: Cache[] = [];
   #epochs = 0;
   readonly #held = new Map<'read' | 'lease' | 'evict', PromiseWithResolvers<void>>();
@@ -194,6 +196,7 @@ export class MemoryCaches {
         this.away === undefined ? call(...args) : Promise.reject(this.away);
     return {
       read: guard(async (entry, wants) => {
+        this.reads += 1;
         const reply = await store.read(entry, wants);
         await this.#letGo('read');
         return reply;

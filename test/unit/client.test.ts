@@ -271,6 +271,41 @@ test('an answer of Redis that was under way when an eviction came is not given t
   assert.deepEqual(await late, { v: 2 });
 });
 
+test('those who ask for a key in one turn are one read, whose failure counts once, and one who asks later is another', async () => {
+  const cache = await memory.cache();
+  const notes = open(cache);
+  const first = notes.get(ID);
+  await loader.answer({ v: 1 });
+  await first;
+  const before = memory.reads;
+  const crowd = [notes.get(ID), notes.get(ID), notes.get({ id: 'b' })];
+  await loader.answer({ v: 2 }, 1);
+  const values = await Promise.all(crowd);
+  assert.deepEqual(values, [{ v: 1 }, { v: 1 }, { v: 2 }]);
+  assert.notEqual(values[0], values[1], 'a value of his own');
+  assert.equal(memory.reads, before + 2);
+  await notes.get(ID);
+  assert.equal(memory.reads, before + 3);
+  memory.away = AWAY;
+  const failing = [notes.get(ID), notes.get(ID), notes.get(ID)];
+  await loader.answer({ v: 3 }, 2);
+  await Promise.all(failing);
+  assert.equal(cache.stats().redis, 'closed', 'one failure, of the two that open the breaker');
+});
+
+test('who asks after an eviction of our own, in the same turn, reads after it', async () => {
+  const cache = await memory.cache();
+  const notes = open(cache);
+  const first = notes.get(ID);
+  await loader.answer({ v: 1 });
+  await first;
+  const earlier = notes.get(ID);
+  const evicted = notes.evict(ID);
+  const later = notes.get(ID);
+  await loader.answer({ v: 2 }, 1);
+  assert.deepEqual(await Promise.all([earlier, evicted, later]), [{ v: 1 }, 'evicted', { v: 2 }]);
+});
+
 test('options without sense are refused', async () => {
   await assert.rejects(async () => memory.cache({ loadsMax: 0 }), {
     code: 'CACHE_OPTION_INVALID',
