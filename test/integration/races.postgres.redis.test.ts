@@ -15,27 +15,13 @@ before(async () => {
 });
 after(() => race?.close());
 
-/** A COMMIT waits for a standby that does not answer: it is in the log, hence decoded, but no snapshot shows it. */
-async function holdCommits(isHeld: boolean): Promise<void> {
-  await race.stage.sql.query(
-    isHeld ? `alter system set synchronous_standby_names = 'nobody'` : 'alter system reset synchronous_standby_names',
-  );
-  await race.stage.sql.query('select pg_reload_conf()');
-  await eventually('the setting', async () => {
-    const [row] = await race.stage.sql.query<{ names: string }>(
-      `select current_setting('synchronous_standby_names') as names`,
-    );
-    return (row?.names === 'nobody') === isHeld;
-  });
-}
-
 async function commitBeforeVisible(wraps: Wraps): Promise<{ after: StaleCount; refused: number }> {
   const ids = await race.rows(ROWS);
   const { cache } = await race.cache(wraps);
   const users = cache.family<{ name: string }>('user');
   await Promise.all(ids.map((id) => users.get({ id })));
   assert.equal(cache.stats().stored, ROWS, 'in the cache, as long as nothing happens');
-  await holdCommits(true);
+  await race.holdCommits(true);
   const update = race.update('users', ids);
   try {
     await race.evicted('user', ids);
@@ -43,7 +29,7 @@ async function commitBeforeVisible(wraps: Wraps): Promise<{ after: StaleCount; r
       for (const value of await Promise.all(ids.map((id) => users.get({ id }))))
         assert.equal(value?.name, 'old', 'nobody can see the commit yet');
   } finally {
-    await holdCommits(false);
+    await race.holdCommits(false);
     await update;
   }
   return { after: await race.stale('user', ids), refused: cache.stats().refusals['unsettled'] ?? 0 };

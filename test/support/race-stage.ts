@@ -143,6 +143,33 @@ export class RaceStage {
     return this.primary.query(`update ${table} set name = 'new' where id = any($1)`, [ids]);
   }
 
+  /** A COMMIT waits for a standby that does not answer: it is in the log, hence decoded, but no snapshot shows it. */
+  async holdCommits(isHeld: boolean): Promise<void> {
+    const { sql } = this.stage;
+    await sql.query(
+      isHeld ? `alter system set synchronous_standby_names = 'nobody'` : 'alter system reset synchronous_standby_names',
+    );
+    await sql.query('select pg_reload_conf()');
+    await eventually('the setting', async () => {
+      const [row] = await sql.query<{ names: string }>(`select current_setting('synchronous_standby_names') as names`);
+      return (row?.names === 'nobody') === isHeld;
+    });
+  }
+
+  /** As if the families' marks had no LSN, as those of an epoch without a floor. */
+  async forgetMarks(): Promise<void> {
+    for (let cell = 0; cell < PARTITIONS; cell++)
+      for (const name of Object.keys(FAMILIES)) {
+        const mark = await this.stage.redis.hget(this.keyspace.state(cell), `f:${name}`);
+        if (mark !== null)
+          await this.stage.redis.hset(
+            this.keyspace.state(cell),
+            `f:${name}`,
+            mark.replace(/:.*/, `:${'0'.repeat(16)}`),
+          );
+      }
+  }
+
   async slots(family: string, ids: readonly number[], redis: Pick<Redis, 'get'> = this.stage.redis): Promise<Slot[]> {
     const texts = await Promise.all(ids.map((id) => redis.get(this.#at(`${family}:${id}`))));
     return texts.flatMap((text) => (text === null ? [] : [parseSlot(text)]));
