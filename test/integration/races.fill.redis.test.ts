@@ -46,7 +46,7 @@ async function beganAnew(): Promise<void> {
   );
   for (const cell of [0, 1])
     await eventually('the cell has reached it', async () => {
-      const watermark = await race.stage.redis.hget(race.keyspace.record(cell), 'watermark');
+      const watermark = await race.redis.hget(race.keyspace.record(cell), 'watermark');
       return watermark !== null && watermark >= (row?.lsn ?? 'f');
     });
 }
@@ -65,7 +65,7 @@ const CROSSINGS: readonly (Crossing & { readonly what: string })[] = [
     family: 'quote',
     happens: async (ids) => {
       await race.update('quotes', ids);
-      assert.equal(await race.stage.redis.del(...valueKeys('quote', ids)), ROWS, 'the leases');
+      assert.equal(await race.redis.del(...valueKeys('quote', ids)), ROWS, 'the leases');
     },
   },
   {
@@ -73,7 +73,7 @@ const CROSSINGS: readonly (Crossing & { readonly what: string })[] = [
     family: 'user',
     happens: async (ids) => {
       await race.update('users', ids);
-      await race.stage.redis.flushall();
+      await race.redis.flushall();
       await beganAnew();
     },
   },
@@ -95,10 +95,10 @@ async function forgottenFence(hasFloor: boolean): Promise<StaleCount> {
   const update = race.update('users', ids);
   try {
     await eventually('the commit is fenced', async () => {
-      const records = await Promise.all([0, 1].map((cell) => race.stage.redis.hgetall(race.keyspace.record(cell))));
+      const records = await Promise.all([0, 1].map((cell) => race.redis.hgetall(race.keyspace.record(cell))));
       return records.every((record) => String(record['settledPrimary']).slice(9) < String(record['watermark']));
     });
-    await race.stage.redis.flushall();
+    await race.redis.flushall();
     await race.hasBegun();
     if (!hasFloor) await race.forgetMarks();
     const { cache } = await race.cache(hasFloor ? {} : { store: withoutFloor });

@@ -41,6 +41,8 @@ export class RaceStage {
   readonly primary: pg.Pool;
   readonly replica: pg.Pool | undefined;
   readonly redisUrl: string;
+  /** A connection of the test to where the region's Redis is reached. */
+  readonly redis: Redis;
   readonly #config: Awaited<ReturnType<typeof loadConfig>>;
   readonly #closing: (() => Promise<unknown>)[] = [];
   #rows = 0;
@@ -51,6 +53,8 @@ export class RaceStage {
     this.stage = stage;
     this.#config = config;
     this.redisUrl = redisUrl;
+    this.redis = new Redis(redisUrl);
+    this.redis.on('error', () => undefined);
     this.keyspace = keyspaceOf(config, region);
     this.primary = new pg.Pool({ connectionString: stage.url, max: 40 });
     const { replicaUrl } = stage.postgres;
@@ -86,7 +90,7 @@ export class RaceStage {
   }
 
   /** Waits until every cell is in an epoch and knows the rules of all families. */
-  async hasBegun(redis: Pick<Redis, 'hgetall' | 'exists'> = this.stage.redis): Promise<void> {
+  async hasBegun(redis: Pick<Redis, 'hgetall' | 'exists'> = this.redis): Promise<void> {
     for (let cell = 0; cell < PARTITIONS; cell++)
       await eventually(
         `cell ${cell} has begun`,
@@ -124,7 +128,7 @@ export class RaceStage {
         const known = await Promise.all(ids.map((id) => family.peek({ id })));
         return known.every((value) => value !== undefined);
       });
-      await Promise.all(ids.map((id) => this.stage.redis.unlink(this.#at(`${name}:${id}`))));
+      await Promise.all(ids.map((id) => this.redis.unlink(this.#at(`${name}:${id}`))));
     }
     await close();
   }
@@ -160,17 +164,13 @@ export class RaceStage {
   async forgetMarks(): Promise<void> {
     for (let cell = 0; cell < PARTITIONS; cell++)
       for (const name of Object.keys(FAMILIES)) {
-        const mark = await this.stage.redis.hget(this.keyspace.state(cell), `f:${name}`);
+        const mark = await this.redis.hget(this.keyspace.state(cell), `f:${name}`);
         if (mark !== null)
-          await this.stage.redis.hset(
-            this.keyspace.state(cell),
-            `f:${name}`,
-            mark.replace(/:.*/, `:${'0'.repeat(16)}`),
-          );
+          await this.redis.hset(this.keyspace.state(cell), `f:${name}`, mark.replace(/:.*/, `:${'0'.repeat(16)}`));
       }
   }
 
-  async slots(family: string, ids: readonly number[], redis: Pick<Redis, 'get'> = this.stage.redis): Promise<Slot[]> {
+  async slots(family: string, ids: readonly number[], redis: Pick<Redis, 'get'> = this.redis): Promise<Slot[]> {
     const texts = await Promise.all(ids.map((id) => redis.get(this.#at(`${family}:${id}`))));
     return texts.flatMap((text) => (text === null ? [] : [parseSlot(text)]));
   }
@@ -181,11 +181,7 @@ export class RaceStage {
   }
 
   /** Once the new rows are visible where the family is read: how much of the old ones is left, and given out. */
-  async stale(
-    family: string,
-    ids: readonly number[],
-    redis: Pick<Redis, 'get'> = this.stage.redis,
-  ): Promise<StaleCount> {
+  async stale(family: string, ids: readonly number[], redis: Pick<Redis, 'get'> = this.redis): Promise<StaleCount> {
     const isOld = (slot: Slot): boolean => slot.kind === 'value' && slot.payload === '{"name":"old"}';
     const stored = (await this.slots(family, ids, redis)).filter(isOld).length;
     const { cache, close } = await this.cache();
@@ -198,6 +194,7 @@ export class RaceStage {
   async close(): Promise<void> {
     await Promise.allSettled(this.#closing.map((close) => close()));
     await Promise.allSettled([this.primary.end(), this.replica?.end()]);
+    this.redis.disconnect();
     await this.stage.close();
   }
 
