@@ -47,6 +47,9 @@ export class RaceStage {
   readonly #closing: (() => Promise<unknown>)[] = [];
   #rows = 0;
 
+  /** The agent's process: to be stopped and let go by signals. */
+  agentPid = 0;
+
   private constructor(stage: Stage, config: Awaited<ReturnType<typeof loadConfig>>, redisUrl: string) {
     const region = config.regions.get('eu');
     if (region === undefined) throw new Error('The file has no region eu.');
@@ -78,9 +81,10 @@ export class RaceStage {
       const url = `redis://127.0.0.1:${port}`;
       const path = await stage.withUrls((text) => text.replaceAll(stage.cache.url, url));
       // The agent first: so it meets the first record of the log, in which the rules are.
-      await stage.startAgent('agent', path);
+      const agent = await stage.startAgent('agent', path);
       await stage.startRelay('relay', path);
       const race = new RaceStage(stage, await loadConfig([path], {}), url);
+      race.agentPid = agent.pid;
       await race.hasBegun();
       return race;
     } catch (error) {
