@@ -25,6 +25,7 @@ module.exports = {
     never('stack-stands-by-itself', room('stack'), '^src/(relay|agent|cli|config|drivers|testing|bin)/'),
     never('nobody-imports-a-composition-root', '^src/(?!bin/)', room('bin')),
     never('only-tests-use-fakes', '^src/(?!testing/)', room('testing')),
+    never('the-product-does-not-know-its-benchmarks', '^src/', '^bench/'),
     never('client-knows-protocol-config-and-time-only', room('client'), '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
     never('client-knows-no-more-of-runtime', room('client'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),
     {
