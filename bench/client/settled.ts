@@ -41,12 +41,11 @@ export async function settled(log: 'kafka' | 'redis-streams'): Promise<Row> {
     await stage.startRelay('relay');
     const store = new RedisCacheStore(stage.redis, keyspace);
     const rule = await eventually('the rules', async () => (await store.rules()).get('user'), 60_000);
-    await eventually('the rows’ own records are settled', async () => {
-      const records = await Promise.all(keys(CELLS).map((cell) => stage.redis.hgetall(keyspace.record(cell))));
-      return records.every(
-        (record) =>
-          record['watermark'] !== undefined && String(record['settledPrimary']).slice(9) === record['watermark'],
-      );
+    // A new epoch owes sweeps, which would take the sampled keys away.
+    await eventually('every cell has begun, and owes no sweep', async () => {
+      const begun = keys(CELLS).map((cell) => stage.redis.hexists(keyspace.state(cell), 'r:user'));
+      const owed = keys(CELLS).map((cell) => stage.redis.exists(keyspace.sweeps(cell)));
+      return (await Promise.all(begun)).every(Boolean) && (await Promise.all(owed)).every((count) => count === 0);
     });
     const evicted = new Latencies();
     const storable = new Latencies();
