@@ -26,8 +26,8 @@ module.exports = {
     never('nobody-imports-a-composition-root', '^src/(?!bin/)', room('bin')),
     never('only-tests-use-fakes', '^src/(?!testing/)', room('testing')),
     never('the-product-does-not-know-its-benchmarks', '^src/', '^bench/'),
-    // A benchmark asks what a user could: servers to run against, and the published interfaces.
-    never('benchmarks-know-no-inner-room', '^bench/', '^src/(?!stack/|index\\.ts)'),
+    // Beside the peers we are asked as they are: servers to run against, and the published interface.
+    never('beside-the-peers-no-inner-room', '^bench/peers/', '^src/(?!stack/|index\\.ts)'),
     never('the-product-knows-no-peer', '^src/', 'node_modules/(bentocache|cacheable|cache-manager|async-cache-dedupe|layered-loader|@keyv|keyv)/'),
     never('client-knows-protocol-config-and-time-only', room('client'), '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
     never('client-knows-no-more-of-runtime', room('client'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),

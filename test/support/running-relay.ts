@@ -42,6 +42,8 @@ export class RunningRelay {
   readonly log: MemoryLog;
   readonly epochs: string[] = [];
   unrouted: readonly string[] = [];
+  /** How often it has asked for a snapshot. */
+  snapshots = 0;
   readonly #relay: Relay;
   readonly #source: PostgresSource;
   readonly #stop = new AbortController();
@@ -72,6 +74,11 @@ export class RunningRelay {
       slotPrefix,
       ruleTables: ruleTables(config),
     });
+    const snapshot = this.#source.snapshot.bind(this.#source);
+    this.#source.snapshot = () => {
+      this.snapshots += 1;
+      return snapshot();
+    };
     const ports = {
       source: this.#source,
       openLog: () => Promise.resolve(this.log.openWriter()),

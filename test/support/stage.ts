@@ -24,6 +24,8 @@ export interface StageOptions {
   readonly tags?: unknown;
   readonly limits?: unknown;
   readonly partitions?: number;
+  /** A streaming replica of Postgres, which the region lists as one that its readers load from. */
+  readonly replica?: boolean;
 }
 
 /** Real servers for one test file, a bus on them, and the programs as processes of their own. */
@@ -68,7 +70,10 @@ export async function openStage(options: StageOptions): Promise<Stage> {
   };
   try {
     const [postgres, cache, log] = await Promise.all([
-      startPostgres(options.major === undefined ? {} : { major: options.major }),
+      startPostgres({
+        replica: options.replica ?? false,
+        ...(options.major === undefined ? {} : { major: options.major }),
+      }),
       startRedis(),
       options.log === 'kafka' ? startKafka() : startRedis({ settings: LOG_SETTINGS }),
     ]);
@@ -89,7 +94,12 @@ export async function openStage(options: StageOptions): Promise<Stage> {
         'brokers' in log
           ? { kafka: { brokers: log.brokers, partitions } }
           : { redisStreams: { url: log.url, partitions } },
-      regions: { eu: { redis: cache.url } },
+      regions: {
+        eu: {
+          redis: cache.url,
+          ...(postgres.replicaUrl === undefined ? {} : { replicas: [postgres.replicaUrl] }),
+        },
+      },
       families: options.families,
       ...(options.tags === undefined ? {} : { tags: options.tags }),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
