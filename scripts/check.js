@@ -7,9 +7,9 @@ const steps = [
   ['tests', process.execPath, ['--test', '--test-reporter=dot', ...tests]],
   ['simulation', process.execPath, ['scripts/simulate.js', '--seed', '1', '--steps', '1000000', '--workers', '1']],
   ['types', 'tsc', ['--noEmit', '-p', '.']],
-  ['lint', 'oxlint', ['--type-aware', 'src', 'test', 'scripts', 'bench']],
-  ['format', 'oxfmt', ['--check', 'src', 'test', 'scripts', 'bench']],
-  ['layers', 'depcruise', ['--config', '.dependency-cruiser.cjs', 'src', 'test', 'bench']],
+  ['lint', 'oxlint', ['--type-aware', 'src', 'test', 'scripts', 'bench', 'examples/client']],
+  ['format', 'oxfmt', ['--check', 'src', 'test', 'scripts', 'bench', 'examples/client']],
+  ['layers', 'depcruise', ['--config', '.dependency-cruiser.cjs', 'src', 'test', 'bench', 'examples/client']],
   ['dead code', 'knip', []],
 ];
 

@@ -45,8 +45,9 @@ export async function fleet(): Promise<Row> {
       data: { loads, rounds, processes: PROCESSES, callers: CALLERS },
     };
   } finally {
+    const ended = children.map((child) => once(child, 'exit'));
     for (const child of children) child.disconnect();
-    await Promise.all(children.map((child) => (child.exitCode === null ? once(child, 'exit') : undefined)));
+    await Promise.all(ended);
     await region.close();
     await server.stop();
   }

@@ -147,7 +147,7 @@ test('an eviction by the application drops the value for every process', async (
   assert.equal(await (await open()).family<User>('user').peek({ id: 2 }), undefined);
 });
 
-test('two instances that miss one key load it once: the second is told of the first one’s end', async () => {
+test('two instances that miss one key load it once: the second waits for the first one’s lease', async () => {
   const loaded = Promise.withResolvers<User>();
   let loads = 0;
   const load = (): Promise<User> => {
