@@ -19,7 +19,8 @@ import { createKeyspace } from './protocol/keyspace.ts';
 import { systemClock } from './runtime/clock.ts';
 
 export type { AfterWriteOptions } from './client/after-write.ts';
-export type { Cache, FamilyOptions } from './client/cache.ts';
+export type { Cache } from './client/cache.ts';
+export type { FamilyOptions } from './client/open-family.ts';
 export type { CacheFamily } from './client/cache-family.ts';
 export type { CacheEvent, EventCode } from './client/events.ts';
 // With a star, so that an application's `declare module 'afterwrite'` meets the interface itself.
@@ -27,7 +28,7 @@ export type * from './client/families.ts';
 export type { Inspection } from './client/inspect.ts';
 export type { Pool, PoolClient, Queryable } from './client/pool.ts';
 export type { Pools } from './client/source-origin.ts';
-export type { ReadOptions } from './client/reading.ts';
+export type { ReadOptions } from './client/read-call.ts';
 export type { CacheStats } from './client/stats.ts';
 export { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
 

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import type { ApplyBatch, RegionStore } from '../../src/agent/region-store.ts';
-import type { Cache, FamilyOptions } from '../../src/client/cache.ts';
+import type { Cache } from '../../src/client/cache.ts';
+import type { FamilyOptions } from '../../src/client/open-family.ts';
 import type { CacheFamily } from '../../src/client/cache-family.ts';
 import type { CacheEvent } from '../../src/client/events.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
