@@ -7,6 +7,7 @@ import { Announcer, type EventListener, warnByProcess } from './client/events.ts
 import { lendClient } from './client/lent-client.ts';
 import { type CacheLimits, readLimits } from './client/options.ts';
 import { checkPools } from './client/pool-check.ts';
+import type { Pool, PoolClient } from './client/pool.ts';
 import { type Pools, SourceOrigin } from './client/source-origin.ts';
 import {
   type ApplicationRedis,
@@ -82,7 +83,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       random: Math.random,
       process: randomBytes(9).toString('hex'),
       listener,
-      ...(pools === undefined ? {} : postgresPorts(pools)),
+      ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs)),
       renew: () => connection.renew(),
       refusals: (refused) => connection.onRefusal(refused),
       disconnect: () => connection.close(),
@@ -91,17 +92,28 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
   );
 }
 
-function postgresPorts(pools: Pools): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf'> {
+function postgresPorts(pools: Pools, limitMs: number): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf'> {
   return {
     sourceOrigin: (family, rule) => new SourceOrigin({ family, pools, keyTypes: () => rule.keyTypes }),
     hasReplica: pools.replica !== undefined,
     tokenOf: async (on, options) => {
       if (on !== undefined) return readTokenAfterWrite(on, options);
       if (pools.primary !== undefined)
-        return lendClient(pools.primary, undefined, (client) => readTokenAfterWrite(client, options));
+        return askInTime(pools.primary, limitMs, (client) => readTokenAfterWrite(client, options));
       throw new BusError('POSTGRES_POOL_INVALID', 'afterWrite needs a pool of the primary, or the client that wrote.');
     },
   };
+}
+
+/** A pool waits for a free client without end, and pg for an answer. */
+async function askInTime<T>(pool: Pool, limitMs: number, body: (client: PoolClient) => Promise<T>): Promise<T> {
+  const late = AbortSignal.timeout(limitMs);
+  return lendClient(pool, late, body).catch((error: unknown) => {
+    if (error !== late.reason) throw error;
+    throw new BusError('POSTGRES_UNREACHABLE', `postgres.primary did not answer within ${limitMs} ms.`, {
+      cause: error,
+    });
+  });
 }
 
 async function start(connection: ClientConnection): Promise<ReadonlyMap<string, string>> {
