@@ -8,6 +8,7 @@ import { Announcer, type EventListener, warnByProcess } from './client/events.ts
 import { lendClient } from './client/lent-client.ts';
 import { type CacheLimits, readLimits } from './client/options.ts';
 import { checkPools } from './client/pool-check.ts';
+import type { Pool, PoolClient } from './client/pool.ts';
 import { type Pools, SourceOrigin } from './client/source-origin.ts';
 import { type LocalValues, TrackedTier } from './client/tracked-tier.ts';
 import {
@@ -21,7 +22,8 @@ import { createKeyspace } from './protocol/keyspace.ts';
 import { systemClock } from './runtime/clock.ts';
 
 export type { AfterWriteOptions } from './client/after-write.ts';
-export type { Cache, FamilyOptions } from './client/cache.ts';
+export type { Cache } from './client/cache.ts';
+export type { FamilyOptions } from './client/open-family.ts';
 export type { CacheFamily } from './client/cache-family.ts';
 export type { CacheEvent, EventCode } from './client/events.ts';
 // With a star, so that an application's `declare module 'afterwrite'` meets the interface itself.
@@ -30,7 +32,7 @@ export type { Inspection } from './client/inspect.ts';
 export type { Pool, PoolClient, Queryable } from './client/pool.ts';
 export type { Pools } from './client/source-origin.ts';
 export type { LocalValues } from './client/tracked-tier.ts';
-export type { ReadOptions } from './client/reading.ts';
+export type { ReadOptions } from './client/read-call.ts';
 export type { CacheStats } from './client/stats.ts';
 export { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
 
@@ -97,7 +99,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       process: processName,
       ...(tier === undefined ? {} : { tier }),
       listener,
-      ...(pools === undefined ? {} : postgresPorts(pools)),
+      ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs)),
       renew: () => connection.renew(),
       refusals: (refused) => connection.onRefusal(refused),
       disconnect: () => connection.close(),
@@ -135,17 +137,28 @@ function openTier({ config, limits, values, isCluster, announcer }: TierWish): T
   });
 }
 
-function postgresPorts(pools: Pools): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf'> {
+function postgresPorts(pools: Pools, limitMs: number): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf'> {
   return {
     sourceOrigin: (family, rule) => new SourceOrigin({ family, pools, keyTypes: () => rule.keyTypes }),
     hasReplica: pools.replica !== undefined,
     tokenOf: async (on, options) => {
       if (on !== undefined) return readTokenAfterWrite(on, options);
       if (pools.primary !== undefined)
-        return lendClient(pools.primary, undefined, (client) => readTokenAfterWrite(client, options));
+        return askInTime(pools.primary, limitMs, (client) => readTokenAfterWrite(client, options));
       throw new BusError('POSTGRES_POOL_INVALID', 'afterWrite needs a pool of the primary, or the client that wrote.');
     },
   };
+}
+
+/** A pool waits for a free client without end, and pg for an answer. */
+async function askInTime<T>(pool: Pool, limitMs: number, body: (client: PoolClient) => Promise<T>): Promise<T> {
+  const late = AbortSignal.timeout(limitMs);
+  return lendClient(pool, late, body).catch((error: unknown) => {
+    if (error !== late.reason) throw error;
+    throw new BusError('POSTGRES_UNREACHABLE', `postgres.primary did not answer within ${limitMs} ms.`, {
+      cause: error,
+    });
+  });
 }
 
 async function start(connection: ClientConnection): Promise<ReadonlyMap<string, string>> {

@@ -6,7 +6,8 @@ import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import { type Inspection, inspectReply } from './inspect.ts';
 import type { KeyParams } from './origin.ts';
-import type { Reading, ReadOptions } from './reading.ts';
+import type { ReadOptions } from './read-call.ts';
+import type { Reading } from './reading.ts';
 
 /** A family of cached values: `T` is what is loaded, as JSON keeps it; `P` are the parameters of its key. */
 export class CacheFamily<T = unknown, P extends object = KeyParams> {
@@ -78,7 +79,7 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     const { store, kept, counters } = this.#core;
     const { printer } = this.#context;
     // The caller may change his object while the eviction waits.
-    const params = { ...given };
+    const params = Object.fromEntries(this.#context.family.key.parameters.map((name) => [name, given[name]]));
     const first = printer.entryOf(printer.keyOf(params));
     counters.values.evictions += 1;
     this.#forget(first.key);

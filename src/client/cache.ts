@@ -1,15 +1,13 @@
-import type { BusConfig, Family } from '../config/bus-config.ts';
+import type { BusConfig } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { printReadToken, type ReadToken } from '../protocol/read-token.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { AfterWriteOptions } from './after-write.ts';
 import { type Breaker, CircuitBreaker } from './breaker.ts';
-import { CacheFamily } from './cache-family.ts';
+import type { CacheFamily } from './cache-family.ts';
 import type { CacheStore } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
 import { Announcer, type EventListener } from './events.ts';
-import type { FamilyContext } from './family-context.ts';
-import { FamilyRule } from './family-rule.ts';
 import { Failures } from './failures.ts';
 import { type Families, type FamilyParams, type FamilyValue } from './families.ts';
 import { type Fleet, FleetSize } from './fleet.ts';
@@ -17,21 +15,19 @@ import { Flights } from './flights.ts';
 import { LoadGate } from './gate.ts';
 import { GuardedStore } from './guarded-store.ts';
 import { KeptEvictions } from './kept-evictions.ts';
-import { KeyPrinter } from './key-printer.ts';
 import { LastValues } from './last-values.ts';
 import type { LeaseEnds } from './lease-ends.ts';
 import { Loader } from './loader.ts';
-import { type Load, LoaderOrigin } from './loader-origin.ts';
 import type { CacheLimits } from './options.ts';
-import type { KeyParams, Origin } from './origin.ts';
+import { type FamilyOptions, openFamily, type OriginPorts } from './open-family.ts';
+import type { KeyParams } from './origin.ts';
 import { Ongoing } from './ongoing.ts';
 import type { Queryable } from './pool.ts';
-import { Reading } from './reading.ts';
 import { type CacheStats, Counters } from './stats.ts';
 import type { LocalTier } from './tier.ts';
 
 /** What a cache is made of. Time, chance and every foreign system are given. */
-export interface CachePorts {
+export interface CachePorts extends OriginPorts {
   readonly config: BusConfig;
   readonly limits: CacheLimits;
   readonly store: CacheStore;
@@ -44,10 +40,6 @@ export interface CachePorts {
   readonly listener: EventListener;
   readonly breaker?: (changed: (state: Breaker['state']) => void) => Breaker;
   readonly tier?: LocalTier;
-  /** The origin of a family with a `source`. Missing where the application has given no pools. */
-  readonly sourceOrigin?: (family: Family, rule: FamilyRule) => Origin;
-  /** False where the application has given no pool of a replica: families that would read one read the primary. Default true. */
-  readonly hasReplica?: boolean;
   /** The token of what was committed before the call. Missing where there is no pool of the primary and none is given. */
   readonly tokenOf?: (on: Queryable | undefined, options: AfterWriteOptions) => Promise<ReadToken>;
   /** Told when Redis seems to be away: connections that only seem to stand are made anew. */
@@ -55,13 +47,6 @@ export interface CachePorts {
   /** Tells the listener of each refusal that no command's answer tells: of a log-in, or of the channel of notices. */
   readonly refusals?: (listener: (error: BusError) => void) => void;
   readonly disconnect: () => Promise<void>;
-}
-
-export interface FamilyOptions<T, P> {
-  /** The family's loader, where the file names no `source`. */
-  readonly load?: Load<T, P>;
-  /** Declares that the loader reads the primary: only then is what it loads stored. */
-  readonly reads?: 'primary';
 }
 
 /** A region's cache, in one process of the application. */
@@ -158,7 +143,7 @@ export class Cache {
         'CACHE_LOADER_TWICE',
         `Family ${name} is open already: pass its loader once, and share what was returned.`,
       );
-    const opened = this.#open(family, options);
+    const opened = openFamily(this.#core, this.#ports, family, this.#rules.get(name), options);
     this.#opened.set(name, opened);
     return opened;
   }
@@ -198,48 +183,6 @@ export class Cache {
   drain(): Promise<void> {
     this.#drained ??= this.#drain();
     return this.#drained;
-  }
-
-  #open(family: Family, options: FamilyOptions<unknown, KeyParams> | undefined): CacheFamily {
-    const { name, source, reads } = family;
-    const load = options?.load;
-    if (load !== undefined && source !== undefined)
-      throw new BusError(
-        'CACHE_LOADER_TWICE',
-        `Family ${name} has a source in the file: take it out, or pass no load.`,
-      );
-    const rule = new FamilyRule(family);
-    const origin = load === undefined ? this.#sourceOrigin(family, rule) : new LoaderOrigin(load, options?.reads);
-    const context: FamilyContext = {
-      family,
-      rule,
-      printer: new KeyPrinter(family, rule, this.#core.cells),
-      origin,
-      isProven: load === undefined || options?.reads === 'primary',
-      readsPrimary:
-        load === undefined ? reads === 'primary' || this.#ports.hasReplica === false : options?.reads === 'primary',
-    };
-    if (!context.isProven) this.#core.announcer.once('unproven', { family: name });
-    const reading = new Reading(this.#core, context);
-    const text = this.#rules.get(name);
-    if (text !== undefined) reading.learn(text);
-    return new CacheFamily(this.#core, context, reading);
-  }
-
-  #sourceOrigin(family: Family, rule: FamilyRule): Origin {
-    const { name, source } = family;
-    if (source === undefined)
-      throw new BusError(
-        'CACHE_LOADER_MISSING',
-        `Family ${name} has no source in the file: pass its loader as \`load\`.`,
-      );
-    const origin = this.#ports.sourceOrigin?.(family, rule);
-    if (origin === undefined)
-      throw new BusError(
-        'CACHE_LOADER_MISSING',
-        `Family ${name} is loaded by its source in the file: pass the application’s pools as \`postgres\`.`,
-      );
-    return origin;
   }
 
   /** While Redis is away nobody sees what others load, so a process keeps to its share. */

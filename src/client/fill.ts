@@ -1,4 +1,5 @@
-import { isSettledOnPrimary, judgeFill, type LeaseReading } from '../protocol/fill.ts';
+import { BusError } from '../protocol/errors.ts';
+import type { LeaseReading } from '../protocol/fill.ts';
 import { judgeHit } from '../protocol/hit.ts';
 import { isReached } from '../protocol/read-token.ts';
 import type { StoredValue } from '../protocol/value-slot.ts';
@@ -10,6 +11,7 @@ import type { Flight } from './flight.ts';
 import type { Place } from './gate.ts';
 import { LeaseWait } from './lease-wait.ts';
 import type { KeyParams, Loaded } from './origin.ts';
+import { OwnLease } from './own-lease.ts';
 
 /** How a flight begins. */
 export type FillStart =
@@ -22,8 +24,6 @@ export type FillStart =
 
 /** A value that came while the lease was asked for is read again so many times; it may go as fast as it came. */
 const LIVE_READS_MAX = 3;
-/** Between two readings while a load waits for the primary. */
-const SETTLE_LOOK_MS = 1;
 /** A waiter waits a little longer than a lease can stand, so that he sees its end. */
 const WAIT_MARGIN_MS = 100;
 
@@ -44,9 +44,7 @@ export class Fill {
   readonly #flight: Flight;
   #hasWaited = false;
   #hasLoaded = false;
-  #deadlineMs = 0;
-  /** By which the key was printed: what a later one's lease would allow may stand under another key. */
-  readonly #ruleText: string;
+  readonly #lease: OwnLease;
 
   constructor(core: CacheCore, context: FamilyContext, entry: Entry, params: KeyParams, flight: Flight) {
     this.#core = core;
@@ -54,7 +52,7 @@ export class Fill {
     this.#entry = entry;
     this.#params = params;
     this.#flight = flight;
-    this.#ruleText = context.rule.text ?? '';
+    this.#lease = new OwnLease(core, context, entry, flight);
   }
 
   /** The payload. Throws the loader's error, `CACHE_LOAD_TIMEOUT` or `CACHE_OVERLOADED`. */
@@ -67,7 +65,7 @@ export class Fill {
       const place = await this.#core.gate.enter(this.#flight.signal);
       try {
         if (start.kind === 'through') return await this.#through(place);
-        const reply = await this.#lease(!this.#hasWaited);
+        const reply = await this.#lease.take(!this.#hasWaited);
         if (reply?.kind === 'leased') return await this.#leased(place, reply.reading);
         const isLast =
           this.#flight.kind === 'bypass' || (reply?.kind === 'held' ? this.#hasWaited : lives >= LIVE_READS_MAX);
@@ -90,7 +88,7 @@ export class Fill {
   async runBehind(): Promise<void> {
     const place = await this.#core.gate.enter(this.#flight.signal);
     try {
-      const reply = await this.#lease(false);
+      const reply = await this.#lease.take(false);
       if (reply?.kind === 'leased') await this.#leased(place, reply.reading);
     } finally {
       if (!this.#hasLoaded) place.leave();
@@ -100,32 +98,16 @@ export class Fill {
   /** Marks the lease that the reader saw, and waits. One that falls to us, since the other has ended, is given up: the gate comes first. */
   async #waitFirst(): Promise<StoredValue | undefined> {
     const wait = new LeaseWait(this.#core, this.#entry.key);
-    const reply = await this.#lease(true);
-    if (reply?.kind === 'held') return this.#waitFor(wait, reply.token);
-    wait.close();
+    let reply: LeaseReply | undefined;
+    try {
+      reply = await this.#lease.take(true);
+      if (reply?.kind === 'held') return await this.#waitFor(wait, reply.token);
+    } finally {
+      wait.close();
+    }
     if (reply?.kind === 'live') return this.#readAgain();
-    if (reply?.kind === 'leased') this.#giveUp();
+    if (reply?.kind === 'leased') this.#lease.giveUp();
     return undefined;
-  }
-
-  /** Undefined where Redis gives no answer. */
-  async #lease(waits: boolean): Promise<LeaseReply | undefined> {
-    const { clock, limits, newToken } = this.#core;
-    this.#flight.token = newToken();
-    this.#deadlineMs = clock.monotonicMs() + limits.loadTimeoutMs;
-    return this.#askLease(waits);
-  }
-
-  async #askLease(waits: boolean): Promise<LeaseReply | undefined> {
-    const { limits, store } = this.#core;
-    const request = {
-      token: this.#flight.token ?? '',
-      leaseMs: limits.loadTimeoutMs,
-      rule: this.#ruleText,
-      staleMs: this.#context.family.staleMs,
-      waits,
-    };
-    return store.lease(this.#entry, request).catch((error: unknown) => this.#noAnswer(error));
   }
 
   async #waitFor(wait: LeaseWait, token: string): Promise<StoredValue | undefined> {
@@ -141,7 +123,7 @@ export class Fill {
         looking: (isLooking) => (isLooking ? this.#flight.seal() : this.#flight.unseal()),
         signal: this.#flight.signal,
       })
-      .catch((error: unknown) => this.#noAnswer(error))
+      .catch((error: unknown) => this.#lease.noAnswer(error))
       .finally(() => wait.close());
     if (end?.kind !== 'value') return undefined;
     counters.values.waitsAnswered += 1;
@@ -154,7 +136,7 @@ export class Fill {
     this.#flight.seal();
     const reply = await store
       .read(this.#entry, { ttl: staleMs > 0, watermark: true })
-      .catch((error: unknown) => this.#noAnswer(error));
+      .catch((error: unknown) => this.#lease.noAnswer(error));
     if (reply !== undefined) {
       const verdict = judgeHit(reply, staleMs);
       if (verdict.kind === 'hit' && this.#accepts(reply)) return verdict.value;
@@ -174,47 +156,33 @@ export class Fill {
   /** A load that cannot be stored. */
   async #through(place: Place): Promise<string | null> {
     this.#core.counters.values.readThrough += 1;
-    this.#deadlineMs = this.#core.clock.monotonicMs() + this.#core.limits.loadTimeoutMs;
+    const deadlineMs = this.#core.clock.monotonicMs() + this.#core.limits.loadTimeoutMs;
     // A lease that was asked for without an answer may be taken late, behind an eviction that this load does not know.
     this.#flight.token = undefined;
-    const loaded = await this.#load(place);
+    const loaded = await this.#load(place, deadlineMs);
     return encodePayload(loaded.value, this.#context.family.name);
   }
 
   async #leased(place: Place, first: LeaseReading): Promise<string | null> {
     try {
-      const reading = this.#context.readsPrimary ? await this.#settled(first) : first;
+      const reading = this.#context.readsPrimary ? await this.#lease.settled(first) : first;
       if (reading === undefined) return await this.#through(place);
       this.#flight.offset = reading.offset;
-      const loaded = await this.#load(place);
+      const loaded = await this.#load(place, this.#lease.deadlineMs);
       const payload = encodePayload(loaded.value, this.#context.family.name);
-      await this.#store(reading, loaded, payload);
+      await this.#lease.store(reading, loaded, payload);
       return payload;
     } catch (error) {
-      this.#giveUp();
+      this.#lease.giveUp();
       throw error;
     }
   }
 
-  /** Reads again, under the same lease, until the primary shows all that the key is fenced by; undefined where the lease went to another. */
-  async #settled(first: LeaseReading): Promise<LeaseReading | undefined> {
-    const { clock, limits } = this.#core;
-    const untilMs = clock.monotonicMs() + limits.settleWaitMs;
-    let reading = first;
-    while (!isSettledOnPrimary(reading) && clock.monotonicMs() < untilMs) {
-      await clock.sleep(SETTLE_LOOK_MS, this.#flight.signal);
-      this.#flight.signal.throwIfAborted();
-      const reply = await this.#askLease(false);
-      if (reply?.kind !== 'leased') return undefined;
-      reading = reply.reading;
-    }
-    return reading;
-  }
-
-  async #load(place: Place): Promise<Loaded> {
+  async #load(place: Place, deadlineMs: number): Promise<Loaded> {
     const { family, origin } = this.#context;
     // Who waited may have left since the load was decided on, and a signal that is aborted already tells nobody any more.
     this.#flight.signal.throwIfAborted();
+    this.#assertSameKey();
     this.#hasLoaded = true;
     this.#flight.begin();
     return this.#core.loader.load({
@@ -222,60 +190,20 @@ export class Fill {
       origin,
       params: this.#params,
       token: this.#flight.demand,
-      deadlineMs: this.#deadlineMs,
+      deadlineMs,
       signal: this.#flight.signal,
       place,
     });
   }
 
-  async #store(reading: LeaseReading, loaded: Loaded, payload: string | null): Promise<void> {
-    const { counters, announcer, store } = this.#core;
-    const { family, printer } = this.#context;
-    const verdict = judgeFill(reading, loaded.evidence);
-    if (verdict.kind === 'refuse') {
-      counters.refused(verdict.why);
-      return this.#giveUp();
-    }
-    const tags = printer.tagMarksOf(loaded.value);
-    if (tags.kind === 'unfit') {
-      counters.refused('label');
-      counters.values.labelsMissing += 1;
-      announcer.once('label-missing', { family: family.name, detail: `${tags.label}: column ${tags.column}` });
-      return this.#giveUp();
-    }
-    const token = this.#flight.token ?? '';
-    const request = {
-      token,
-      epoch: reading.epoch,
-      offset: reading.offset,
-      bound: verdict.bound,
-      rule: this.#ruleText,
-      tagMarks: tags.marks,
-      ttlMs: family.ttlMs + family.staleMs,
-      payload,
-      // A lease stores once, so its token is as unique.
-      id: token,
-    };
-    const reply = await store.store(this.#entry, request).catch((error: unknown) => this.#noAnswer(error));
-    if (reply === undefined) {
-      counters.refused('unreachable');
-      this.#giveUp();
-    } else if (reply.kind === 'stored') counters.values.stored += 1;
-    else counters.refused(reply.why);
-  }
-
-  /** Ends the lease, behind the answer. */
-  #giveUp(): void {
-    const { token } = this.#flight;
-    if (token !== undefined) this.#core.ongoing.goOn(this.#core.store.giveUp(this.#entry, token));
-  }
-
-  /** What Redis does not answer, the load answers. */
-  #noAnswer(error: unknown): undefined {
-    if (this.#flight.signal.aborted) throw error;
-    this.#core.counters.values.redisFailures += 1;
-    this.#core.announcer.redisFailed(error, this.#context.family.name);
-    return undefined;
+  /** The parameters are the caller's own object: had he changed it since, another key's value would be stored. */
+  #assertSameKey(): void {
+    const { rule, printer, family } = this.#context;
+    if ((rule.text ?? '') !== this.#lease.ruleText || printer.keyOf(this.#params) === this.#entry.key) return;
+    throw new BusError(
+      'KEY_PARAMETER_INVALID',
+      `The parameters of a key of family ${family.name} were changed while it was read.`,
+    );
   }
 }
 

@@ -4,7 +4,7 @@ import { BusError } from '../protocol/errors.ts';
 export interface CacheLimits {
   /** A command to Redis without an answer for so long has failed. Default 50. */
   readonly commandTimeoutMs: number;
-  /** How long a load may take, and a lease stand. Default 10,000. */
+  /** How long a load may take, and a lease stand; also how long `afterWrite` waits for the cache’s pool. Default 10,000. */
   readonly loadTimeoutMs: number;
   /** How long a load from the primary waits for the last eviction of its key to be visible there. Default 10. */
   readonly settleWaitMs: number;

@@ -1,33 +1,14 @@
-import { BusError, isBusError } from '../protocol/errors.ts';
+import { BusError } from '../protocol/errors.ts';
 import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { isReached, parseReadToken, type ReadToken } from '../protocol/read-token.ts';
-import type { Entry, ReadReply, ReadWants } from './cache-store.ts';
+import type { ReadReply, ReadWants } from './cache-store.ts';
 import { decodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
-import { Fill, type FillStart } from './fill.ts';
-import type { Flight, FlightKind, SeenLease } from './flight.ts';
+import type { SeenLease } from './flight.ts';
+import { Loads } from './loads.ts';
 import type { KeyParams } from './origin.ts';
-
-export interface ReadOptions {
-  /** As `afterWrite` returned it: the value has seen everything that was committed before. */
-  readonly token?: string;
-  /** How far the region may be behind the database, by its own measure, for its value to do. */
-  readonly maxStalenessMs?: number;
-  /** Ends this call's waiting, and the load too if nobody else waits for it. */
-  readonly signal?: AbortSignal;
-}
-
-/** One call of get. */
-interface Call {
-  readonly params: KeyParams;
-  readonly entry: Entry;
-  readonly token: ReadToken | undefined;
-  readonly maxStalenessMs: number | undefined;
-  readonly signal: AbortSignal | undefined;
-  /** The tier's, as the read is sent. */
-  sending: number;
-}
+import type { Call, ReadOptions } from './read-call.ts';
 
 const NO_OPTIONS: ReadOptions = {};
 const TOKEN_LOOK_MS = 5;
@@ -44,6 +25,7 @@ const TOKEN_LOOK_MS = 5;
 export class Reading {
   readonly #core: CacheCore;
   readonly #context: FamilyContext;
+  readonly #loads: Loads;
   readonly #plainWants: ReadWants;
   /** Reads that were sent since the process last heard from outside. */
   readonly #justSent = new Map<string, Promise<ReadReply>>();
@@ -51,6 +33,7 @@ export class Reading {
   constructor(core: CacheCore, context: FamilyContext) {
     this.#core = core;
     this.#context = context;
+    this.#loads = new Loads(core, context);
     const { staleMs, localMs } = context.family;
     this.#plainWants = { ttl: staleMs > 0 || (localMs > 0 && core.tier !== undefined), watermark: false };
   }
@@ -94,7 +77,7 @@ export class Reading {
   #ask(call: Call): Promise<unknown> {
     const { store, kept, tier, ongoing } = this.#core;
     // What waits to be evicted is still there.
-    if (kept.has(call.entry.key)) return this.#load(call, { kind: 'through' });
+    if (kept.has(call.entry.key)) return this.#loads.answer(call, { kind: 'through' });
     const isPlain = call.token === undefined && call.maxStalenessMs === undefined;
     const wants = isPlain ? this.#plainWants : { ttl: this.#plainWants.ttl, watermark: true };
     if (tier !== undefined) call.sending = tier.sending();
@@ -134,8 +117,8 @@ export class Reading {
     const { rule, family } = this.#context;
     if (reply.rule !== rule.text) return this.#otherRules(call, reply.rule);
     // An eviction that could not be sent came while the read was under way.
-    if (!rule.agrees || this.#core.kept.has(call.entry.key)) return this.#load(call, { kind: 'through' });
-    if (this.#core.kept.distrusts(call.entry.cell, reply.epoch)) return this.#load(call, { kind: 'through' });
+    if (!rule.agrees || this.#core.kept.has(call.entry.key)) return this.#loads.answer(call, { kind: 'through' });
+    if (this.#core.kept.distrusts(call.entry.cell, reply.epoch)) return this.#loads.answer(call, { kind: 'through' });
     if (call.token !== undefined && !hasReached(call.token, reply)) return this.#waitForRegion(call);
     const verdict = judgeHit(reply, family.staleMs);
     switch (verdict.kind) {
@@ -155,7 +138,7 @@ export class Reading {
     const { counters, lastValues, tier, clock } = this.#core;
     const { staleMs, localMs } = this.#context.family;
     const decoded = value.isAbsent ? null : decodePayload(value.payload);
-    if (decoded === undefined) return this.#load(call, { kind: 'through' });
+    if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     if (call.maxStalenessMs !== undefined) {
       const asOfMs = reply.watermark?.asOfMs;
       if (asOfMs === undefined || clock.nowMs() - asOfMs > call.maxStalenessMs) return this.#tooStale(call, decoded);
@@ -170,27 +153,11 @@ export class Reading {
   }
 
   #stale(call: Call, { value, isLeased }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
-    const { counters, flights, failures, ongoing, closing } = this.#core;
-    const { key } = call.entry;
+    const { counters } = this.#core;
     const decoded = value.isAbsent ? null : decodePayload(value.payload);
-    if (decoded === undefined) return this.#load(call, { kind: 'through' });
+    if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     counters.values.staleHits += 1;
-    if (
-      !isLeased &&
-      this.#context.isProven &&
-      !closing.aborted &&
-      flights.last(key) === undefined &&
-      failures.of(key) === undefined
-    ) {
-      const flight = flights.start(key, undefined, 'behind');
-      ongoing.goOn(
-        this.#fly(flight, () =>
-          this.#fill(call, flight)
-            .runBehind()
-            .then(() => null),
-        ),
-      );
-    }
+    if (!isLeased && this.#context.isProven) this.#loads.behind(call);
     return decoded;
   }
 
@@ -201,97 +168,21 @@ export class Reading {
   #miss(call: Call, seen: SeenLease | undefined, start: 'lease' | 'held'): Promise<unknown> {
     // Where only a lease stands the value is as gone.
     this.#core.lastValues.forget(call.entry.key);
-    return this.#load(call, { kind: this.#context.isProven ? start : 'through' }, seen);
-  }
-
-  /** Every read that no value in the cache answers comes here, once. */
-  #load(call: Call, start: FillStart, seen?: SeenLease, kind: FlightKind = 'answer'): Promise<unknown> {
-    this.#core.counters.values.misses += 1;
-    return this.#joinLoad(call, start, seen, kind);
-  }
-
-  /** Joins a load that began after this call, or starts one. */
-  async #joinLoad(
-    call: Call,
-    start: FillStart,
-    seen: SeenLease | undefined,
-    kind: FlightKind,
-    isAlone = false,
-  ): Promise<unknown> {
-    const { failures, flights, counters, closing } = this.#core;
-    const { key } = call.entry;
-    closing.throwIfAborted();
-    const failure = failures.of(key);
-    if (failure !== undefined) {
-      counters.values.rememberedFailures += 1;
-      throw failure.error;
-    }
-    let flight = isAlone ? undefined : flights.find(key, seen, call.token, kind);
-    if (flight !== undefined) counters.values.joins += 1;
-    else {
-      // Without leases one load of a key follows another: so a key's readers are one load at a time to the database.
-      const before = start.kind === 'through' ? flights.last(key) : undefined;
-      const started = (flight = flights.start(key, call.token, kind));
-      const fill = this.#fill(call, started);
-      void this.#fly(started, async () => {
-        await before?.result.catch(() => undefined);
-        return fill.run(start);
-      });
-    }
-    try {
-      const payload = await flight.join(call.signal);
-      return payload === null ? null : (JSON.parse(payload) as unknown);
-    } catch (error) {
-      // What another caller demanded, who came to the same load, is no error of this one.
-      if (!isAlone && isUnreached(error) && asksMore(flight.demand, call.token))
-        return this.#joinLoad(call, start, seen, kind, true);
-      return this.#lastValue(call, error);
-    }
-  }
-
-  #fill(call: Call, flight: Flight): Fill {
-    return new Fill(this.#core, this.#context, call.entry, call.params, flight);
-  }
-
-  async #fly(flight: Flight, run: () => Promise<string | null>): Promise<void> {
-    const { flights, failures } = this.#core;
-    try {
-      const payload = await run();
-      flights.remove(flight);
-      flight.end(payload);
-    } catch (error) {
-      flights.remove(flight);
-      const isOwn = flight.signal.aborted || (error instanceof BusError && error.code === 'CACHE_OVERLOADED');
-      if (!isOwn && !isUnreached(error)) failures.remember(flight.key, error);
-      flight.fail(error);
-    }
-  }
-
-  /** Where there was no place for a load, the last value will do for a family that allows stale ones. */
-  #lastValue(call: Call, error: unknown): unknown {
-    const { counters, lastValues } = this.#core;
-    if (!(error instanceof BusError) || error.code !== 'CACHE_OVERLOADED') throw error;
-    counters.values.overloads += 1;
-    const { staleMs } = this.#context.family;
-    const isStrict = call.token !== undefined || call.maxStalenessMs !== undefined;
-    const last = isStrict ? undefined : lastValues.get(call.entry.key, staleMs);
-    if (last === undefined) throw error;
-    counters.values.lastValues += 1;
-    return last.payload === null ? null : decodePayload(last.payload);
+    return this.#loads.answer(call, { kind: this.#context.isProven ? start : 'through' }, seen);
   }
 
   #noAnswer(call: Call, error: unknown): Promise<unknown> {
     const { counters, announcer } = this.#core;
     counters.values.redisFailures += 1;
     announcer.redisFailed(error, this.#context.family.name);
-    return this.#load(call, { kind: 'through' });
+    return this.#loads.answer(call, { kind: 'through' });
   }
 
   /** The region's rules are others than were known. By their types the key may print differently: then it is read once more. */
   #otherRules(call: Call, text: string | null): Promise<unknown> {
     const { rule, printer } = this.#context;
     this.learn(text);
-    if (!rule.agrees) return this.#load(call, { kind: 'through' });
+    if (!rule.agrees) return this.#loads.answer(call, { kind: 'through' });
     return this.#ask({ ...call, entry: printer.entryOf(printer.keyOf(call.params)) });
   }
 
@@ -337,13 +228,13 @@ export class Reading {
       }
     }
     counters.values.tokenBypasses += 1;
-    return this.#load(call, { kind: this.#context.isProven ? 'lease' : 'through' }, undefined, 'bypass');
+    return this.#loads.answer(call, { kind: this.#context.isProven ? 'lease' : 'through' }, undefined, 'bypass');
   }
 
   async #tooStale(call: Call, cached: unknown): Promise<unknown> {
     this.#core.counters.values.tooStale += 1;
     try {
-      return await this.#load(call, { kind: 'through' }, undefined, 'bypass');
+      return await this.#loads.answer(call, { kind: 'through' }, undefined, 'bypass');
     } catch (cause) {
       call.signal?.throwIfAborted();
       const { tooStale, name } = this.#context.family;
@@ -355,15 +246,6 @@ export class Reading {
       );
     }
   }
-}
-
-/** A token is the caller's, who may have it from anywhere: that it cannot be reached says nothing of the key. */
-function isUnreached(error: unknown): boolean {
-  return isBusError(error, 'READ_TOKEN_UNREACHED');
-}
-
-function asksMore(demand: ReadToken | undefined, own: ReadToken | undefined): boolean {
-  return demand !== undefined && (own === undefined || !isReached(demand, own));
 }
 
 function hasReached(token: ReadToken, reply: ReadReply): boolean {

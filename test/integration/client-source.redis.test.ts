@@ -66,3 +66,14 @@ test('a pool that leads elsewhere is refused at the start, and one that cannot b
   await assert.rejects(cache.family('row').get({ id: '7' }), (error) => isBusError(error, 'POSTGRES_UNREACHABLE'));
   await away.end();
 });
+
+test('a pool that never has a client free keeps neither a read nor afterWrite waiting for ever', async () => {
+  const busy = new pg.Pool({ connectionString: postgres.url, max: 1 });
+  const cache = await region.cache({ postgres: { primary: busy }, loadTimeoutMs: 200, drainWaitMs: 100 });
+  const taken = await busy.connect();
+  await assert.rejects(cache.afterWrite(), (error) => isBusError(error, 'POSTGRES_UNREACHABLE'));
+  await assert.rejects(cache.family('row').get({ id: '8' }), (error) => isBusError(error, 'CACHE_LOAD_TIMEOUT'));
+  await cache.drain();
+  taken.release();
+  await busy.end();
+});

@@ -228,3 +228,15 @@ test('a value that a read brought while its eviction was under way is no last va
   await loader.answer({ v: 2 }, 1);
   await busy;
 });
+
+test('an object of parameters that its owner changes while it is read stores nothing under the key that it was', async () => {
+  const notes = open(await memory.cache());
+  const params = { id: 'a' };
+  const reading = assert.rejects(notes.get(params), { code: 'KEY_PARAMETER_INVALID' });
+  const others = notes.get({ id: 'a' });
+  params.id = 'b';
+  await reading;
+  await loader.answer({ v: 1 });
+  assert.deepEqual(await others, { v: 1 }, 'who came to the same load has a load of his own');
+  assert.equal(loader.calls.length, 1);
+});

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { EVENTS } from '../../src/client/events.ts';
+import { DEFAULT_LIMITS } from '../../src/client/options.ts';
 import { METRICS } from '../../src/protocol/metric-names.ts';
 import { SETTINGS } from '../../src/runtime/settings.ts';
 import { ERRORS } from '../../src/protocol/errors.ts';
@@ -24,6 +26,14 @@ test('every metric and every setting stands in the operator’s manual', () => {
   const page = read('docs/OPERATING.md');
   for (const name of [...Object.keys(METRICS), ...Object.keys(SETTINGS)])
     assert.ok(page.includes(`\`${name}\``), `${name} is missing`);
+});
+
+test('every option of the client with its default, and every event, stands in the client’s manual', () => {
+  const page = read('docs/CLIENT.md');
+  for (const [name, value] of Object.entries(DEFAULT_LIMITS))
+    assert.ok(new RegExp(`\\| \`${name}\` +\\| ${value.toLocaleString('en')} +\\|`).test(page), `${name} is missing`);
+  for (const [code, text] of Object.entries(EVENTS))
+    assert.ok(page.includes(`\`${code}\``) && page.includes(text), `${code} is missing`);
 });
 
 test('each test that an invariant names exists', () => {
