@@ -85,7 +85,8 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     this.#forget(first.key);
     let entry = first;
     try {
-      await this.#learnTypes(first);
+      // Where they are known the eviction is sent in this turn, before whatever is read after the call.
+      if (!this.#context.rule.agrees) await this.#learnTypes(first);
       entry = printer.entryOf(printer.keyOf(params));
       await store.evict([entry]);
       return 'evicted';
