@@ -10,6 +10,7 @@ export const HARNESS_PLANTS = [
   'local tier kept on reconnect',
   'reply overtaken by its invalidation',
   'watermark after value',
+  'time of the last keepalive',
 ] as const;
 
 export type HarnessPlant = (typeof HARNESS_PLANTS)[number];
@@ -72,6 +73,20 @@ const SOURCE_PLANTS: readonly SourcePlant[] = [
     file: 'src/relay/batch.ts',
     from: 'lane.runs[lane.head]?.decodedBefore ?? this.#decodedThrough',
     to: 'this.#decodedThrough',
+  },
+  {
+    kind: 'source',
+    name: 'time before data',
+    file: 'src/relay/as-of.ts',
+    from: 'if (look.flushedLsn > complete) break;',
+    to: '',
+  },
+  {
+    kind: 'source',
+    name: 'time of another partition',
+    file: 'src/relay/batch.ts',
+    from: 'facts.asOfMs(lane.through)',
+    to: 'facts.asOfMs(this.#decodedThrough)',
   },
   {
     kind: 'source',

@@ -20,6 +20,7 @@ const NAMES = [
   'sendLost',
   'barrierHeldSettled',
   'cleanEndKeptEpoch',
+  'lookAheadOfStream',
   // log
   'logTailLost',
   // agent
