@@ -58,7 +58,7 @@ function run(
   const ends = new Set<Lsn>([START]);
   let clock = 100;
   const take = (idle: boolean, settled: boolean): void => {
-    const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: () => 0 };
+    const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: Number };
     records.push(...batcher.take(facts, { idle, settled }).map((record) => tamper(record, batcher)));
   };
   for (const step of list) {
@@ -114,6 +114,7 @@ function checkIntervals(tamper: (record: PartitionRecord, batcher: Batcher) => P
           const below = owed.filter((e) => e.commitLsn < record.to).length;
           assert.ok(seen.length >= below, 'every item below `to` is in this record or an earlier one');
           assert.deepEqual(seen, owed.slice(0, seen.length), 'items keep the order of the log');
+          assert.equal(record.asOfMs, Number(record.to), 'the time is that of its own end');
           assert.equal(record.sentThrough, lsn(Math.max(0, ...seen.map((s) => Number(s.commitLsn)))));
           const isWithin = last !== undefined && last.commitLsn >= record.from;
           assert.deepEqual(record.after, isWithin ? last : undefined, 'it says what it goes on behind');
@@ -154,7 +155,12 @@ test('ordinals count the items of a transaction within its partition, across rec
 
 test('a partition with sent items gets a record without items once they are settled, and only once', () => {
   const batcher = new Batcher(1, START);
-  const facts = (settled: number) => ({ bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(settled), asOfMs: () => 0 });
+  const facts = (settled: number) => ({
+    bus: 'shop',
+    sourceEpoch: EPOCH,
+    settledPrimary: lsn(settled),
+    asOfMs: () => 0,
+  });
   batcher.begin(lsn(110), 0);
   batcher.add({ scope: 'tag', tag: 'org:1' });
   batcher.commit(lsn(113));

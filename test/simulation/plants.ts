@@ -83,13 +83,6 @@ const SOURCE_PLANTS: readonly SourcePlant[] = [
   },
   {
     kind: 'source',
-    name: 'time of another partition',
-    file: 'src/relay/batch.ts',
-    from: 'facts.asOfMs(lane.through)',
-    to: 'facts.asOfMs(this.#decodedThrough)',
-  },
-  {
-    kind: 'source',
     name: 'flight joined below a mark',
     file: 'src/client/flight.ts',
     from: '&& seen.markedAt <= this.offset',

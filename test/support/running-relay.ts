@@ -91,6 +91,11 @@ export class RunningRelay {
     return [0, 1].flatMap((partition) => this.log.read(partition, 0).map(({ value }) => decodeRecord(value, 'test')));
   }
 
+  /** As of when each record of a partition is complete. */
+  times(partition: number): number[] {
+    return this.log.read(partition, 0).map(({ value }) => decodeRecord(value, 'test').asOfMs);
+  }
+
   /** What was invalidated since it was asked last: keys as they are, families with a star, tags with a hash. */
   async news(until: string): Promise<string[]> {
     await eventually(`${until} is invalidated`, () => this.#all().includes(until));

@@ -1,5 +1,12 @@
 import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
-import type { RowImage, Source, SourceLook, SourceStream, StreamRelation, StreamSink } from '../../src/relay/from-postgres.ts';
+import type {
+  RowImage,
+  Source,
+  SourceLook,
+  SourceStream,
+  StreamRelation,
+  StreamSink,
+} from '../../src/relay/from-postgres.ts';
 import type { Directory } from '../../src/relay/relation-directory.ts';
 
 export const USERS_RELATION: StreamRelation = {
