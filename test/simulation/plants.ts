@@ -83,6 +83,20 @@ const SOURCE_PLANTS: readonly SourcePlant[] = [
   },
   {
     kind: 'source',
+    name: 'dropped entries forgotten, of a replica that nobody has listed',
+    file: 'src/protocol/fill.ts',
+    from: 'lsnMax(fenceOf(reading), reading.droppedLsn)',
+    to: 'fenceOf(reading)',
+  },
+  {
+    kind: 'source',
+    name: 'dropped entries and settled mark forgotten, of a replica that has restarted',
+    file: 'src/protocol/fill.ts',
+    from: 'replayedLsn > needed && replayedLsn >= boundOf(reading.settledReplica, reading.timeline)',
+    to: 'replayedLsn > fenceOf(reading)',
+  },
+  {
+    kind: 'source',
     name: 'flight joined below a mark',
     file: 'src/client/flight.ts',
     from: '&& seen.markedAt <= this.offset',

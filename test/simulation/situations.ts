@@ -49,6 +49,7 @@ const NAMES = [
   'proofReached',
   'foldFenced',
   'droppedEntryNeeded',
+  'proofBelowSettled',
   'floorFenced',
   'leaseVoidedByEviction',
   'leaseVoidedByDelete',
