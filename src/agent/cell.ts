@@ -287,6 +287,7 @@ export class Cell {
       after: this.#storedOffset,
       ...position,
       floor,
+      asOfMs: record.asOfMs,
     });
     if (answer.kind !== 'applied') return this.#refused(answer);
     observer.epoch(this.cell, this.#epochReason, floor);
@@ -295,7 +296,7 @@ export class Cell {
     this.#position = { ...position, epoch: name };
     this.#sourceEpoch = position.sourceEpoch;
     this.#storedOffset = position.offset;
-    this.#asOfMs = 0;
+    this.#asOfMs = record.asOfMs;
     this.#gapSeenAt = undefined;
     this.sweepsMayBeOwed = true;
     return undefined;

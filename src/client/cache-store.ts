@@ -54,7 +54,7 @@ export interface ReadReply extends ReadFacts {
 export interface CellWatermark {
   readonly timeline: number;
   readonly lsn: Lsn;
-  /** Whatever was committed before this time of Postgres is below the watermark. Unix time in milliseconds; 0 where it is not known. */
+  /** Postgres's clock as of the watermark, Unix time in milliseconds. */
   readonly asOfMs: number;
 }
 

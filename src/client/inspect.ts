@@ -1,7 +1,7 @@
 import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { lsnToHex } from '../protocol/lsn.ts';
 import { parseSlot } from '../protocol/value-slot.ts';
-import type { CellWatermark, Entry, ReadReply } from './cache-store.ts';
+import type { Entry, ReadReply } from './cache-store.ts';
 import type { FamilyContext } from './family-context.ts';
 
 /** Why a read is answered as it is. */
@@ -68,13 +68,8 @@ export function inspectReply(context: FamilyContext, entry: Entry, reply: ReadRe
     marks: { family: reply.familyMark?.offset, tags: reply.tagMarks.map((mark) => mark?.offset) },
     ttlLeftMs: value === undefined || reply.ttlLeftMs < 0 ? undefined : reply.ttlLeftMs - family.staleMs,
     lease: slot?.kind === 'lease' ? slot.token : value?.lease,
-    stalenessMs: stalenessMs(reply.watermark, facts.nowMs),
+    stalenessMs: reply.watermark === null ? undefined : Math.max(0, facts.nowMs - reply.watermark.asOfMs),
     watermark: reply.watermark === null ? undefined : lsnToHex(reply.watermark.lsn),
     failure: facts.failure,
   };
-}
-
-/** Undefined where nothing is known of the region, as in a cell whose epoch has just begun. */
-function stalenessMs(watermark: CellWatermark | null, nowMs: number): number | undefined {
-  return watermark === null || watermark.asOfMs === 0 ? undefined : Math.max(0, nowMs - watermark.asOfMs);
 }

@@ -5,7 +5,6 @@ import type { SourceEpoch } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Wake } from '../runtime/wake.ts';
 import type { AckTracker } from './ack-tracker.ts';
-import type { AsOfTracker } from './as-of.ts';
 import type { Batcher } from './batch.ts';
 import type { DecodeSink } from './decode-sink.ts';
 import type { Source, SourceStream } from './from-postgres.ts';
@@ -36,7 +35,6 @@ export interface PumpParts {
   readonly batcher: Batcher;
   readonly settle: SettleTracker;
   readonly acks: AckTracker;
-  readonly asOf: AsOfTracker;
   readonly observer: RelayObserver;
   readonly clock: Clock;
 }
@@ -51,7 +49,7 @@ export interface PumpFacts {
 
 /**
  * Moves what was decoded into the log, one send at a time: while one is out, the next gathers. Beside it a loop settles, by
- * looking at the source, often while anything is unsettled and seldom otherwise. Reading stops while either is full.
+ * looking at snapshots while anything is unsettled. Reading stops while either is full.
  */
 export class Pump {
   readonly #parts: PumpParts;
@@ -147,12 +145,11 @@ export class Pump {
         bus: this.#facts.bus,
         sourceEpoch: this.#facts.sourceEpoch,
         settledPrimary: settle.settled,
-        asOfMs: (complete) => this.#parts.asOf.at(complete),
+        asOfMs: this.#sink?.asOfMs ?? 0,
         ...(due.rules ? { rules: this.#facts.rules } : {}),
       },
       due,
     );
-    this.#parts.asOf.forgetBelow(batcher.takenThrough);
     if (due.idle) {
       this.#idleAtMs = startedAtMs;
       this.#parts.stream.requestKeepalive();
@@ -188,12 +185,14 @@ export class Pump {
   }
 
   async #settleLoop(signal: AbortSignal): Promise<undefined> {
-    const { settle, source, acks, clock, asOf, batcher } = this.#parts;
+    const { settle, source, acks, clock } = this.#parts;
     while (!signal.aborted) {
       if (!settle.isWaiting) await this.#settleWake.wait(IDLE_EVERY_MS, signal);
-      const look = await source.look();
-      asOf.looked(look, batcher.decodedThrough);
-      settle.observe(look.snapshot);
+      if (!settle.isWaiting) {
+        acks.settle(settle.settled);
+        continue;
+      }
+      settle.observe(await source.snapshot());
       acks.settle(settle.settled);
       this.#confirm();
       this.#sendWake.notify();

@@ -99,7 +99,7 @@ export class MemoryCell {
       sourceEpoch: epoch.sourceEpoch,
       watermark: epoch.watermark,
       ...(epoch.reached === undefined ? {} : { reached: epoch.reached }),
-      asOfMs: 0,
+      asOfMs: epoch.asOfMs,
       floor: epoch.floor,
       settledPrimary: NOTHING_SETTLED,
       settledReplica: NOTHING_SETTLED,

@@ -55,6 +55,7 @@ const epoch = (name: string, after: number | null, offset: number): NewEpoch => 
   sourceEpoch: EPOCH,
   watermark: lsn(1),
   floor: lsn(0),
+  asOfMs: 0,
 });
 
 /** A cell that is taken and has begun, at offset 0. */

@@ -20,7 +20,6 @@ const NAMES = [
   'sendLost',
   'barrierHeldSettled',
   'cleanEndKeptEpoch',
-  'lookAheadOfStream',
   // log
   'logTailLost',
   // agent
@@ -49,7 +48,6 @@ const NAMES = [
   'proofReached',
   'foldFenced',
   'droppedEntryNeeded',
-  'proofBelowSettled',
   'floorFenced',
   'leaseVoidedByEviction',
   'leaseVoidedByDelete',

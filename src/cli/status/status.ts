@@ -169,15 +169,14 @@ export function summarise(
 ): RegionStatus {
   const living = new Set([...silentMs].filter(([, silent]) => silent < OWNER_SILENT_MS).map(([token]) => token));
   const asOf = cells.map((cell) => cell.asOfMs);
-  const known = asOf.filter((ms) => ms !== undefined).filter((ms) => ms > 0);
+  const isBegun = asOf.length > 0 && asOf.every((ms) => ms !== undefined);
   return {
     cells: cells.length,
     ownedCells: cells.filter(({ owner }) => owner !== undefined && living.has(owner)).length,
     lostCells: cells.filter(({ epoch, offset }) => (epoch === undefined) !== (offset === undefined)).length,
     agents: living.size,
     watermark: lowest(cells.map((cell) => cell.watermark)),
-    stalenessMs:
-      known.length > 0 && known.length === cells.length ? Math.max(0, Math.round(nowMs - Math.min(...known))) : null,
+    stalenessMs: isBegun ? Math.max(0, Math.round(nowMs - Math.min(...asOf))) : null,
     settledReplica: lowest(
       cells.map(({ settledReplica }) => (settledReplica === LSN_ZERO ? undefined : settledReplica)),
     ),

@@ -1,7 +1,8 @@
-import type { Source, SourceLook, SourceStream, StreamSink } from '../../relay/from-postgres.ts';
+import type { Source, SourceStream, StreamSink } from '../../relay/from-postgres.ts';
 import type { Directory } from '../../relay/relation-directory.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
 import type { Lsn } from '../../protocol/lsn.ts';
+import type { Snapshot } from '../../protocol/snapshot.ts';
 import type { SourceLife } from '../../protocol/source-epoch.ts';
 import { readTables, type TableName } from './catalog.ts';
 import { LastingConnection } from './lasting-connection.ts';
@@ -11,7 +12,7 @@ import { readRunStartedAtMs } from './server-life.ts';
 import { findSlots, onlySlot, type Slot } from './slot.ts';
 import { readWholeTables } from './published-tables.ts';
 import { refuseSynchronousStandby } from './synchronous-standby.ts';
-import { allocateXid, lookAtSource } from './snapshot.ts';
+import { allocateXid, takeSnapshot } from './snapshot.ts';
 
 export interface PostgresSourceOptions {
   readonly url: string;
@@ -67,8 +68,8 @@ export class PostgresSource implements Source {
     }
   }
 
-  async look(): Promise<SourceLook> {
-    return lookAtSource(await this.#sql.get());
+  async snapshot(): Promise<Snapshot> {
+    return takeSnapshot(await this.#sql.get());
   }
 
   async allocateXid(): Promise<bigint> {
