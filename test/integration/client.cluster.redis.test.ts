@@ -62,6 +62,11 @@ before(async () => {
     const states = await Promise.all(Array.from({ length: CELLS }, (_, cell) => redis.hgetall(keyspace.state(cell))));
     return states.every((state) => state['r:user'] !== undefined && state['r:note'] !== undefined);
   });
+  // A new epoch owes a sweep, which takes young values along with old ones.
+  await eventually('no sweep is owed', async () => {
+    const owed = await Promise.all(Array.from({ length: CELLS }, (_, cell) => redis.exists(keyspace.sweeps(cell))));
+    return owed.every((exists) => exists === 0);
+  });
 });
 after(async () => {
   await Promise.allSettled(caches.map((cache) => cache.drain()));

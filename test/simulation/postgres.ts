@@ -157,7 +157,8 @@ export class Postgres {
     const { random, isQuiet, writesOneIn } = this.#world;
     const chosen = this.#open[random.below(this.#open.length + 1)];
     if (this.flushed < this.insertLsn && random.oneIn(3)) return this.#flush();
-    if (chosen === undefined) return !isQuiet && this.#open.length < TRANSACTIONS_MAX && random.oneIn(writesOneIn) && this.#begin();
+    if (chosen === undefined)
+      return !isQuiet && this.#open.length < TRANSACTIONS_MAX && random.oneIn(writesOneIn) && this.#begin();
     if (chosen.commit !== undefined) return this.#show(chosen, chosen.commit);
     if (random.oneIn(12)) return this.#rollBack(chosen);
     return this.#commit(chosen);
