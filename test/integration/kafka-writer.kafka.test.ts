@@ -5,6 +5,7 @@ import { createAdmin } from '../../src/drivers/kafka/admin.ts';
 import { openKafkaWriter, requireEvery } from '../../src/drivers/kafka/writer.ts';
 import { isBusError } from '../../src/protocol/errors.ts';
 import { startKafka } from '../../src/stack/kafka.ts';
+import { eventually } from '../support/eventually.ts';
 
 test('a send is refused where the topic was made anew with fewer partitions, of which kafkajs says nothing', async (t) => {
   const server = await startKafka();
@@ -27,9 +28,13 @@ test('a send is refused where the topic was made anew with fewer partitions, of 
   await raw.connect();
   t.after(() => raw.disconnect());
   await raw.deleteTopics({ topics: ['shrunk'] });
-  await raw.createTopics({
-    topics: [{ topic: 'shrunk', numPartitions: 3, replicationFactor: 1 }],
-    waitForLeaders: true,
+  // The deletion goes on for a while behind its answer, and the new topic's leaders come later still.
+  await eventually('the topic is there anew', async () => {
+    const topic = { topic: 'shrunk', numPartitions: 3, replicationFactor: 1 };
+    await raw.createTopics({ topics: [topic], waitForLeaders: false }).catch(() => undefined);
+    const seen = await raw.fetchTopicMetadata({ topics: ['shrunk'] }).catch(() => undefined);
+    const partitions = seen?.topics[0]?.partitions ?? [];
+    return partitions.length === 3 && partitions.every(({ leader }) => leader >= 0);
   });
   // Either the broker says that it has no such partition, or kafkajs has heard of the new topic and leaves the record out.
   await assert.rejects(
