@@ -1,8 +1,8 @@
 import { BusError } from '../protocol/errors.ts';
-import { classify } from '../protocol/sqlstate.ts';
+import { classify, sqlStateOf } from '../protocol/sqlstate.ts';
 import { lsnFromPostgres } from '../protocol/lsn.ts';
 import type { ReadToken } from '../protocol/read-token.ts';
-import { ask, sqlStateOf } from './lent-client.ts';
+import { ask } from './lent-client.ts';
 import type { Queryable } from './pool.ts';
 import { PRIMARY_TIMELINE, timelineOf } from './session-facts.ts';
 

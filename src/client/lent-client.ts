@@ -1,6 +1,6 @@
-import { classify } from '../protocol/sqlstate.ts';
 import { readColumn } from '../protocol/column-value.ts';
 import { BusError } from '../protocol/errors.ts';
+import { classify, sqlStateOf } from '../protocol/sqlstate.ts';
 import type { Pool, PoolClient, Queryable, QueryReply } from './pool.ts';
 
 /** Every column as the text that Postgres prints, except what JSON has a form for (column-value.ts). */
@@ -94,9 +94,4 @@ function isInDoubt(error: unknown): boolean {
   if (error instanceof BusError) return error.code === 'POSTGRES_IN_TRANSACTION';
   const code = sqlStateOf(error);
   return code === undefined || SESSION_ENDED.test(code);
-}
-
-export function sqlStateOf(error: unknown): string | undefined {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && /^(?=.*[0-9])[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }

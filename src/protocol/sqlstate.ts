@@ -36,16 +36,23 @@ const SQLSTATE = /^(?=.*[0-9])[0-9A-Z]{5}$/;
  */
 export function classify(error: unknown, doing: Doing, at?: string): BusError {
   if (error instanceof BusError) return error;
-  const code = codeOf(error);
+  const sqlState = sqlStateOf(error);
   const place = at === undefined ? {} : { at };
   const text = error instanceof Error ? error.message || error.name : String(error);
-  if (code === undefined || !SQLSTATE.test(code)) {
+  if (sqlState === undefined) {
+    const code = codeOf(error);
     return new BusError('POSTGRES_UNREACHABLE', code === undefined ? text : `${text} (${code})`, {
       cause: error,
       ...place,
     });
   }
-  return new BusError(codeForSqlState(code, doing), `${text} (SQLSTATE ${code})`, { cause: error, ...place });
+  return new BusError(codeForSqlState(sqlState, doing), `${text} (SQLSTATE ${sqlState})`, { cause: error, ...place });
+}
+
+/** The SQLSTATE of an error that the server answered; undefined for any other. */
+export function sqlStateOf(error: unknown): string | undefined {
+  const code = codeOf(error);
+  return code !== undefined && SQLSTATE.test(code) ? code : undefined;
 }
 
 function codeForSqlState(sqlState: string, doing: Doing): ErrorCode {
