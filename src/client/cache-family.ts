@@ -1,4 +1,5 @@
 import { judgeHit } from '../protocol/hit.ts';
+import { payloadOf } from '../protocol/value-slot.ts';
 import { isBusError, BusError } from '../protocol/errors.ts';
 import { decodePayload } from './codec.ts';
 import type { Entry } from './cache-store.ts';
@@ -45,7 +46,7 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     if (!rule.agrees || this.#core.kept.distrusts(entry.cell, reply.epoch)) return undefined;
     const verdict = judgeHit(reply, family.staleMs);
     if (verdict.kind !== 'hit' && verdict.kind !== 'stale') return undefined;
-    return verdict.value.isAbsent ? null : (decodePayload(verdict.value.payload) as T | undefined);
+    return decodePayload(payloadOf(verdict.value)) as T | null | undefined;
   }
 
   /** Why `get` would answer as it does now. Changes and loads nothing. */

@@ -26,8 +26,9 @@ function invalid(family: string, what: string, cause?: unknown): BusError {
   return new BusError('CACHE_VALUE_INVALID', `The loader of family ${family} returned ${what}.`, { cause });
 }
 
-/** The value of a payload, or undefined where it is none of ours. */
-export function decodePayload(payload: string): unknown {
+/** The value of a payload, null for an absence, or undefined where it is none of ours. */
+export function decodePayload(payload: string | null): unknown {
+  if (payload === null) return null;
   try {
     return JSON.parse(payload) as unknown;
   } catch {

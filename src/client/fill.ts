@@ -2,7 +2,7 @@ import { BusError } from '../protocol/errors.ts';
 import type { LeaseReading } from '../protocol/fill.ts';
 import { judgeHit } from '../protocol/hit.ts';
 import { isReached } from '../protocol/read-token.ts';
-import type { StoredValue } from '../protocol/value-slot.ts';
+import { payloadOf, type StoredValue } from '../protocol/value-slot.ts';
 import type { Entry, LeaseReply, ReadReply } from './cache-store.ts';
 import { encodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
@@ -205,8 +205,4 @@ export class Fill {
       `The parameters of a key of family ${family.name} were changed while it was read.`,
     );
   }
-}
-
-function payloadOf(value: StoredValue): string | null {
-  return value.isAbsent ? null : value.payload;
 }

@@ -101,7 +101,7 @@ export class Loads {
     const last = isStrict ? undefined : lastValues.get(call.entry.key, staleMs);
     if (last === undefined) throw error;
     counters.values.lastValues += 1;
-    return last.payload === null ? null : decodePayload(last.payload);
+    return decodePayload(last.payload);
   }
 }
 

@@ -1,6 +1,7 @@
 import { BusError } from '../protocol/errors.ts';
 import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { isReached, parseReadToken, type ReadToken } from '../protocol/read-token.ts';
+import { payloadOf } from '../protocol/value-slot.ts';
 import type { ReadReply, ReadWants } from './cache-store.ts';
 import { decodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
@@ -137,24 +138,25 @@ export class Reading {
   #hit(call: Call, reply: ReadReply, { value }: Extract<HitVerdict, { kind: 'hit' }>): unknown {
     const { counters, lastValues, tier, clock } = this.#core;
     const { staleMs, localMs } = this.#context.family;
-    const decoded = value.isAbsent ? null : decodePayload(value.payload);
+    const payload = payloadOf(value);
+    const decoded = decodePayload(payload);
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     if (call.maxStalenessMs !== undefined) {
       const asOfMs = reply.watermark?.asOfMs;
       if (asOfMs === undefined || clock.nowMs() - asOfMs > call.maxStalenessMs) return this.#tooStale(call, decoded);
     }
     counters.values.hits += 1;
-    if (staleMs > 0) lastValues.confirm(call.entry.key, value.isAbsent ? null : value.payload);
+    if (staleMs > 0) lastValues.confirm(call.entry.key, payload);
     if (tier !== undefined && localMs > 0) {
       const freshMs = reply.ttlLeftMs < 0 ? localMs : reply.ttlLeftMs - staleMs;
-      tier.put(call.entry, value.isAbsent ? null : value.payload, call.sending, Math.min(localMs, freshMs));
+      tier.put(call.entry, payload, call.sending, Math.min(localMs, freshMs));
     }
     return decoded;
   }
 
   #stale(call: Call, { value, isLeased }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
     const { counters } = this.#core;
-    const decoded = value.isAbsent ? null : decodePayload(value.payload);
+    const decoded = decodePayload(payloadOf(value));
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     counters.values.staleHits += 1;
     if (!isLeased && this.#context.isProven) this.#loads.behind(call);

@@ -72,7 +72,7 @@ export class TrackedTier implements LocalTier, TierNews {
     const { key, cell } = entry;
     if (lifeMs <= 0 || sending < this.#emptiedAt || sending < (this.#heardOfCell[cell] ?? 0)) return;
     if (this.#heard.hasSince(key, sending)) return;
-    const value = payload === null ? null : decodePayload(payload);
+    const value = decodePayload(payload);
     if (value === undefined) return;
     const isCopied = this.#parts.values === 'copied' && typeof value === 'object' && value !== null;
     this.#values.set(key, {

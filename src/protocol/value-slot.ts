@@ -58,6 +58,11 @@ export function parseSlot(text: string): Slot {
 
 const NO_MARKS: readonly number[] = [];
 
+/** What is stored; null for a cached absence. */
+export function payloadOf(value: StoredValue): string | null {
+  return value.isAbsent ? null : value.payload;
+}
+
 /** The numbers of marks as the header has them. */
 export function printTagMarks(marks: readonly number[]): string {
   return marks.length === 0 ? NOTHING : marks.join(',');
