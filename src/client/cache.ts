@@ -46,6 +46,7 @@ export interface CachePorts extends OriginPorts {
   readonly renew?: () => void;
   /** Tells the listener of each refusal that no command's answer tells: of a log-in, or of the channel of notices. */
   readonly refusals?: (listener: (error: BusError) => void) => void;
+  /** Closes every connection, the one of `leaseEnds` too. */
   readonly disconnect: () => Promise<void>;
 }
 
@@ -208,7 +209,6 @@ export class Cache {
     await ongoing.ended();
     await this.#background;
     kept.drop();
-    await Promise.allSettled([this.#ports.leaseEnds.close()]);
     await this.#ports.disconnect();
   }
 }

@@ -6,5 +6,4 @@
 export interface LeaseEnds {
   /** Calls `notice` at each end of a lease of the key, until the function that it returns is called. */
   watch(key: string, notice: () => void): () => void;
-  close(): Promise<void>;
 }

@@ -128,7 +128,7 @@ export class MemoryCaches {
         config: parsed.config,
         limits: readLimits(limits),
         store: this.#orAway(store),
-        leaseEnds: { watch: (key, notice) => this.#watch(key, notice), close: async () => undefined },
+        leaseEnds: { watch: (key, notice) => this.#watch(key, notice) },
         fleet: { enlist: async () => this.fleet, dismiss: async () => undefined },
         clock: this.clock,
         random: () => 0.5,
