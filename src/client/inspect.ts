@@ -1,5 +1,6 @@
 import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { lsnToHex } from '../protocol/lsn.ts';
+import { parseRuleText } from '../protocol/rule-text.ts';
 import { parseSlot } from '../protocol/value-slot.ts';
 import type { Entry, ReadReply } from './cache-store.ts';
 import type { FamilyContext } from './family-context.ts';
@@ -45,23 +46,12 @@ export function inspectReply(context: FamilyContext, entry: Entry, reply: ReadRe
   const verdict = judgeHit(reply, family.staleMs);
   const slot = reply.slot === null ? undefined : parseSlot(reply.slot);
   const value = slot?.kind === 'value' ? slot : undefined;
-  const isOwnRule = reply.rule?.split(' ')[0] === family.ruleHash;
   return {
     key: entry.key,
     cell: entry.cell,
     verdict: verdict.kind,
     why: verdict.kind === 'miss' ? verdict.why : undefined,
-    readThrough: facts.isKept
-      ? 'eviction waits'
-      : facts.isDistrusted
-        ? 'evictions lost'
-        : reply.rule === null
-          ? 'no rules yet'
-          : !isOwnRule
-            ? 'rules'
-            : context.isProven
-              ? undefined
-              : 'unproven',
+    readThrough: readThroughOf(context, reply.rule, facts),
     rule: { region: reply.rule, own: family.ruleHash },
     epoch: { cell: reply.epoch, value: slot === undefined || slot.kind === 'foreign' ? undefined : slot.epoch },
     stamp: value?.offset,
@@ -72,4 +62,17 @@ export function inspectReply(context: FamilyContext, entry: Entry, reply: ReadRe
     watermark: reply.watermark === null ? undefined : lsnToHex(reply.watermark.lsn),
     failure: facts.failure,
   };
+}
+
+/** In the order in which a read finds it. */
+function readThroughOf(
+  { family, isProven }: FamilyContext,
+  rule: string | null,
+  { isKept, isDistrusted }: InspectFacts,
+): Inspection['readThrough'] {
+  if (isKept) return 'eviction waits';
+  if (isDistrusted) return 'evictions lost';
+  if (rule === null) return 'no rules yet';
+  if (parseRuleText(rule).hash !== family.ruleHash) return 'rules';
+  return isProven ? undefined : 'unproven';
 }

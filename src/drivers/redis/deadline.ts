@@ -50,16 +50,13 @@ export class Deadline {
   #look(): void {
     this.#timer = undefined;
     const nowMs = performance.now();
-    for (
-      let first = this.#queue[this.#first];
-      first !== undefined && first.atMs <= nowMs;
-      first = this.#queue[this.#first]
-    ) {
+    let first = this.#queue[this.#first];
+    while (first !== undefined && first.atMs <= nowMs) {
       first.fail(new BusError('REDIS_UNREACHABLE', `Redis did not answer within ${this.#limitMs} ms.`));
       this.#over(first);
+      first = this.#queue[this.#first];
     }
-    const next = this.#queue[this.#first];
-    if (next !== undefined) this.#arm(next.atMs - nowMs);
+    if (first !== undefined) this.#arm(first.atMs - nowMs);
   }
 
   #over(awaited: Awaited): void {
