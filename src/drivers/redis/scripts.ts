@@ -45,11 +45,17 @@ export function scriptsOf(redis: RedisConnection, asks: Ask = ask): RunScript {
 
 const read = (file: string): string => readFileSync(new URL(`./scripts/${file}.lua`, import.meta.url), 'utf8');
 
-/** A script begins with the line that declares its flags; what all share comes behind that. */
+const texts = new Map<ScriptName, string>();
+
+/** A script begins with the line that declares its flags; what all share comes behind that. Read once: every connection has all of them. */
 export function scriptText(name: ScriptName): string {
-  const text = read(name);
-  const end = text.indexOf('\n') + 1;
-  return text.slice(0, end) + read('prelude') + text.slice(end);
+  const known = texts.get(name);
+  if (known !== undefined) return known;
+  const own = read(name);
+  const end = own.indexOf('\n') + 1;
+  const text = own.slice(0, end) + read('prelude') + own.slice(end);
+  texts.set(name, text);
+  return text;
 }
 
 function commandOf(name: ScriptName): string {
