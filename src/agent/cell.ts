@@ -49,6 +49,8 @@ export class Cell {
   #sourceEpoch: SourceEpoch | undefined;
   /** The offset at which a gap was seen once. */
   #gapSeenAt: Offset | undefined;
+  /** Ends the question of a quiet log as it is quiet no more. */
+  #quiet: AbortController | undefined;
   #asOfMs = 0;
   #isBusy = false;
   #isSuspect = false;
@@ -82,6 +84,7 @@ export class Cell {
   /** Takes delivered records. Never waits. */
   deliver(records: readonly IncomingRecord[]): void {
     this.#queue.push(...records);
+    this.#quiet?.abort();
     if (!this.#isPaused && this.#queue.length >= QUEUE_RECORDS_MAX) {
       this.#isPaused = true;
       this.#parts.reader.pause(this.cell);
@@ -157,32 +160,38 @@ export class Cell {
     this.#heardAtMs = this.#parts.clock.monotonicMs();
   }
 
-  /** Rejects where the cell is stopped meanwhile. */
+  /** Waits for a log that is away, or hangs: that is no failure of the region's Redis. Rejects where the cell is stopped meanwhile. */
   async #bounds(): Promise<LogBounds> {
-    const { reader, clock } = this.#parts;
     for (;;) {
       this.#signal.throwIfAborted();
-      const asked = answerWithin(reader.bounds(), BOUNDS_TIMEOUT_MS, clock, this.#signal);
-      const all = await asked.catch((error: unknown) => {
-        if (isBusError(error) && error.retry === 'retry') return undefined;
-        throw error;
-      });
-      // The log is away, or hangs: the cell waits for it. That is no failure of the region's Redis.
-      if (all === undefined) {
-        await clock.sleep(QUIET_MS, this.#signal);
-        continue;
-      }
-      const bounds = all[this.cell];
-      if (bounds === undefined) throw new RangeError(`The log has no partition ${this.cell}.`);
-      return bounds;
+      const bounds = await this.#askBounds(this.#signal);
+      if (bounds !== undefined) return bounds;
+      await this.#parts.clock.sleep(QUIET_MS, this.#signal);
     }
+  }
+
+  /** Asks once. Undefined where the log is away, or has not answered in time or before the signal. */
+  async #askBounds(signal: AbortSignal): Promise<LogBounds | undefined> {
+    const { reader, clock } = this.#parts;
+    const asked = answerWithin(reader.bounds(), BOUNDS_TIMEOUT_MS, clock, signal);
+    const all = await asked.catch((error: unknown) => {
+      if (isBusError(error) && error.retry === 'retry') return undefined;
+      throw error;
+    });
+    if (all === undefined) return undefined;
+    const bounds = all[this.cell];
+    if (bounds === undefined) throw new RangeError(`The log has no partition ${this.cell}.`);
+    return bounds;
   }
 
   /** A log that says nothing may have lost its end: a position beyond it would wait for ever. */
   async #lookAtQuietLog(): Promise<void> {
     if (this.#position === undefined || this.#parts.clock.monotonicMs() - this.#heardAtMs < QUIET_MS) return;
     this.#heardAtMs = this.#parts.clock.monotonicMs();
-    const bounds = await this.#bounds().catch((error: unknown) => {
+    // What comes meanwhile is applied without the answer: a log may deliver, and not tell its bounds.
+    this.#quiet = new AbortController();
+    const signal = AbortSignal.any([this.#signal, this.#quiet.signal]);
+    const bounds = await this.#askBounds(signal).catch((error: unknown) => {
       // A log that is away says nothing; it is asked again.
       if (isBusError(error)) return undefined;
       throw error;

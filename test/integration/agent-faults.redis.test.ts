@@ -104,6 +104,25 @@ test('a log that hangs, and never tells its bounds, holds up neither the reports
   assert.equal(await clients[0]?.hget(keyspace.record(0), 'owner'), '', 'given back');
 });
 
+test('what comes while a quiet log is asked for its bounds, and does not tell them, is applied', async () => {
+  append(0, 10, 1);
+  let isHanging = false;
+  let hung = 0;
+  const agent = startAgent({
+    openLog: withBounds((real) => {
+      if (!isHanging) return real.bounds();
+      hung += 1;
+      return new Promise(() => undefined);
+    }),
+  });
+  await eventually('applied', async () => (await offset()) === '0');
+  isHanging = true;
+  await eventually('the lag is asked for, and the quiet cell asks', () => hung >= 2);
+  append(10, 20, 1);
+  await eventually('applied all the same', async () => (await offset()) === '1');
+  await agent.stop();
+});
+
 test('a server that takes no writes never counts as connected', async () => {
   await clients[1]?.replicaof('127.0.0.1', servers[0]?.port ?? 0);
   append(0, 10, 1);
