@@ -34,19 +34,16 @@ if slot then
       local time = redis.call('TIME')
       local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
       local mine, till, wait = string.match(lease, '^(%w+):(%d+)(!?)$')
+      local head = table.concat({'aw1', kind, stamp, offset, id, flags, ''}, ' ')
+      local function write(mark) redis.call('SET', KEYS[3], head .. mark .. string.sub(slot, #head + #lease + 1), 'KEEPTTL') end
       if mine == ARGV[1] then over = 'mine'
       elseif left < 0 or left > bound then return {'live'}
       elseif mine and tonumber(till) > now then
-        if ARGV[6] == '1' and wait == '' then
-          local head = 'aw1 ' .. kind .. ' ' .. stamp .. ' ' .. offset .. ' ' .. id .. ' ' .. flags .. ' '
-          redis.call('SET', KEYS[3], head .. lease .. '!' .. string.sub(slot, #head + #lease + 1), 'KEEPTTL')
-        end
+        if ARGV[6] == '1' and wait == '' then write(lease .. '!') end
         return {'held', mine}
       elseif left > tonumber(ARGV[2]) then
         -- What is left outlasts the lease, so the old value goes on being served under it.
-        local head = 'aw1 ' .. kind .. ' ' .. stamp .. ' ' .. offset .. ' ' .. id .. ' ' .. flags .. ' '
-        local mark = ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2]))
-        redis.call('SET', KEYS[3], head .. mark .. string.sub(slot, #head + #lease + 1), 'KEEPTTL')
+        write(ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2])))
         over = 'mine'
       end
     end

@@ -41,3 +41,16 @@ local function wholeCell(record, state)
   if redis.call('HEXISTS', state, 'epoch') == 0 then return nil end
   return fields
 end
+
+-- The lease in a slot, alone or over a value: its token, "!" or "" for the waiting mark, and of a value what stands before and behind the lease.
+local function leaseIn(slot)
+  local token, waited = string.match(slot, '^aw1 l %S+ (%w+)(!?)$')
+  if token then return token, waited end
+  local head, lease, tail = string.match(slot, '^(aw1 [vn] %S+ %S+ %S+ %S+ )(%S+)( %S+\n.*)$')
+  token, waited = string.match(lease or '', '^(%w+):%d+(!?)$')
+  return token, waited, head, tail
+end
+-- Ends the lease and leaves the value that lay under it, if any did.
+local function endLease(key, head, tail)
+  if head then redis.call('SET', key, head .. '-' .. tail, 'KEEPTTL') else redis.call('UNLINK', key) end
+end

@@ -8,12 +8,7 @@
 -- Invariant: what is stored has every invalidation that was applied to the cell before its stamp, and the marks tell of every later one.
 local slot = redis.call('GET', KEYS[3])
 if not slot then return {'refused', 'lease'} end
-local holder, waited = string.match(slot, '^aw1 l %S+ (%w+)(!?)$')
-local head, lease, tail
-if not holder then
-  head, lease, tail = string.match(slot, '^(aw1 [vn] %S+ %S+ %S+ %S+ )(%S+)( %S+\n.*)$')
-  if lease then holder, waited = string.match(lease, '^(%w+):%d+(!?)$') end
-end
+local holder, waited, head, tail = leaseIn(slot)
 if holder ~= ARGV[1] then return {'refused', 'lease'} end
 
 local offset, bound = tonumber(ARGV[3]), ARGV[4]
@@ -42,8 +37,7 @@ if not why then
     redis.call('SET', KEYS[3], header, 'PX', ARGV[8])
     if ARGV[9] == 'v' then redis.call('SET', KEYS[4], ARGV[13], 'PX', ARGV[8]) else redis.call('UNLINK', KEYS[4]) end
   end
-elseif head then redis.call('SET', KEYS[3], head .. '-' .. tail, 'KEEPTTL')
-else redis.call('UNLINK', KEYS[3]) end
+else endLease(KEYS[3], head, tail) end
 if waited == '!' then redis.call('PUBLISH', ARGV[11], ARGV[12]) end
 if why then return {'refused', why} end
 return {'stored'}
