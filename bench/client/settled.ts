@@ -10,6 +10,7 @@ import { isSettledOnPrimary } from '../../src/protocol/fill.ts';
 import { FENCE_BUCKETS } from '../../src/protocol/invalidation.ts';
 import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { eventually } from '../../test/support/eventually.ts';
+import { untilBegun } from '../../test/support/region-begun.ts';
 import { openStage } from '../../test/support/stage.ts';
 import type { Row } from './row.ts';
 
@@ -43,12 +44,7 @@ export async function settled(log: 'kafka' | 'redis-streams'): Promise<Row> {
     await stage.startRelay('relay');
     const store = new RedisCacheStore(stage.redis, keyspace);
     const rule = await eventually('the rules', async () => (await store.rules()).get('user'), 60_000);
-    // A new epoch owes sweeps, which would take the sampled keys away.
-    await eventually('every cell has begun, and owes no sweep', async () => {
-      const begun = keys(CELLS).map((cell) => stage.redis.hexists(keyspace.state(cell), 'r:user'));
-      const owed = keys(CELLS).map((cell) => stage.redis.exists(keyspace.sweeps(cell)));
-      return (await Promise.all(begun)).every(Boolean) && (await Promise.all(owed)).every((count) => count === 0);
-    });
+    await untilBegun(stage.redis, keyspace, ['user']);
     const evicted = new Latencies();
     const storable = new Latencies();
     const committedAt = new Map<string, number>();
@@ -126,8 +122,4 @@ function entryOf(key: string): Entry {
   const hash = hashKey(key);
   const bucket = bucketOf(hash, CELLS, Math.floor(FENCE_BUCKETS / CELLS));
   return { family: 'user', key, hash, bucket, cell: cellOf(hash, CELLS), isPlain: false };
-}
-
-function keys(count: number): number[] {
-  return [...Array(count).keys()];
 }

@@ -10,6 +10,7 @@ import { cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import type { Keyspace } from '../../src/protocol/keyspace.ts';
 import { type RedisCluster, startRedisCluster } from '../../src/stack/redis-cluster.ts';
 import { eventually } from '../support/eventually.ts';
+import { untilBegun } from '../support/region-begun.ts';
 import { openStage, type Stage } from '../support/stage.ts';
 
 // The published client on a real Redis Cluster of three masters, behind a real relay and agent.
@@ -58,15 +59,7 @@ before(async () => {
   await primary.query(`insert into users select n, n % 3, 'old' from generate_series(1, ${USERS}) n`);
   await stage.startAgent('agent', path);
   await stage.startRelay('relay', path);
-  await eventually('every cell knows the rules', async () => {
-    const states = await Promise.all(Array.from({ length: CELLS }, (_, cell) => redis.hgetall(keyspace.state(cell))));
-    return states.every((state) => state['r:user'] !== undefined && state['r:note'] !== undefined);
-  });
-  // A new epoch owes a sweep, which takes young values along with old ones.
-  await eventually('no sweep is owed', async () => {
-    const owed = await Promise.all(Array.from({ length: CELLS }, (_, cell) => redis.exists(keyspace.sweeps(cell))));
-    return owed.every((exists) => exists === 0);
-  });
+  await untilBegun(redis, keyspace, Object.keys(FAMILIES));
 });
 after(async () => {
   await Promise.allSettled(caches.map((cache) => cache.drain()));

@@ -12,6 +12,7 @@ import { cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import type { Keyspace } from '../../src/protocol/keyspace.ts';
 import { type RedisCluster, startRedisCluster } from '../../src/stack/redis-cluster.ts';
 import { eventually } from '../support/eventually.ts';
+import { untilBegun } from '../support/region-begun.ts';
 import { openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
 
 const USERS = 100;
@@ -43,11 +44,7 @@ before(async () => {
   await stage.sql.query(`insert into users select n, n % 10, 'n' from generate_series(1, ${USERS}) n`);
   await stage.startRelay('relay', path);
   agent = await stage.startAgent('agent', path);
-  await eventually('every cell has begun, and owes no sweep', async () => {
-    const view = await readRegionView(redis, keyspace);
-    const owed = await Promise.all(view.map(({ cell }) => redis.exists(keyspace.sweeps(cell))));
-    return view.every(({ epoch }) => epoch !== undefined) && owed.every((count) => count === 0);
-  });
+  await untilBegun(redis, keyspace, []);
 });
 
 after(async () => {

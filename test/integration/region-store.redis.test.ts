@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import type { ApplyBatch, NewEpoch, RegionStore } from '../../src/agent/region-store.ts';
+import type { RegionStore } from '../../src/agent/region-store.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
 import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
 import { lsn, lsnFromHex } from '../../src/protocol/lsn.ts';
 import { NOTHING_SETTLED } from '../../src/protocol/settled-mark.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
+import { batchOf, epochOf, TOKEN } from '../contract/region-under-test.ts';
 
 const CELLS = 2;
-const TOKEN = 'a'.repeat(16);
-const EPOCH = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
 const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: false });
 let server: RedisServer;
 let redis: RedisConnection;
@@ -29,40 +28,11 @@ after(async () => {
   await server?.stop();
 });
 
-function batch(after: number, more: Partial<ApplyBatch> = {}): ApplyBatch {
-  return {
-    after,
-    offset: after + 1,
-    sourceEpoch: EPOCH,
-    watermark: lsn(100 + after),
-    asOfMs: 0,
-    settledPrimary: NOTHING_SETTLED,
-    keys: [],
-    plainKeys: [],
-    fences: new Map(),
-    marks: [],
-    sweeps: new Map(),
-    rules: [],
-    hasReplicas: false,
-    ...more,
-  };
-}
-
-const epoch = (name: string, after: number | null, offset: number): NewEpoch => ({
-  name,
-  after,
-  offset,
-  sourceEpoch: EPOCH,
-  watermark: lsn(1),
-  floor: lsn(0),
-  asOfMs: 0,
-});
-
 /** A cell that is taken and has begun, at offset 0. */
 async function freshCell(cell = 0): Promise<void> {
   await redis.flushall();
   assert.equal((await store.take(cell, '', TOKEN)).kind, 'taken');
-  assert.equal((await store.beginEpoch(cell, TOKEN, epoch('e1', null, 0))).kind, 'applied');
+  assert.equal((await store.beginEpoch(cell, TOKEN, epochOf('e1', null, 0))).kind, 'applied');
 }
 
 const dump = async (): Promise<unknown> => [
@@ -73,29 +43,29 @@ const dump = async (): Promise<unknown> => [
 test('a batch is applied once: replaying any of it is refused and changes nothing', async () => {
   await freshCell();
   await redis.set('shop:user:1', 'v');
-  const first = batch(0, { keys: ['user:1'], marks: [{ field: 'f:user', offset: 1, lsn: lsn(50) }] });
+  const first = batchOf(0, { keys: ['user:1'], marks: [{ field: 'f:user', offset: 1, lsn: lsn(50) }] });
   assert.deepEqual(await store.apply(0, TOKEN, first), { kind: 'applied', unlinked: 1 });
-  assert.deepEqual(await store.apply(0, TOKEN, batch(1)), { kind: 'applied', unlinked: 0 });
+  assert.deepEqual(await store.apply(0, TOKEN, batchOf(1)), { kind: 'applied', unlinked: 0 });
   const before = await dump();
   await redis.set('shop:user:1', 'put back');
-  for (const again of [first, batch(1)]) assert.deepEqual(await store.apply(0, TOKEN, again), { kind: 'position' });
+  for (const again of [first, batchOf(1)]) assert.deepEqual(await store.apply(0, TOKEN, again), { kind: 'position' });
   assert.deepEqual(await dump(), before);
   assert.equal(await redis.get('shop:user:1'), 'put back');
 });
 
 test('nothing is applied by anyone but the owner, nor to a cell whose record or state is lost', async () => {
   await freshCell();
-  assert.deepEqual(await store.apply(0, 'b'.repeat(16), batch(0)), { kind: 'owner' });
+  assert.deepEqual(await store.apply(0, 'b'.repeat(16), batchOf(0)), { kind: 'owner' });
   await redis.del(keyspace.state(0));
-  assert.deepEqual(await store.apply(0, TOKEN, batch(0)), { kind: 'lost' });
+  assert.deepEqual(await store.apply(0, TOKEN, batchOf(0)), { kind: 'lost' });
   assert.equal(await store.read(0), null);
   assert.deepEqual(
-    await store.beginEpoch(0, TOKEN, epoch('e2', null, 5)),
+    await store.beginEpoch(0, TOKEN, epochOf('e2', null, 5)),
     { kind: 'applied', unlinked: 0 },
     'what is lost begins anew',
   );
   await redis.del(keyspace.record(0));
-  assert.deepEqual(await store.apply(0, TOKEN, batch(5)), { kind: 'owner' });
+  assert.deepEqual(await store.apply(0, TOKEN, batchOf(5)), { kind: 'owner' });
 });
 
 test('a key of a cell that is of another type is told of before anything is written, and touches no other cell', async () => {
@@ -112,8 +82,8 @@ test('a key of a cell that is of another type is told of before anything is writ
     await redis.set(key, 'of another program');
     const all = { ...more, fences: new Map([[1, entries([[5, 1]])]]), sweeps: new Map([['f:user', '1']]) };
     const before = await records();
-    await assert.rejects(store.apply(0, TOKEN, batch(0, all)), wrong);
-    await assert.rejects(store.beginEpoch(0, TOKEN, epoch('e2', 0, 5)), wrong);
+    await assert.rejects(store.apply(0, TOKEN, batchOf(0, all)), wrong);
+    await assert.rejects(store.beginEpoch(0, TOKEN, epochOf('e2', 0, 5)), wrong);
     await assert.rejects(store.take(0, '', TOKEN), wrong);
     assert.equal(await redis.get('shop:user:1'), 'v', 'nothing was unlinked');
     assert.deepEqual(await records(), before);
@@ -151,11 +121,11 @@ test('a record that lacks a field, or holds what is none, is lost as a whole: no
     else await redis.hset(keyspace.record(0), field, value);
     const before = await dump();
     const more = { keys: ['user:1'], fences: new Map([[1, entries([[5, 1]])]]) };
-    assert.deepEqual(await store.apply(0, TOKEN, batch(0, more)), { kind: 'lost' }, `${field} ${value}`);
+    assert.deepEqual(await store.apply(0, TOKEN, batchOf(0, more)), { kind: 'lost' }, `${field} ${value}`);
     assert.deepEqual([await dump(), await redis.get('shop:user:1')], [before, 'v']);
     assert.equal(await store.read(0), null);
-    assert.equal((await store.beginEpoch(0, TOKEN, epoch('e2', null, 5))).kind, 'applied');
-    assert.equal((await store.apply(0, TOKEN, batch(5, more))).kind, 'applied');
+    assert.equal((await store.beginEpoch(0, TOKEN, epochOf('e2', null, 5))).kind, 'applied');
+    assert.equal((await store.apply(0, TOKEN, batchOf(5, more))).kind, 'applied');
   }
 });
 
@@ -178,7 +148,7 @@ test('a new epoch empties buckets and marks, resets settled marks, keeps rules, 
   await store.apply(
     0,
     TOKEN,
-    batch(0, {
+    batchOf(0, {
       fences,
       rules,
       marks: [{ field: 't:5', offset: 1, lsn: lsn(60) }],
@@ -186,7 +156,7 @@ test('a new epoch empties buckets and marks, resets settled marks, keeps rules, 
     }),
   );
   await store.settleReplica([0], TOKEN, { timeline: 1, lsn: lsn(70) });
-  assert.deepEqual(await store.beginEpoch(0, TOKEN, { ...epoch('e2', 1, 9), floor: lsn(255) }), {
+  assert.deepEqual(await store.beginEpoch(0, TOKEN, { ...epochOf('e2', 1, 9), floor: lsn(255) }), {
     kind: 'applied',
     unlinked: 0,
   });
@@ -202,18 +172,18 @@ test('a new epoch empties buckets and marks, resets settled marks, keeps rules, 
 
 test('marks rise by each part’s own maximum, and a changed rule marks its family', async () => {
   await freshCell();
-  await store.apply(0, TOKEN, batch(0, { marks: [{ field: 'f:user', offset: 5, lsn: lsn(0x30) }] }));
-  await store.apply(0, TOKEN, batch(1, { marks: [{ field: 'f:user', offset: 9, lsn: lsn(0x20) }] }));
+  await store.apply(0, TOKEN, batchOf(0, { marks: [{ field: 'f:user', offset: 5, lsn: lsn(0x30) }] }));
+  await store.apply(0, TOKEN, batchOf(1, { marks: [{ field: 'f:user', offset: 9, lsn: lsn(0x20) }] }));
   assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '9:0000000000000030');
-  await store.apply(0, TOKEN, batch(2, { rules: [{ family: 'user', hash: 'h', offset: 10, lsn: lsn(0x40) }] }));
-  await store.apply(0, TOKEN, batch(3, { rules: [{ family: 'user', hash: 'h', offset: 11, lsn: lsn(0x50) }] }));
+  await store.apply(0, TOKEN, batchOf(2, { rules: [{ family: 'user', hash: 'h', offset: 10, lsn: lsn(0x40) }] }));
+  await store.apply(0, TOKEN, batchOf(3, { rules: [{ family: 'user', hash: 'h', offset: 11, lsn: lsn(0x50) }] }));
   assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '10:0000000000000040', 'an unchanged rule marks nothing');
 });
 
 test('settled marks and watermark never go back within an epoch', async () => {
   await freshCell();
-  await store.apply(0, TOKEN, batch(0, { watermark: lsn(900), settledPrimary: { timeline: 1, lsn: lsn(800) } }));
-  await store.apply(0, TOKEN, batch(1, { watermark: lsn(500), settledPrimary: NOTHING_SETTLED }));
+  await store.apply(0, TOKEN, batchOf(0, { watermark: lsn(900), settledPrimary: { timeline: 1, lsn: lsn(800) } }));
+  await store.apply(0, TOKEN, batchOf(1, { watermark: lsn(500), settledPrimary: NOTHING_SETTLED }));
   await store.settleReplica([0], TOKEN, { timeline: 1, lsn: lsn(700) });
   await store.settleReplica([0], TOKEN, { timeline: 1, lsn: lsn(600) });
   const stored = await store.read(0);
@@ -230,12 +200,12 @@ test('evictions are applied when memory is full', async () => {
   await redis.config('SET', 'maxmemory', '1');
   await assert.rejects(redis.set('shop:user:2', 'v'), /OOM/);
   assert.deepEqual(
-    await store.apply(0, TOKEN, batch(0, { keys: ['user:1'], fences: new Map([[1, entries([[5, 1]])]]) })),
+    await store.apply(0, TOKEN, batchOf(0, { keys: ['user:1'], fences: new Map([[1, entries([[5, 1]])]]) })),
     { kind: 'applied', unlinked: 1 },
   );
   assert.equal(await store.enlist(TOKEN), 1, 'an agent lives on');
   assert.equal((await store.take(1, '', TOKEN)).kind, 'taken');
-  assert.equal((await store.beginEpoch(1, TOKEN, epoch('e1', null, 0))).kind, 'applied');
+  assert.equal((await store.beginEpoch(1, TOKEN, epochOf('e1', null, 0))).kind, 'applied');
   await redis.config('SET', 'maxmemory', '0');
 });
 
@@ -249,8 +219,8 @@ test('an agent that was silent, or that another server’s clock put into the fu
 
 test('a sweep that was raised again while it ran stays owed', async () => {
   await freshCell();
-  await store.apply(0, TOKEN, batch(0, { sweeps: new Map([['f:user', '1']]) }));
-  await store.apply(0, TOKEN, batch(1, { sweeps: new Map([['f:user', '2']]) }));
+  await store.apply(0, TOKEN, batchOf(0, { sweeps: new Map([['f:user', '1']]) }));
+  await store.apply(0, TOKEN, batchOf(1, { sweeps: new Map([['f:user', '2']]) }));
   await store.clearSweep(0, TOKEN, 'f:user', '1');
   assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), '2');
   await store.clearSweep(0, TOKEN, 'f:user', '2');
@@ -262,10 +232,10 @@ test('a rule that takes the place of an older one owes a sweep of its family; th
   const rule = (hash: string, offset: number) => ({ family: 'user', hash, offset, lsn: lsn(0x40 + offset) });
   const owed = async (): Promise<unknown> => [...((await store.owedSweeps([0]))[0] ?? [])];
   await store.clearSweep(0, TOKEN, '*', 'e1');
-  await store.apply(0, TOKEN, batch(0, { rules: [rule('h1', 1)] }));
-  await store.apply(0, TOKEN, batch(1, { rules: [rule('h1', 2)] }));
+  await store.apply(0, TOKEN, batchOf(0, { rules: [rule('h1', 1)] }));
+  await store.apply(0, TOKEN, batchOf(1, { rules: [rule('h1', 2)] }));
   assert.deepEqual(await owed(), []);
-  await store.apply(0, TOKEN, batch(2, { rules: [rule('h2', 3)] }));
+  await store.apply(0, TOKEN, batchOf(2, { rules: [rule('h2', 3)] }));
   assert.deepEqual(await owed(), [['f:user', '3']]);
   assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '3:0000000000000043');
   assert.equal(await redis.hget(keyspace.state(0), 'r:user'), 'h2');
@@ -301,7 +271,7 @@ test('every eviction stays fenced: by its entry, by the fold, or dropped only on
           settledPrimary: { timeline: 1, lsn: lsn(settled) },
           hasReplicas,
         };
-        assert.equal((await store.apply(0, TOKEN, batch(i, more))).kind, 'applied');
+        assert.equal((await store.apply(0, TOKEN, batchOf(i, more))).kind, 'applied');
         const bucket = (await redis.hgetBuffer(keyspace.record(0), 'b7')) ?? Buffer.alloc(8);
         assert.ok(bucket.length <= 8 + 8 * 12 && (bucket.length - 8) % 12 === 0);
         const dropped = lsnFromHex((await redis.hget(keyspace.record(0), 'droppedLsn')) ?? '');

@@ -8,6 +8,7 @@ import type { Keyspace } from '../../src/protocol/keyspace.ts';
 import { parseSlot, type Slot } from '../../src/protocol/value-slot.ts';
 import { eventually } from './eventually.ts';
 import { openRaceCache, type Wraps } from './race-cache.ts';
+import { type ReadRecords, untilBegun } from './region-begun.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const PARTITIONS = 2;
@@ -93,18 +94,9 @@ export class RaceStage {
     }
   }
 
-  /** Waits until every cell is in an epoch and knows the rules of all families. */
-  async hasBegun(redis: Pick<Redis, 'hgetall' | 'exists'> = this.redis): Promise<void> {
-    for (let cell = 0; cell < PARTITIONS; cell++)
-      await eventually(
-        `cell ${cell} has begun`,
-        async () => {
-          const state = await redis.hgetall(this.keyspace.state(cell));
-          const knows = Object.keys(FAMILIES).every((name) => state[`r:${name}`] !== undefined);
-          return knows && state['epoch'] !== undefined && (await redis.exists(this.keyspace.sweeps(cell))) === 0;
-        },
-        60_000,
-      );
+  /** Waits until every cell has begun and knows the rules of all families. */
+  hasBegun(redis: ReadRecords = this.redis): Promise<void> {
+    return untilBegun(redis, this.keyspace, Object.keys(FAMILIES));
   }
 
   /** New rows in both tables, all named `old`. */
