@@ -89,7 +89,7 @@ async function fill(cache: Cache): Promise<(User | null)[]> {
   });
   const { hits } = cache.stats();
   const read = await Promise.all(ids.map((id) => users.get({ id })));
-  assert.equal(cache.stats().hits - hits, USERS, 'hits');
+  assert.equal(cache.stats().hits - hits, USERS, JSON.stringify(cache.stats()));
   return read;
 }
 

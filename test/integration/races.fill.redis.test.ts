@@ -41,14 +41,7 @@ const valueKeys = (family: string, ids: readonly number[]): string[] =>
 /** The region has begun anew, with all that was committed until now behind it. */
 async function beganAnew(): Promise<void> {
   await race.hasBegun();
-  const [row] = await race.stage.sql.query<{ lsn: string }>(
-    `select lpad(to_hex(pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint), 16, '0') as lsn`,
-  );
-  for (const cell of [0, 1])
-    await eventually('the cell has reached it', async () => {
-      const watermark = await race.redis.hget(race.keyspace.record(cell), 'watermark');
-      return watermark !== null && watermark >= (row?.lsn ?? 'f');
-    });
+  await race.reached();
 }
 
 const CROSSINGS: readonly (Crossing & { readonly what: string })[] = [
@@ -91,13 +84,13 @@ for (const crossing of CROSSINGS) {
 /** The commit is in the log and evicted, but not visible; then Redis forgets all, and with it the fence. */
 async function forgottenFence(hasFloor: boolean): Promise<StaleCount> {
   const ids = await race.rows(ROWS);
+  await race.fill('user', ids);
   await race.holdCommits(true);
   const update = race.update('users', ids);
   try {
-    await eventually('the commit is fenced', async () => {
-      const records = await Promise.all([0, 1].map((cell) => race.redis.hgetall(race.keyspace.record(cell))));
-      return records.every((record) => String(record['settledPrimary']).slice(9) < String(record['watermark']));
-    });
+    await race.evicted('user', ids);
+    // The new epoch begins with the log's last record, and fences what that holds: the commit has to be in one before it.
+    await race.reached();
     await race.redis.flushall();
     await race.hasBegun();
     if (!hasFloor) await race.forgetMarks();

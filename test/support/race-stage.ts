@@ -8,7 +8,7 @@ import type { Keyspace } from '../../src/protocol/keyspace.ts';
 import { parseSlot, type Slot } from '../../src/protocol/value-slot.ts';
 import { eventually } from './eventually.ts';
 import { openRaceCache, type Wraps } from './race-cache.ts';
-import { type ReadRecords, untilBegun } from './region-begun.ts';
+import { type ReadRecords, untilBegun, untilReached } from './region-begun.ts';
 import { openStage, type Stage } from './stage.ts';
 
 const PARTITIONS = 2;
@@ -99,7 +99,12 @@ export class RaceStage {
     return untilBegun(redis, this.keyspace, Object.keys(FAMILIES));
   }
 
-  /** New rows in both tables, all named `old`. */
+  /** Waits until every cell has applied all that was committed until now, and one record more, behind it. */
+  reached(): Promise<void> {
+    return untilReached(this.stage.sql, this.redis, this.keyspace);
+  }
+
+  /** New rows in both tables, all named `old`, with keys that could be stored. */
   async rows(count: number): Promise<number[]> {
     const ids = Array.from({ length: count }, (_, i) => this.#rows + 1 + i);
     this.#rows += count;
@@ -110,23 +115,30 @@ export class RaceStage {
         const found = await this.replica?.query('select from users where id = any($1)', [ids]);
         return found?.rowCount === count;
       });
+    // Else their own beginning would evict what is stored first.
+    await this.reached();
     await this.#storable(ids);
     return ids;
   }
 
+  /** Stores the values of keys that nothing fences. */
+  async fill(name: string, ids: readonly number[]): Promise<void> {
+    const { cache, close } = await this.cache();
+    const family = cache.family<Row>(name);
+    await eventually(`the keys of ${name} are stored`, async () => {
+      await Promise.all(ids.map((id) => family.get({ id })));
+      const known = await Promise.all(ids.map((id) => family.peek({ id })));
+      return known.every((value) => value !== undefined);
+    });
+    await close();
+  }
+
   /** Waits until the rows' own beginning fences nothing any more: until a reader could store each key. */
   async #storable(ids: readonly number[]): Promise<void> {
-    const { cache, close } = await this.cache();
     for (const name of Object.keys(FAMILIES)) {
-      const family = cache.family<Row>(name);
-      await eventually(`the keys of ${name} can be stored`, async () => {
-        await Promise.all(ids.map((id) => family.get({ id })));
-        const known = await Promise.all(ids.map((id) => family.peek({ id })));
-        return known.every((value) => value !== undefined);
-      });
+      await this.fill(name, ids);
       await Promise.all(ids.map((id) => this.redis.unlink(this.#at(`${name}:${id}`))));
     }
-    await close();
   }
 
   async cache(wraps: Wraps = {}): Promise<{ cache: Cache; close(): Promise<void> }> {

@@ -1,4 +1,5 @@
 import type { Keyspace } from '../../src/protocol/keyspace.ts';
+import type { Sql } from '../../src/drivers/postgres/connection.ts';
 import { eventually } from './eventually.ts';
 
 export interface ReadRecords {
@@ -21,4 +22,19 @@ export async function untilBegun(redis: ReadRecords, keyspace: Keyspace, familie
       },
       60_000,
     );
+}
+
+/**
+ * Waits until every cell has applied all that was committed until now, and one record more, behind it. Until then what is stored is evicted by the
+ * beginning of its own row, and an epoch may begin with the record of it.
+ */
+export async function untilReached(sql: Sql, redis: Pick<ReadRecords, 'hgetall'>, keyspace: Keyspace): Promise<void> {
+  const [row] = await sql.query<{ lsn: string }>(
+    `select lpad(to_hex(pg_wal_lsn_diff(pg_logical_emit_message(false, 'not ours', ''), '0/0')::bigint), 16, '0') as lsn`,
+  );
+  for (let cell = 0; cell < keyspace.cells; cell++)
+    await eventually(`cell ${cell} has reached it`, async () => {
+      const { watermark } = await redis.hgetall(keyspace.record(cell));
+      return watermark !== undefined && watermark >= (row?.lsn ?? 'f');
+    });
 }
