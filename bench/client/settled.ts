@@ -10,7 +10,7 @@ import { isSettledOnPrimary } from '../../src/protocol/fill.ts';
 import { FENCE_BUCKETS } from '../../src/protocol/invalidation.ts';
 import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { eventually } from '../../test/support/eventually.ts';
-import { untilBegun } from '../../test/support/region-begun.ts';
+import { untilBegun, untilSwept } from '../../test/support/region-begun.ts';
 import { openStage } from '../../test/support/stage.ts';
 import type { Row } from './row.ts';
 
@@ -45,6 +45,7 @@ export async function settled(log: 'kafka' | 'redis-streams'): Promise<Row> {
     const store = new RedisCacheStore(stage.redis, keyspace);
     const rule = await eventually('the rules', async () => (await store.rules()).get('user'), 60_000);
     await untilBegun(stage.redis, keyspace, ['user']);
+    await untilSwept(stage.redis, keyspace);
     const evicted = new Latencies();
     const storable = new Latencies();
     const committedAt = new Map<string, number>();

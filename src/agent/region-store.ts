@@ -36,15 +36,22 @@ export interface RegionStore {
   /** One step over the values that may match: a page of cache keys, and where to go on, or null at the end. */
   scan(cursor: string, glob: string): Promise<{ readonly next: string | null; readonly keys: readonly string[] }>;
   /**
-   * Unlinks keys of one cell for a sweep, and where they are plain the slots beside them. Returns how many values were there; 0 where the token
-   * owns the cell no more.
+   * Unlinks those values of one cell that a reader who knows epochs and marks would not be given, and where they are plain the slots beside them.
+   * Returns how many values that were; 0 where the token owns the cell no more.
    */
-  sweep(cell: number, token: string, keys: readonly string[], isPlain: boolean): Promise<number>;
+  sweep(cell: number, token: string, swept: SweptKeys): Promise<number>;
   /** Removes an owed sweep, unless it was raised again since it was read. */
   clearSweep(cell: number, token: string, field: string, value: string): Promise<void>;
   /** What kind of life each cell's server leads, to notice another. In a cluster that is the master that holds the cell. */
   identities(): Promise<readonly RedisIdentity[]>;
   close(): Promise<void>;
+}
+
+/** Cache keys of one family, of which a sweep takes the old ones. */
+export interface SweptKeys {
+  readonly family: string;
+  readonly keys: readonly string[];
+  readonly isPlain: boolean;
 }
 
 export interface StoredPosition {

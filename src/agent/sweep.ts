@@ -78,17 +78,22 @@ async function sweepFamily(
     }
     for (const [cell, keys] of byCell) {
       if (config.observe) parts.onSwept(keys.length);
-      else await unlink(parts, cell, keys, family.isPlain);
+      else await unlinkOld(parts, cell, family, keys);
     }
     cursor = page.next;
     if (cursor !== null) await clock.sleep(PAGE_PAUSE_MS, signal);
   }
 }
 
-async function unlink(parts: SweepParts, cell: number, keys: readonly string[], isPlain: boolean): Promise<void> {
+async function unlinkOld(
+  parts: SweepParts,
+  cell: number,
+  { name, isPlain }: Family,
+  keys: readonly string[],
+): Promise<void> {
   for (let first = 0; first < keys.length; first += SWEEP_KEYS_MAX) {
     const some = keys.slice(first, first + SWEEP_KEYS_MAX);
-    parts.onSwept(await parts.store.sweep(cell, parts.token, some, isPlain));
+    parts.onSwept(await parts.store.sweep(cell, parts.token, { family: name, keys: some, isPlain }));
   }
 }
 

@@ -8,6 +8,7 @@ import type {
   StoreReply,
   StoreRequest,
 } from '../client/cache-store.ts';
+import type { SweptKeys } from '../agent/region-store.ts';
 import type { MemoryCell } from './memory-cell.ts';
 import { fencedBy } from './memory-fence.ts';
 import type { MemoryKeys, Tracker } from './memory-keys.ts';
@@ -104,8 +105,23 @@ export class MemoryFills {
 
   #isServable(entry: Entry, slot: ValueSlot, cell: MemoryCell): boolean {
     if (entry.isPlain && !slot.isAbsent && this.#keys.get(entry.key, 'value') === undefined) return false;
-    if (cell.isMarkedAbove(`f:${entry.family}`, slot.offset)) return false;
-    return !slot.marks.some((mark) => cell.isMarkedAbove(`t:${mark}`, slot.offset));
+    return !isMarked(entry.family, slot, cell);
+  }
+
+  /** sweep.lua: how many values were dropped. */
+  sweep(number: number, { family, keys, isPlain }: SweptKeys): number {
+    const cell = this.#cell(number);
+    let dropped = 0;
+    for (const key of keys) {
+      const slot = this.#keys.get(key, isPlain ? 'beside' : 'value');
+      const isOfEpoch = cell.epoch !== undefined && slot?.kind !== 'foreign' && slot?.epoch === cell.epoch;
+      const isLease = isOfEpoch && slot.kind === 'lease';
+      const isKept = isLease ? !isPlain : isOfEpoch && slot.kind === 'value' && !isMarked(family, slot, cell);
+      if (isKept) continue;
+      if (this.#keys.drop(key, 'value')) dropped += 1;
+      if (isPlain && !isLease) this.#keys.drop(key, 'beside');
+    }
+    return dropped;
   }
 
   store(entry: Entry, request: StoreRequest): StoreReply {
@@ -171,4 +187,8 @@ function whyNot(entry: Entry, request: StoreRequest, cell: MemoryCell): StoreRef
 
 function placeOf(entry: Entry): 'value' | 'beside' {
   return entry.isPlain ? 'beside' : 'value';
+}
+
+function isMarked(family: string, { offset, marks }: ValueSlot, cell: MemoryCell): boolean {
+  return cell.isMarkedAbove(`f:${family}`, offset) || marks.some((mark) => cell.isMarkedAbove(`t:${mark}`, offset));
 }

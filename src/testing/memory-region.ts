@@ -1,4 +1,4 @@
-import type { ApplyAnswer, ApplyBatch, NewEpoch, RedisIdentity } from '../agent/region-store.ts';
+import type { ApplyAnswer, ApplyBatch, NewEpoch, RedisIdentity, SweptKeys } from '../agent/region-store.ts';
 import type {
   Entry,
   LeaseReply,
@@ -110,14 +110,8 @@ export class MemoryRegion {
     return answer;
   }
 
-  sweep(number: number, token: string, keys: readonly string[], isPlain: boolean): number {
-    if (!this.cell(number).isOwnedBy(token)) return 0;
-    let swept = 0;
-    for (const key of keys) {
-      if (this.#keys.drop(key, 'value')) swept += 1;
-      if (isPlain) this.#keys.drop(key, 'beside');
-    }
-    return swept;
+  sweep(number: number, token: string, swept: SweptKeys): number {
+    return this.cell(number).isOwnedBy(token) ? this.#fills.sweep(number, swept) : 0;
   }
 
   /** The cache keys of all values that are there: what a scan walks over. */

@@ -37,7 +37,7 @@ export function regionStoreOf(region: MemoryRegion): RegionStore {
       scans.set(next, keys.slice(PAGE_KEYS));
       return { next, keys: keys.slice(0, PAGE_KEYS) };
     },
-    sweep: async (cell, token, keys, isPlain) => region.sweep(cell, token, keys, isPlain),
+    sweep: async (cell, token, swept) => region.sweep(cell, token, swept),
     clearSweep: async (cell, token, field, value) => region.cell(cell).clearSweep(token, field, value),
     identities: async () => Array.from({ length: region.cells }, () => region.identity),
     close: async () => undefined,

@@ -398,10 +398,48 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
       assert.equal(await payload(plain), 'theirs');
     });
 
-    test('a sweep unlinks plain values with the slots beside them', async () => {
-      await fill(plain);
-      assert.equal(await region.agent.sweep(cell, TOKEN, [plain.key], true), 1);
-      assert.deepEqual([await region.get(plain), await region.get(plain, 'beside')], [null, null]);
+    const sweep = (entry: Entry): Promise<number> =>
+      region.agent.sweep(cell, TOKEN, { family: entry.family, keys: [entry.key], isPlain: entry.isPlain });
+
+    for (const entry of [user, plain]) {
+      const kind = entry.isPlain ? 'plain value with the slot beside it' : 'value';
+      test(`a sweep unlinks a ${kind} that a mark or an epoch has made old, and keeps one that was stored since`, async () => {
+        const long = { tagMarks: Array.from({ length: 200 }, (_, n) => n) };
+        for (const more of [{}, { tagMarks: [7] }, { payload: null }, long]) {
+          await fill(entry, more);
+          assert.equal(await sweep(entry), 0);
+          assert.deepEqual((await verdict(entry)).kind, 'hit');
+          await region.drop(entry);
+          if (entry.isPlain) await region.drop(entry, 'beside');
+        }
+        await fill(entry, { tagMarks: [7] });
+        await region.agent.apply(cell, TOKEN, batchOf(1, { marks: [{ field: 't:7', offset: 2, lsn: lsn(80) }] }));
+        assert.equal(await sweep(entry), 1);
+        assert.deepEqual([await region.get(entry), await region.get(entry, 'beside')], [null, null]);
+        await fill(entry, { tagMarks: [7], offset: 2 });
+        assert.equal(await sweep(entry), 0);
+        await region.agent.apply(cell, TOKEN, batchOf(2, { marks: [{ field: 'f:user', offset: 3, lsn: lsn(80) }] }));
+        assert.equal(await sweep(entry), 1);
+        await fill(entry, { offset: 3 });
+        await region.agent.beginEpoch(cell, TOKEN, epochOf('e2', 3, 4));
+        assert.equal(await sweep(entry), 1);
+        await region.set(entry, 'of another');
+        assert.equal(await sweep(entry), 1);
+        await fill(entry, { epoch: 'e2', offset: 4 });
+        await region.loseState(cell);
+        assert.equal(await sweep(entry), 1);
+      });
+    }
+
+    test('a sweep leaves a lease to its holder, but no plain value beside one', async () => {
+      for (const entry of [user, plain]) {
+        if (entry.isPlain) await region.set(plain, 'old');
+        await take(entry, 'T1');
+        assert.equal(await sweep(entry), entry.isPlain ? 1 : 0);
+        assert.deepEqual(await put(entry, 'T1'), { kind: 'stored' });
+        await region.empty();
+        await begin(region, cell);
+      }
     });
 
     test('the watermark tells the timeline of the source', async () => {

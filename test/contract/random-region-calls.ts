@@ -251,13 +251,17 @@ export class RandomCalls {
 
   #sweepCall(): RegionCall {
     const token = this.#someone();
-    const some = ENTRIES.filter(({ isPlain }) => isPlain === (this.#below(2) === 0)).map(({ key }) => key);
+    const isPlain = this.#below(2) === 0;
+    const some = ENTRIES.filter((entry) => entry.isPlain === isPlain).map(({ key }) => key);
     const field = this.#pick(['f:user', 't:7', '*']);
     const value = this.#pick([String(this.#offset), `e${this.#epochs}`]);
     return this.#pick<RegionCall>([
       {
         name: `sweep ${some.join()}`,
-        run: async ({ agent }) => (some.length === 0 ? 0 : agent.sweep(CELL, token, some, true)),
+        run: async ({ agent }) =>
+          some.length === 0
+            ? 0
+            : agent.sweep(CELL, token, { family: this.#pick(['user', 'other']), keys: some, isPlain }),
       },
       { name: `clear ${field} ${value}`, run: ({ agent }) => agent.clearSweep(CELL, token, field, value) },
       { name: 'owed', run: ({ agent }) => agent.owedSweeps([CELL]) },

@@ -90,7 +90,7 @@ async function sendScripts(real: RegionUnderTest): Promise<void> {
   await reader.read(entry, { ttl: false, watermark: false });
   await agent.beat([entry.cell], TOKEN);
   await agent.settleReplica([entry.cell], TOKEN, NOTHING_SETTLED);
-  await agent.sweep(entry.cell, TOKEN, [entry.key], true);
+  await agent.sweep(entry.cell, TOKEN, { family: 'user', keys: [entry.key], isPlain: true });
   await agent.clearSweep(entry.cell, TOKEN, '*', '');
   await agent.release(entry.cell, TOKEN);
 }

@@ -209,9 +209,10 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
     test('a sweep unlinks values of its cell, by the owner only', async () => {
       const also = { ...user, key: 'user:99' };
       for (const entry of [user, also]) await region.set(entry, 'v');
-      assert.equal(await agent.sweep(cell, OTHER, [user.key], false), 0);
+      assert.equal(await agent.sweep(cell, OTHER, { family: 'user', keys: [user.key], isPlain: false }), 0);
       assert.equal(await region.get(user), 'v');
-      assert.equal(await agent.sweep(cell, TOKEN, [user.key, 'user:none', also.key], false), 2);
+      const keys = [user.key, 'user:none', also.key];
+      assert.equal(await agent.sweep(cell, TOKEN, { family: 'user', keys, isPlain: false }), 2);
       assert.equal(await region.get(also), null);
     });
 

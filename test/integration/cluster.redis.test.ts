@@ -12,7 +12,7 @@ import { cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import type { Keyspace } from '../../src/protocol/keyspace.ts';
 import { type RedisCluster, startRedisCluster } from '../../src/stack/redis-cluster.ts';
 import { eventually } from '../support/eventually.ts';
-import { untilBegun } from '../support/region-begun.ts';
+import { untilBegun, untilSwept } from '../support/region-begun.ts';
 import { openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
 
 const USERS = 100;
@@ -45,6 +45,7 @@ before(async () => {
   await stage.startRelay('relay', path);
   agent = await stage.startAgent('agent', path);
   await untilBegun(redis, keyspace, []);
+  await untilSwept(redis, keyspace);
 });
 
 after(async () => {

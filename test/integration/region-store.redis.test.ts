@@ -96,7 +96,7 @@ test('a key of a cell that is of another type is told of before anything is writ
     assert.ok(String(second).startsWith(TOKEN));
     await store.settleReplica([0, 1], TOKEN, { timeline: 1, lsn: lsn(7) });
     await store.owedSweeps([0, 1]);
-    await store.sweep(0, TOKEN, ['user:2'], false);
+    await store.sweep(0, TOKEN, { family: 'user', keys: ['user:2'], isPlain: false });
     await store.clearSweep(0, TOKEN, 'f:user', '1');
     await store.release(0, TOKEN);
   }

@@ -7,21 +7,23 @@ export interface ReadRecords {
   exists(key: string): Promise<number>;
 }
 
-/**
- * Waits until every cell is in an epoch, knows the rules of the families, and owes no sweep: the one that a new epoch owes takes young values along with
- * old ones.
- */
+/** Waits until every cell is in an epoch, and knows the rules of the families. */
 export async function untilBegun(redis: ReadRecords, keyspace: Keyspace, families: readonly string[]): Promise<void> {
   for (let cell = 0; cell < keyspace.cells; cell++)
     await eventually(
       `cell ${cell} has begun`,
       async () => {
         const state = await redis.hgetall(keyspace.state(cell));
-        const knows = families.every((name) => state[`r:${name}`] !== undefined);
-        return knows && state['epoch'] !== undefined && (await redis.exists(keyspace.sweeps(cell))) === 0;
+        return state['epoch'] !== undefined && families.every((name) => state[`r:${name}`] !== undefined);
       },
       60_000,
     );
+}
+
+/** Waits until no cell owes a sweep: the one that a new epoch owes takes what a plain writer has set, however young. */
+export async function untilSwept(redis: ReadRecords, keyspace: Keyspace): Promise<void> {
+  for (let cell = 0; cell < keyspace.cells; cell++)
+    await eventually(`cell ${cell} is swept`, async () => (await redis.exists(keyspace.sweeps(cell))) === 0, 60_000);
 }
 
 /**

@@ -7,6 +7,7 @@ import type {
   RegionStore,
   StoredCell,
   TakeAnswer,
+  SweptKeys,
 } from '../../agent/region-store.ts';
 import type { RedisPlace } from '../../config/bus-config.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
@@ -205,10 +206,10 @@ export class RedisRegionStore implements RegionStore {
     return { next: page.next, keys: page.keys.flatMap((key) => this.#keyspace.cacheKey(key) ?? []) };
   }
 
-  async sweep(cell: number, token: string, keys: readonly string[], isPlain: boolean): Promise<number> {
+  async sweep(cell: number, token: string, { family, keys, isPlain }: SweptKeys): Promise<number> {
     const slots = isPlain ? this.#slots(cell, keys) : [];
-    const all = [this.#keyspace.record(cell), ...this.#values(cell, keys), ...slots];
-    return Number(await unlessUnfit(this.#run('sweep', all, [token, keys.length]), () => 0));
+    const all = [this.#keyspace.record(cell), this.#keyspace.state(cell), ...this.#values(cell, keys), ...slots];
+    return Number(await unlessUnfit(this.#run('sweep', all, [token, keys.length, family]), () => 0));
   }
 
   async clearSweep(cell: number, token: string, field: string, value: string): Promise<void> {

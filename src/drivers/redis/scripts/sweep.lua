@@ -1,11 +1,53 @@
 #!lua flags=allow-oom
--- Unlinks values of a cell for a sweep that is owed.
+-- Unlinks, for a sweep that is owed, those values of a cell that no reader who knows epochs and marks is given any more. What was stored since stays.
 --
--- KEYS  1 region record   2.. values, behind them slots beside plain ones
--- ARGV  1 owner token   2 how many are values
--- Returns how many values were there; 0 where another owns the cell
+-- KEYS  1 region record   2 cell state   3.. values, behind them the slots beside plain ones
+-- ARGV  1 owner token   2 how many are values   3 family
+-- Returns how many values were unlinked; 0 where another owns the cell
+-- Invariant: whatever is left is a lease of the cell's epoch, or what a hit would be given.
 if string.match(redis.call('HGET', KEYS[1], 'owner') or '', '^(%w+):') ~= ARGV[1] then return 0 end
-local last = 1 + tonumber(ARGV[2])
-local unlinked = redis.call('UNLINK', unpack(KEYS, 2, last))
-if #KEYS > last then redis.call('UNLINK', unpack(KEYS, last + 1)) end
-return unlinked
+local state, values = KEYS[2], tonumber(ARGV[2])
+local isPlain = #KEYS > 2 + values
+local epoch = redis.call('HGET', state, 'epoch')
+
+-- The offset of a mark, 0 of one that was never raised, and above all of one that cannot be read: each is asked for once.
+local raised = {}
+local function markOf(field)
+  if not raised[field] then
+    local mark = redis.call('HGET', state, field)
+    raised[field] = mark and (tonumber(string.match(mark, '^(%d+):') or '') or math.huge) or 0
+  end
+  return raised[field]
+end
+-- A header is seldom longer than this, and the payload behind it need not be read. A key of another type holds none.
+local HEADER = 256
+local function headerOf(key)
+  local text = redis.pcall('GETRANGE', key, 0, HEADER - 1)
+  if type(text) ~= 'string' then return '' end
+  if #text == HEADER and not string.find(text, '\n', 1, true) then return redis.call('GET', key) end
+  return text
+end
+local function isServable(header)
+  local stamp, offset, marks = string.match(header, '^aw1 [vn] (%S+) (%d+) %S+ %S+ %S+ (%S+)\n')
+  if not epoch or stamp ~= epoch then return false end
+  offset = tonumber(offset)
+  if markOf('f:' .. ARGV[3]) > offset then return false end
+  for number in string.gmatch(marks, '%d+') do if markOf('t:' .. number) > offset then return false end end
+  return true
+end
+
+local oldValues, oldSlots = {}, {}
+for i = 3, 2 + values do
+  local slot = isPlain and KEYS[i + values] or KEYS[i]
+  local header = headerOf(slot)
+  local isLease = epoch and string.match(header, '^aw1 l (%S+) %w+!?$') == epoch
+  -- A lease vouches for no plain value beside it.
+  if isLease and isPlain then oldValues[#oldValues + 1] = KEYS[i]
+  elseif not isLease and not isServable(header) then
+    oldValues[#oldValues + 1] = KEYS[i]
+    if isPlain then oldSlots[#oldSlots + 1] = slot end
+  end
+end
+if #oldSlots > 0 then redis.call('UNLINK', unpack(oldSlots)) end
+if #oldValues == 0 then return 0 end
+return redis.call('UNLINK', unpack(oldValues))
