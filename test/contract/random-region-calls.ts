@@ -252,16 +252,14 @@ export class RandomCalls {
   #sweepCall(): RegionCall {
     const token = this.#someone();
     const isPlain = this.#below(2) === 0;
+    const family = this.#pick(['user', 'other']);
     const some = ENTRIES.filter((entry) => entry.isPlain === isPlain).map(({ key }) => key);
     const field = this.#pick(['f:user', 't:7', '*']);
     const value = this.#pick([String(this.#offset), `e${this.#epochs}`]);
     return this.#pick<RegionCall>([
       {
-        name: `sweep ${some.join()}`,
-        run: async ({ agent }) =>
-          some.length === 0
-            ? 0
-            : agent.sweep(CELL, token, { family: this.#pick(['user', 'other']), keys: some, isPlain }),
+        name: `sweep ${family} ${some.join()}`,
+        run: async ({ agent }) => (some.length === 0 ? 0 : agent.sweep(CELL, token, { family, keys: some, isPlain })),
       },
       { name: `clear ${field} ${value}`, run: ({ agent }) => agent.clearSweep(CELL, token, field, value) },
       { name: 'owed', run: ({ agent }) => agent.owedSweeps([CELL]) },
