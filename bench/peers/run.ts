@@ -55,15 +55,6 @@ async function measure(scenario: Scenario, peer: Peer, settings: Settings): Prom
   console.error(`${seconds.padStart(4)} s  ${scenario.number} ${scenario.name}  ${peer.name} ${settings}`);
 }
 
-for (const scenario of scenarios) {
-  const waiting = peers.flatMap((peer) => SETTINGS.map((settings) => ({ peer, settings })));
-  const measureNext = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
-      await measure(scenario, next.peer, next.settings);
-  };
-  await Promise.all(Array.from({ length: IDLE.has(scenario) ? IDLE_AT_ONCE : 1 }, measureNext));
-}
-
 const versions = await installedVersions(peers);
 
 for (const peer of peers) {
@@ -72,13 +63,22 @@ for (const peer of peers) {
   for (const settings of SETTINGS) console.log(`  ${settings.padEnd(7)}  ${peer.settings[settings]}`);
 }
 console.log(`Node ${versions['node']}, Redis ${versions['redis']}, ${machine().cores} cores\n`);
-for (const scenario of scenarios)
+
+for (const scenario of scenarios) {
+  const waiting = peers.flatMap((peer) => SETTINGS.map((settings) => ({ peer, settings })));
+  const measureNext = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift())
+      await measure(scenario, next.peer, next.settings);
+  };
+  await Promise.all(Array.from({ length: IDLE.has(scenario) ? IDLE_AT_ONCE : 1 }, measureNext));
+  // Each table as soon as it is whole: a run that is cut short has shown what it had.
   console.log(
     tableOf(
       scenario,
       peers.flatMap((peer) => rowsOf(scenario, peer)),
     ),
   );
+}
 
 function rowsOf(scenario: Scenario, peer: Peer): readonly TableRow[] {
   return SETTINGS.map((settings) => {

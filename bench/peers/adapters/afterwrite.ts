@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
-import { type CacheOptions, createCache } from '../../../src/index.ts';
+import { type CacheFamily, type CacheOptions, createCache } from '../../../src/index.ts';
 import type { Load, OpenOptions, Peer, PeerCache, Row, Settings, Tiers } from '../adapter.ts';
 import { type Bus, REGION, startBus, untilApplied } from '../afterwrite-bus.ts';
 
@@ -52,9 +53,7 @@ async function open({ redisUrl, settings, tiers, beside }: OpenOptions): Promise
     const { rows } = await pool.query<{ bytes: string }>(LSN);
     await untilApplied(bus, Number(rows[0]?.bytes));
   };
-  for (const family of [entries, labelled])
-    while ((await family.inspect({ kind: 'opened', n: '0' })).readThrough !== undefined)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+  for (const family of [entries, labelled]) while (!(await isStored(family))) await sleep(20);
   return {
     get: async (key, load, tags) => {
       const params = paramsOf(key);
@@ -76,6 +75,12 @@ async function open({ redisUrl, settings, tiers, beside }: OpenOptions): Promise
       redis.disconnect();
     },
   };
+}
+
+/** Whether a family is stored yet: the region knows its rules. A busy machine may pass the command's deadline; then it is asked again. */
+async function isStored(family: CacheFamily<Row, Params>): Promise<boolean> {
+  const seen = await family.inspect({ kind: 'opened', n: '0' }).catch(() => undefined);
+  return seen !== undefined && seen.readThrough === undefined;
 }
 
 function memoryOf(settings: Settings, tiers: Tiers): Partial<CacheOptions> {
