@@ -105,6 +105,31 @@ test('evictions that cannot be sent are kept, read through meanwhile, and sent b
   await eventually('the other key', async () => (await notes.get({ id: 'b' }))?.v === 2);
 });
 
+test('the connection to a frozen Redis is given up once, however often the breaker has tried it', async () => {
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error): void => void warnings.push(name);
+  process.on('warning', onWarning);
+  try {
+    const cache = await region.cache({ commandTimeoutMs: 10, breakerWaitMs: 1 });
+    const notes = cache.family('note', { reads: 'primary', load });
+    await notes.get(ID);
+    freeze();
+    await eventually('many failures', async () => {
+      await notes.get(ID);
+      return cache.stats().redisFailures > 40;
+    });
+    assert.deepEqual(warnings, []);
+    thaw();
+    await eventually('a hit', async () => {
+      const { hits } = cache.stats();
+      await notes.get(ID);
+      return cache.stats().hits > hits;
+    });
+  } finally {
+    process.off('warning', onWarning);
+  }
+});
+
 test('a Redis that is killed and comes back empty is read again, on a new connection', async () => {
   const cache = await region.cache({ breakerWaitMs: 20 });
   const notes = cache.family('note', { reads: 'primary', load });

@@ -83,7 +83,9 @@ export function connectClient(
   const asks: Ask = (_, at, command) =>
     deadline.watch(command, (error) => {
       const coded = redisError(error, at);
-      if (coded.code === 'REDIS_UNREACHABLE' && coded.message.startsWith('READONLY')) leaveDemoted();
+      // Reads go on at a master that was made a replica, as old as its link is, and keep the breaker closed; by a new connection the address may
+      // lead to the new master.
+      if (coded.code === 'REDIS_UNREACHABLE' && coded.message.startsWith('READONLY')) leave();
       return coded;
     });
   const run = scriptsOf(own, asks);
@@ -102,18 +104,17 @@ export function connectClient(
   let connectingSinceMs = performance.now();
   own.on('connecting', () => (connectingSinceMs = performance.now()));
   let isClosed = false;
-  // Reads go on at a master that was made a replica, as old as its link is, and keep the breaker closed; by a new connection the address may lead
-  // to the new master.
-  let leftDemotedMs = Number.NEGATIVE_INFINITY;
-  const leaveDemoted = (): void => {
-    if (isClosed || performance.now() - leftDemotedMs < STUCK_MS) return;
-    leftDemotedMs = performance.now();
+  // Until the socket has closed, which a frozen server puts off, ioredis calls the connection ready, and each disconnect adds listeners and a timer.
+  let leftMs = Number.NEGATIVE_INFINITY;
+  const leave = (): void => {
+    if (isClosed || performance.now() - leftMs < STUCK_MS) return;
+    leftMs = performance.now();
     own.disconnect(true);
   };
   const renew = (): void => {
     if (isClosed) return;
     const isMaking = own.status === 'connecting' || own.status === 'connect';
-    if (own.status === 'ready' || (isMaking && performance.now() - connectingSinceMs > STUCK_MS)) own.disconnect(true);
+    if (own.status === 'ready' || (isMaking && performance.now() - connectingSinceMs > STUCK_MS)) leave();
     // An application's own strategy for Sentinels may have given up.
     if (own.status === 'end') own.connect().catch(() => undefined);
   };
