@@ -38,11 +38,20 @@ export class ReadScript {
     if (!this.#isServer || payload !== undefined) return again();
     const { head, tail } = this.#frame(record, state, args);
     const command = new FramedCommand(`${head}${bulk(slot)}${tail}`);
+    this.#gather();
     this.#redis.sendCommand(command);
     return this.#asks(this.#redis, slot, command.promise).then(parse, (error: unknown) => {
       if (isBusError(error, 'REDIS_COMMAND_FAILED') && error.message.startsWith('NOSCRIPT')) return again();
       throw error;
     });
+  }
+
+  /** What is read in one turn goes out in one write: system calls are most of what a read costs. */
+  #gather(): void {
+    const { stream } = this.#redis as Redis;
+    if (stream === undefined || stream.writableCorked > 0) return;
+    stream.cork();
+    process.nextTick(() => stream.uncork());
   }
 
   #frame(record: string, state: string, [family, ttl, watermark]: readonly [string, string, string]): Frame {
