@@ -6,6 +6,7 @@ import type { RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { AckTracker } from './ack-tracker.ts';
+import { AsOfTracker } from './as-of.ts';
 import { type ParameterTypes, readApplicationMessage } from './application-message.ts';
 import { Batcher } from './batch.ts';
 import { TransactionCollector } from './collect.ts';
@@ -133,6 +134,7 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       batcher,
       settle,
       acks: new AckTracker(log.partitions, start),
+      asOf: new AsOfTracker(),
       observer,
       clock: ports.clock,
     },

@@ -38,7 +38,8 @@ export class DecodeSink implements StreamSink {
   #xid = 0;
   #commitLsn: Lsn = LSN_ZERO;
   #received: Lsn = LSN_ZERO;
-  #asOfMs = 0;
+  /** The clock of Postgres at the last message, Unix time in milliseconds. Not as of when everything is decoded: see as-of.ts. */
+  #clockMs = 0;
 
   constructor(parts: DecodeParts, events: DecodeEvents) {
     this.#parts = parts;
@@ -48,11 +49,6 @@ export class DecodeSink implements StreamSink {
   /** The highest LSN that the stream has shown. */
   get received(): Lsn {
     return this.#received;
-  }
-
-  /** The clock of Postgres as of everything decoded so far, Unix time in milliseconds; 0 before the first sign. */
-  get asOfMs(): number {
-    return this.#asOfMs;
   }
 
   /** Relations of the stream that no rule can name. */
@@ -114,13 +110,13 @@ export class DecodeSink implements StreamSink {
     this.#events.change('message');
     if (transactional) return this.#applyMessage(content);
     // Outside a transaction there is no commit record: the message's own place stands for one. It is visible at once.
-    this.begin(lsn(messageLsn - 1n), this.#asOfMs, 0);
+    this.begin(lsn(messageLsn - 1n), this.#clockMs, 0);
     this.#applyMessage(content);
     this.#end(messageLsn);
   }
 
   commit(_commitLsn: Lsn, endLsn: Lsn, committedAtMs: number): void {
-    this.#asOfMs = Math.max(this.#asOfMs, committedAtMs);
+    this.#clockMs = Math.max(this.#clockMs, committedAtMs);
     this.#parts.settle.decoded(this.#xid, endLsn);
     this.#end(endLsn);
     this.#events.transaction();
@@ -128,9 +124,9 @@ export class DecodeSink implements StreamSink {
 
   keepalive(walEnd: Lsn, serverTimeMs: number): void {
     this.#received = lsnMax(this.#received, walEnd);
+    this.#clockMs = Math.max(this.#clockMs, serverTimeMs);
     if (!this.#parts.batcher.idleThrough(walEnd)) return;
     this.#parts.settle.decodedThrough(walEnd);
-    this.#asOfMs = Math.max(this.#asOfMs, serverTimeMs);
     this.#events.progress();
   }
 

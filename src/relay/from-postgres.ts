@@ -41,6 +41,15 @@ export interface StreamSink extends ChangeSink {
   keepalive(walEnd: Lsn, serverTimeMs: number): void;
 }
 
+/** What one statement says of the source. */
+export interface SourceLook {
+  /** When it was asked, by the clock of Postgres, Unix time in milliseconds: before the rest was looked at. */
+  readonly askedAtMs: number;
+  readonly snapshot: Snapshot;
+  /** Up to where the log was flushed: every commit that was acknowledged as durable before `askedAtMs` ends at or below. */
+  readonly flushedLsn: Lsn;
+}
+
 /**
  * The source database, as the relay needs it. One stream at a time holds the slot:
  *
@@ -54,8 +63,8 @@ export interface StreamSink extends ChangeSink {
 export interface Source {
   readonly crashes: number;
   open(signal: AbortSignal): Promise<SourceStream>;
-  /** Takes a snapshot by SQL, on another connection than the stream's. */
-  snapshot(): Promise<Snapshot>;
+  /** Takes a snapshot, and looks at clock and log, by SQL, on another connection than the stream's. */
+  look(): Promise<SourceLook>;
   /** Allocates a transaction id, which makes every transaction that may still be invisible older than it. */
   allocateXid(): Promise<bigint>;
   /** The tables of the rules and all their partitions, and what else is published, as the catalog has them now. */

@@ -5,6 +5,7 @@ import type { SourceEpoch } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Wake } from '../runtime/wake.ts';
 import type { AckTracker } from './ack-tracker.ts';
+import type { AsOfTracker } from './as-of.ts';
 import type { Batcher } from './batch.ts';
 import type { DecodeSink } from './decode-sink.ts';
 import type { Source, SourceStream } from './from-postgres.ts';
@@ -35,6 +36,7 @@ export interface PumpParts {
   readonly batcher: Batcher;
   readonly settle: SettleTracker;
   readonly acks: AckTracker;
+  readonly asOf: AsOfTracker;
   readonly observer: RelayObserver;
   readonly clock: Clock;
 }
@@ -49,7 +51,7 @@ export interface PumpFacts {
 
 /**
  * Moves what was decoded into the log, one send at a time: while one is out, the next gathers. Beside it a loop settles, by
- * looking at snapshots while anything is unsettled. Reading stops while either is full.
+ * looking at the source, often while anything is unsettled and seldom otherwise. Reading stops while either is full.
  */
 export class Pump {
   readonly #parts: PumpParts;
@@ -145,11 +147,12 @@ export class Pump {
         bus: this.#facts.bus,
         sourceEpoch: this.#facts.sourceEpoch,
         settledPrimary: settle.settled,
-        asOfMs: this.#sink?.asOfMs ?? 0,
+        asOfMs: (complete) => this.#parts.asOf.at(complete),
         ...(due.rules ? { rules: this.#facts.rules } : {}),
       },
       due,
     );
+    this.#parts.asOf.forgetBelow(batcher.takenThrough);
     if (due.idle) {
       this.#idleAtMs = startedAtMs;
       this.#parts.stream.requestKeepalive();
@@ -185,14 +188,12 @@ export class Pump {
   }
 
   async #settleLoop(signal: AbortSignal): Promise<undefined> {
-    const { settle, source, acks, clock } = this.#parts;
+    const { settle, source, acks, clock, asOf, batcher } = this.#parts;
     while (!signal.aborted) {
       if (!settle.isWaiting) await this.#settleWake.wait(IDLE_EVERY_MS, signal);
-      if (!settle.isWaiting) {
-        acks.settle(settle.settled);
-        continue;
-      }
-      settle.observe(await source.snapshot());
+      const look = await source.look();
+      asOf.looked(look, batcher.decodedThrough);
+      settle.observe(look.snapshot);
       acks.settle(settle.settled);
       this.#confirm();
       this.#sendWake.notify();

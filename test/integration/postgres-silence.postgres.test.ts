@@ -58,9 +58,9 @@ describe('a network that swallows what is sent to Postgres', { timeout: 60_000 }
         ruleTables: [{ schema: 'public', name: 't' }],
         answerTimeoutMs: SOON_MS,
       });
-      await source.snapshot();
+      await source.look();
       proxy.swallowRequests();
-      await assert.rejects(source.snapshot(), isUnreachable);
+      await assert.rejects(source.look(), isUnreachable);
       proxy.pass();
       await source.directory();
       proxy.swallowRequests();

@@ -10,6 +10,7 @@ export const HARNESS_PLANTS = [
   'local tier kept on reconnect',
   'reply overtaken by its invalidation',
   'watermark after value',
+  'time of the last keepalive',
 ] as const;
 
 export type HarnessPlant = (typeof HARNESS_PLANTS)[number];
@@ -72,6 +73,27 @@ const SOURCE_PLANTS: readonly SourcePlant[] = [
     file: 'src/relay/batch.ts',
     from: 'lane.runs[lane.head]?.decodedBefore ?? this.#decodedThrough',
     to: 'this.#decodedThrough',
+  },
+  {
+    kind: 'source',
+    name: 'time before data',
+    file: 'src/relay/as-of.ts',
+    from: 'if (look.flushedLsn > complete) break;',
+    to: '',
+  },
+  {
+    kind: 'source',
+    name: 'dropped entries forgotten, of a replica that nobody has listed',
+    file: 'src/protocol/fill.ts',
+    from: 'lsnMax(fenceOf(reading), reading.droppedLsn)',
+    to: 'fenceOf(reading)',
+  },
+  {
+    kind: 'source',
+    name: 'dropped entries and settled mark forgotten, of a replica that has restarted',
+    file: 'src/protocol/fill.ts',
+    from: 'replayedLsn > needed && replayedLsn >= boundOf(reading.settledReplica, reading.timeline)',
+    to: 'replayedLsn > fenceOf(reading)',
   },
   {
     kind: 'source',

@@ -1,8 +1,8 @@
 import type { Invalidation } from '../../src/protocol/invalidation.ts';
 import type { Lsn } from '../../src/protocol/lsn.ts';
 import type { ReadToken } from '../../src/protocol/read-token.ts';
-import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { SourceLife } from '../../src/protocol/source-epoch.ts';
+import type { SourceLook } from '../../src/relay/from-postgres.ts';
 import { CELLS, GROUPS, KEYS_OF_ROW, ROWS, type SimKey, tagOf } from './catalog.ts';
 import type { World } from './world.ts';
 
@@ -137,7 +137,7 @@ export class Postgres {
     return this.#open.length === 0 && this.flushed === this.insertLsn;
   }
 
-  snapshot(): Snapshot {
+  look(): SourceLook {
     const xmax = BigInt(this.#xid);
     let xmin = xmax;
     const inProgress = new Set<bigint>();
@@ -145,7 +145,7 @@ export class Postgres {
       inProgress.add(BigInt(xid));
       if (BigInt(xid) < xmin) xmin = BigInt(xid);
     }
-    return { xmin, xmax, inProgress };
+    return { askedAtMs: this.#world.nowMs, flushedLsn: this.flushed, snapshot: { xmin, xmax, inProgress } };
   }
 
   allocateXid(): bigint {

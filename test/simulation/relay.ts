@@ -1,8 +1,9 @@
 import { LSN_ZERO, type Lsn } from '../../src/protocol/lsn.ts';
-import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { SourceEpoch } from '../../src/protocol/source-epoch.ts';
 import { AckTracker } from '../../src/relay/ack-tracker.ts';
+import { AsOfTracker } from '../../src/relay/as-of.ts';
 import { Batcher, type PartitionRecord } from '../../src/relay/batch.ts';
+import type { SourceLook } from '../../src/relay/from-postgres.ts';
 import { SettleTracker, UNSETTLED_MAX } from '../../src/relay/settle.ts';
 import { decideSourceEpoch, isStartSettled } from '../../src/relay/source-gap.ts';
 import { BUS, CELLS, RULES } from './catalog.ts';
@@ -24,6 +25,7 @@ interface Attempt {
   readonly batcher: Batcher;
   readonly settle: SettleTracker;
   readonly acks: AckTracker;
+  readonly asOf: AsOfTracker;
   readonly barrier: bigint | undefined;
   /** A send was answered: every partition has heard of the epoch. */
   isHeard: boolean;
@@ -43,15 +45,16 @@ export interface RelayParts {
 export class Relay {
   readonly #parts: RelayParts;
   #attempt: Attempt | undefined;
-  #snapshot: Snapshot | undefined;
+  #taken: SourceLook | undefined;
   #sending: readonly PartitionRecord[] | undefined;
   #hasLanded = false;
   #readyAtMs = 0;
   #idleAtMs = 0;
   #rulesAtMs = 0;
   #settledAtMs = 0;
-  #snapshotAtMs = 0;
-  #asOfMs = 0;
+  #lookAtMs = 0;
+  /** For a planted fault: the clock of the last message. */
+  #clockMs = 0;
   #cleanEnd: { readonly ofMs: number; nextMs?: number } | undefined;
 
   constructor(parts: RelayParts) {
@@ -147,10 +150,11 @@ export class Relay {
       batcher: new Batcher(CELLS, stream.start),
       settle: new SettleTracker(stream.start, barrier),
       acks: new AckTracker(CELLS, stream.start),
+      asOf: new AsOfTracker(),
     };
-    this.#snapshot = undefined;
+    this.#taken = undefined;
     this.#rulesAtMs = -RULES_EVERY_MS;
-    this.#asOfMs = 0;
+    this.#clockMs = 0;
     if (lateSends.length > 0) world.seen.relayTookOver += 1;
     if (stream.start < postgres.flushed) world.seen.relayRestartRepeated += 1;
     world.note(`relay: streams from ${stream.start}, source epoch ${decision.epoch.number} (${decision.change})`);
@@ -194,7 +198,6 @@ export class Relay {
     const { settle, batcher } = attempt;
     if (!commit.isVisible) this.#parts.world.seen.commitBeforeVisible += 1;
     if (batcher.pendingItems < commit.items.length) this.#parts.world.seen.transactionSpannedRecords += 1;
-    this.#asOfMs = Math.max(this.#asOfMs, commit.committedAtMs);
     settle.decoded(commit.xid, commit.endLsn);
     batcher.commit(commit.endLsn);
     settle.decodedThrough(commit.endLsn);
@@ -205,23 +208,26 @@ export class Relay {
     const attempt = this.#attempt as Attempt;
     if (!attempt.batcher.idleThrough(walEnd)) return;
     attempt.settle.decodedThrough(walEnd);
-    this.#asOfMs = Math.max(this.#asOfMs, serverTimeMs);
+    this.#clockMs = serverTimeMs;
     this.#settled(attempt);
   }
 
-  /** A snapshot is taken in one step and looked at in a later one. */
+  /** A look at the source is taken in one step and answered in a later one. */
   #look(attempt: Attempt): boolean {
     const { world, postgres } = this.#parts;
-    const { settle, acks, barrier } = attempt;
-    if (this.#snapshot === undefined) {
-      if (!settle.isWaiting || world.nowMs < this.#snapshotAtMs) return false;
-      this.#snapshotAtMs = world.nowMs + SNAPSHOT_EVERY_MS;
-      this.#snapshot = postgres.snapshot();
+    const { settle, acks, asOf, batcher, barrier } = attempt;
+    const taken = this.#taken;
+    if (taken === undefined) {
+      if (world.nowMs < this.#lookAtMs + (settle.isWaiting ? SNAPSHOT_EVERY_MS : IDLE_EVERY_MS)) return false;
+      this.#lookAtMs = world.nowMs;
+      this.#taken = postgres.look();
       return true;
     }
-    if (barrier !== undefined && this.#snapshot.xmin <= barrier) world.seen.barrierHeldSettled += 1;
-    settle.observe(this.#snapshot);
-    this.#snapshot = undefined;
+    if (barrier !== undefined && taken.snapshot.xmin <= barrier) world.seen.barrierHeldSettled += 1;
+    if (taken.flushedLsn > batcher.decodedThrough) world.seen.lookAheadOfStream += 1;
+    asOf.looked(taken, batcher.decodedThrough);
+    settle.observe(taken.snapshot);
+    this.#taken = undefined;
     this.#settled(attempt);
     acks.settle(settle.settled);
     this.#confirm(attempt);
@@ -258,8 +264,9 @@ export class Relay {
     return true;
   }
 
-  #take({ batcher, settle, epoch }: Attempt): boolean {
-    const { nowMs } = this.#parts.world;
+  #take({ batcher, settle, asOf, epoch }: Attempt): boolean {
+    const { world } = this.#parts;
+    const { nowMs } = world;
     const due = {
       idle: this.#idleAtMs + IDLE_EVERY_MS <= nowMs,
       settled: batcher.owesSettled(settle.settled) && this.#settledAtMs + SETTLED_EVERY_MS <= nowMs,
@@ -270,11 +277,12 @@ export class Relay {
         bus: BUS,
         sourceEpoch: epoch,
         settledPrimary: settle.settled,
-        asOfMs: this.#asOfMs,
+        asOfMs: (complete) => (world.plant === 'time of the last keepalive' ? this.#clockMs : asOf.at(complete)),
         ...(isRulesDue ? { rules: { partitions: CELLS, bucketsPerCell: 1, families: RULES } } : {}),
       },
       due,
     );
+    asOf.forgetBelow(batcher.takenThrough);
     if (due.idle) this.#idleAtMs = nowMs;
     if (records.length === 0) return false;
     if (isRulesDue) this.#rulesAtMs = nowMs;

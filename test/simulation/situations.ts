@@ -20,6 +20,7 @@ const NAMES = [
   'sendLost',
   'barrierHeldSettled',
   'cleanEndKeptEpoch',
+  'lookAheadOfStream',
   // log
   'logTailLost',
   // agent
@@ -48,6 +49,7 @@ const NAMES = [
   'proofReached',
   'foldFenced',
   'droppedEntryNeeded',
+  'proofBelowSettled',
   'floorFenced',
   'leaseVoidedByEviction',
   'leaseVoidedByDelete',

@@ -74,10 +74,10 @@ export class RunningRelay {
       slotPrefix,
       ruleTables: ruleTables(config),
     });
-    const snapshot = this.#source.snapshot.bind(this.#source);
-    this.#source.snapshot = () => {
+    const look = this.#source.look.bind(this.#source);
+    this.#source.look = () => {
       this.snapshots += 1;
-      return snapshot();
+      return look();
     };
     const ports = {
       source: this.#source,
@@ -96,6 +96,11 @@ export class RunningRelay {
 
   records(): LogRecord[] {
     return [0, 1].flatMap((partition) => this.log.read(partition, 0).map(({ value }) => decodeRecord(value, 'test')));
+  }
+
+  /** As of when each record of a partition is complete. */
+  times(partition: number): number[] {
+    return this.log.read(partition, 0).map(({ value }) => decodeRecord(value, 'test').asOfMs);
   }
 
   /** What was invalidated since it was asked last: keys as they are, families with a star, tags with a hash. */

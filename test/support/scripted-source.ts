@@ -1,6 +1,12 @@
 import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
-import type { Snapshot } from '../../src/protocol/snapshot.ts';
-import type { RowImage, Source, SourceStream, StreamRelation, StreamSink } from '../../src/relay/from-postgres.ts';
+import type {
+  RowImage,
+  Source,
+  SourceLook,
+  SourceStream,
+  StreamRelation,
+  StreamSink,
+} from '../../src/relay/from-postgres.ts';
 import type { Directory } from '../../src/relay/relation-directory.ts';
 
 export const USERS_RELATION: StreamRelation = {
@@ -26,6 +32,9 @@ export class ScriptedSource implements Source {
   isPaused = false;
   /** Transactions below are visible to snapshots. */
   visibleBelow = 1_000_000n;
+  /** What a look at the source says of its clock, and of where its log ends. */
+  clockMs = 1000;
+  flushedLsn: Lsn = lsn(100);
   slotIsHeld = false;
   crashes = 0;
   /** What `open` waits for before it takes the slot. */
@@ -90,8 +99,9 @@ export class ScriptedSource implements Source {
     this.#ending.reject(error);
   }
 
-  async snapshot(): Promise<Snapshot> {
-    return { xmin: this.visibleBelow, xmax: this.visibleBelow, inProgress: new Set() };
+  async look(): Promise<SourceLook> {
+    const snapshot = { xmin: this.visibleBelow, xmax: this.visibleBelow, inProgress: new Set<bigint>() };
+    return { askedAtMs: this.clockMs, flushedLsn: this.flushedLsn, snapshot };
   }
 
   async allocateXid(): Promise<bigint> {

@@ -197,6 +197,26 @@ test('an idle source is confirmed to the end of its WAL', async () => {
   await eventually('confirmed', () => source.confirms.includes(lsn(5000)));
 });
 
+test('a backlog is not taken for fresh: the time of a keepalive says nothing, that of a look counts once the stream has come to where it saw the log end', async () => {
+  const source = new ScriptedSource();
+  source.flushedLsn = lsn(500);
+  source.clockMs = 7000;
+  const { log } = startRelay(source);
+  const timesUpTo = (to: number): Set<number> =>
+    new Set(log.records.filter((r) => r.record.to === lsn(to)).map((r) => r.record.asOfMs));
+  await eventually('streaming', () => source.sink !== undefined);
+  source.sink?.keepalive(lsn(200), 9000);
+  await eventually('two rounds', () => log.records.filter((r) => r.record.to === lsn(200)).length >= 2 * PARTITIONS);
+  source.commit(480, 490, 1);
+  await eventually('the rest of the backlog but for its end', () => timesUpTo(490).size > 0);
+  source.sink?.keepalive(lsn(500), 9000);
+  await eventually('the time of the look', () => timesUpTo(500).has(7000));
+  source.clockMs = 8000;
+  await eventually('the time of a later look, of a log that ends there still', () => timesUpTo(500).has(8000));
+  assert.deepEqual([timesUpTo(200), timesUpTo(490)], [new Set([0]), new Set([0])]);
+  assert.ok(log.records.every((r) => r.record.asOfMs <= 8000));
+});
+
 test('a relay that finds the slot held stands by, and takes over when it is free', async () => {
   const source = new ScriptedSource(() => new BusError('POSTGRES_SLOT_ACTIVE', 'held'));
   source.slotIsHeld = true;
