@@ -39,6 +39,8 @@ export interface Commit {
   readonly isAsynchronous: boolean;
   readonly versions: readonly Version[];
   readonly items: readonly SimItem[];
+  /** A relay notes that it has drawn a source epoch of this number. */
+  readonly epochMark?: number;
   isVisible: boolean;
   /** From when on a reader may expect the bus to know of it: visible, and flushed. */
   readableAtMs: number;
@@ -152,12 +154,32 @@ export class Postgres {
     return BigInt(this.#xid++);
   }
 
+  /** A transaction of its own, durable when it is answered. */
+  markEpoch(epochMark: number): void {
+    const { nowMs } = this.#world;
+    const lsn = this.insertLsn;
+    const endLsn = (lsn + 2n) as Lsn;
+    const said = {
+      xid: this.#xid++,
+      lsn,
+      endLsn,
+      committedAtMs: nowMs,
+      isAsynchronous: false,
+      versions: [],
+      items: [],
+    };
+    this.branch.commits.push({ ...said, epochMark, isVisible: true, readableAtMs: nowMs });
+    this.insertLsn = endLsn;
+    this.#flush();
+  }
+
   /** One act of the database: a transaction begins and writes, commits, becomes visible or is rolled back; or the log is flushed. */
   act(): boolean {
-    const { random, isQuiet } = this.#world;
+    const { random, isQuiet, writesOneIn } = this.#world;
     const chosen = this.#open[random.below(this.#open.length + 1)];
     if (this.flushed < this.insertLsn && random.oneIn(3)) return this.#flush();
-    if (chosen === undefined) return !isQuiet && this.#open.length < TRANSACTIONS_MAX && this.#begin();
+    if (chosen === undefined)
+      return !isQuiet && this.#open.length < TRANSACTIONS_MAX && random.oneIn(writesOneIn) && this.#begin();
     if (chosen.commit !== undefined) return this.#show(chosen, chosen.commit);
     if (random.oneIn(12)) return this.#rollBack(chosen);
     return this.#commit(chosen);

@@ -25,6 +25,8 @@ export class World {
   readonly trace: string[] | undefined;
   /** Half of the runs change nothing by tag or family, so that local tiers keep what they hold. */
   readonly isTagless: boolean;
+  /** A quarter of the runs write seldom: what is old once stays old for long, unless somebody evicts it. */
+  readonly writesOneIn: number;
   nowMs = 1_700_000_000_000;
   step = 0;
   /** No new transactions, no new faults: what is under way comes to its end. */
@@ -34,6 +36,7 @@ export class World {
   constructor(seed: number, faults: ReadonlySet<Fault>, plant: HarnessPlant | undefined, isTraced: boolean) {
     this.random = new Random(seed);
     this.isTagless = this.random.oneIn(2);
+    this.writesOneIn = this.random.oneIn(4) ? 10 : 1;
     this.faults = faults;
     this.plant = plant;
     this.trace = isTraced ? [] : undefined;

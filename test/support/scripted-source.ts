@@ -108,6 +108,12 @@ export class ScriptedSource implements Source {
     return this.nextXid;
   }
 
+  readonly marks: number[] = [];
+
+  async markEpoch(number: number): Promise<void> {
+    this.marks.push(number);
+  }
+
   async directory(): Promise<Directory> {
     this.catalogReads += 1;
     return this.catalog;
