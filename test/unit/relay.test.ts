@@ -292,6 +292,21 @@ test('a clean end vouches for the next run of the server alone, not for one that
   );
 });
 
+test('a server that shuts down while nothing is written has ended in order, though it refuses a look before the stream is over', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('records', () => log.texts.size === PARTITIONS);
+  source.life = { ...source.life, postmasterStartedAtMs: 2000 };
+  source.lookFails = new BusError('POSTGRES_UNREACHABLE', 'the database system is shutting down');
+  await eventually('a look is refused', () => source.failedLooks > 0);
+  source.lookFails = undefined;
+  source.endCleanly();
+  await eventually('the next run of the server', () =>
+    log.records.some((r) => r.record.sourceEpoch.postmasterStartedAtMs === 2000),
+  );
+  assert.equal(epochsOf(log).size, 1);
+});
+
 test('a relay whose stream the server has ended does not say that it streams', async () => {
   const source = new ScriptedSource();
   const { states } = startRelay(source);
