@@ -2,6 +2,7 @@ import { LSN_ZERO, type Lsn, lsn, lsnMax } from '../protocol/lsn.ts';
 import { MESSAGE_PREFIX, type MessageMeaning } from './application-message.ts';
 import type { Batcher } from './batch.ts';
 import type { TransactionCollector } from './collect.ts';
+import { EPOCH_MARK_PREFIX, type EpochMark, parseEpochMark } from '../protocol/epoch-mark.ts';
 import type { OldImage, RowImage, StreamRelation, StreamSink } from './from-postgres.ts';
 import type { Lookup, RelationDirectory } from './relation-directory.ts';
 import type { Router } from './route.ts';
@@ -25,6 +26,8 @@ export interface DecodeEvents {
   /** A relation that no rule names, or none that is known: `isDoubtful` asks for the catalog to be read again. */
   unnamedRelation(): void;
   messageFault(fault: string): void;
+  /** A relay has drawn a source epoch. What this throws ends the stream, before anything behind it counts as decoded. */
+  epochMark(mark: EpochMark): void;
 }
 
 /**
@@ -106,6 +109,7 @@ export class DecodeSink implements StreamSink {
   }
 
   message(transactional: boolean, messageLsn: Lsn, prefix: string, content: Uint8Array): void {
+    if (prefix === EPOCH_MARK_PREFIX) return this.#epochMark(utf8(content));
     if (prefix !== MESSAGE_PREFIX) return;
     this.#events.change('message');
     if (transactional) return this.#applyMessage(content);
@@ -135,6 +139,11 @@ export class DecodeSink implements StreamSink {
     this.#parts.batcher.commit(endLsn);
     this.#parts.settle.decodedThrough(endLsn);
     this.#events.progress();
+  }
+
+  #epochMark(content: string): void {
+    const mark = parseEpochMark(content);
+    if (mark !== undefined) this.#events.epochMark(mark);
   }
 
   #define(relation: StreamRelation, describedAt: Lsn, isOlder: boolean): Lookup {

@@ -67,6 +67,8 @@ export interface Source {
   look(): Promise<SourceLook>;
   /** Allocates a transaction id, which makes every transaction that may still be invisible older than it. */
   allocateXid(): Promise<bigint>;
+  /** Notes in the source's log, durably, that an epoch of this number has been drawn: it comes in the stream as a message. */
+  markEpoch(number: number): Promise<void>;
   /** The tables of the rules and all their partitions, and what else is published, as the catalog has them now. */
   directory(): Promise<Directory>;
   close(): Promise<void>;

@@ -113,7 +113,7 @@ export class Pump {
       if (drain.aborted && !stop.aborted) await Promise.race([this.#drained(signal), this.#failed.promise, ...loops]);
       return 'drained';
     } catch (error) {
-      if (isBusError(error, 'POSTGRES_SHUTDOWN') && (await this.#endsInOrder(ended))) return 'clean';
+      if (mayBeShutdown(error) && (await this.#endsInOrder(ended))) return 'clean';
       throw error;
     } finally {
       this.#ending.abort();
@@ -236,6 +236,11 @@ export class Pump {
       await clock.sleep(SETTLED_EVERY_MS, signal);
     }
   }
+}
+
+/** Where a look comes after the end of its session, another session is refused. */
+function mayBeShutdown(error: unknown): boolean {
+  return isBusError(error, 'POSTGRES_SHUTDOWN') || isBusError(error, 'POSTGRES_UNREACHABLE');
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

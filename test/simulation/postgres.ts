@@ -39,6 +39,8 @@ export interface Commit {
   readonly isAsynchronous: boolean;
   readonly versions: readonly Version[];
   readonly items: readonly SimItem[];
+  /** A relay notes that it has drawn a source epoch of this number. */
+  readonly epochMark?: number;
   isVisible: boolean;
   /** From when on a reader may expect the bus to know of it: visible, and flushed. */
   readableAtMs: number;
@@ -150,6 +152,25 @@ export class Postgres {
 
   allocateXid(): bigint {
     return BigInt(this.#xid++);
+  }
+
+  /** A transaction of its own, durable when it is answered. */
+  markEpoch(epochMark: number): void {
+    const { nowMs } = this.#world;
+    const lsn = this.insertLsn;
+    const endLsn = (lsn + 2n) as Lsn;
+    const said = {
+      xid: this.#xid++,
+      lsn,
+      endLsn,
+      committedAtMs: nowMs,
+      isAsynchronous: false,
+      versions: [],
+      items: [],
+    };
+    this.branch.commits.push({ ...said, epochMark, isVisible: true, readableAtMs: nowMs });
+    this.insertLsn = endLsn;
+    this.#flush();
   }
 
   /** One act of the database: a transaction begins and writes, commits, becomes visible or is rolled back; or the log is flushed. */

@@ -1,11 +1,11 @@
-import { LSN_ZERO, type Lsn } from '../../src/protocol/lsn.ts';
+import type { Lsn } from '../../src/protocol/lsn.ts';
 import type { SourceEpoch } from '../../src/protocol/source-epoch.ts';
 import { AckTracker } from '../../src/relay/ack-tracker.ts';
 import { AsOfTracker } from '../../src/relay/as-of.ts';
 import { Batcher, type PartitionRecord } from '../../src/relay/batch.ts';
 import type { SourceLook } from '../../src/relay/from-postgres.ts';
 import { SettleTracker, UNSETTLED_MAX } from '../../src/relay/settle.ts';
-import { decideSourceEpoch, isStartSettled } from '../../src/relay/source-gap.ts';
+import { decideSourceEpoch, isStartSettled, lastWord } from '../../src/relay/source-gap.ts';
 import { BUS, CELLS, RULES } from './catalog.ts';
 import { checkConfirmed, checkSettled } from './checks.ts';
 import type { SimLog } from './log.ts';
@@ -27,8 +27,6 @@ interface Attempt {
   readonly acks: AckTracker;
   readonly asOf: AsOfTracker;
   readonly barrier: bigint | undefined;
-  /** A send was answered: every partition has heard of the epoch. */
-  isHeard: boolean;
 }
 
 export interface RelayParts {
@@ -55,6 +53,7 @@ export class Relay {
   #lookAtMs = 0;
   /** For a planted fault: the clock of the last message. */
   #clockMs = 0;
+  #known = 0;
   #cleanEnd: { readonly ofMs: number; nextMs?: number } | undefined;
 
   constructor(parts: RelayParts) {
@@ -100,7 +99,9 @@ export class Relay {
 
   restart(): void {
     if (this.#attempt === undefined) return;
+    // Another process: what this one knew is forgotten.
     this.#cleanEnd = undefined;
+    this.#known = 0;
     this.#end('restarts');
   }
 
@@ -108,11 +109,12 @@ export class Relay {
   endCleanly(): void {
     const attempt = this.#attempt;
     if (attempt === undefined || this.#parts.holder.relay !== this) return;
-    while (!attempt.stream.isDrained) attempt.stream.pull(this);
+    while (this.#attempt === attempt && !attempt.stream.isDrained) attempt.stream.pull(this);
+    if (this.#attempt !== attempt) return;
     this.#cleanEnd = { ofMs: attempt.epoch.postmasterStartedAtMs };
     this.#end('the stream ended in order');
-    // Sooner than one that stands by.
-    this.#readyAtMs = this.#parts.world.nowMs + 20;
+    // Mostly sooner than one that stands by.
+    this.#readyAtMs = this.#parts.world.nowMs + (this.#parts.world.random.oneIn(3) ? 500 : 20);
   }
 
   #open(): boolean {
@@ -121,32 +123,28 @@ export class Relay {
     holder.relay = this;
     const stream = new SourceStream(world, postgres);
     const { life } = postgres;
-    let highest: SourceEpoch | undefined;
-    let settled = LSN_ZERO;
-    for (let cell = 0; cell < CELLS; cell++) {
-      const last = log.last(cell)?.record;
-      if (last === undefined) continue;
-      const { sourceEpoch, settledPrimary } = last;
-      const isHigher = highest === undefined || sourceEpoch.number > highest.number;
-      if (isHigher || (sourceEpoch.number === highest?.number && settledPrimary > settled)) settled = settledPrimary;
-      if (isHigher) highest = sourceEpoch;
-    }
+    const said = lastWord(Array.from({ length: CELLS }, (_, cell) => log.last(cell)?.record ?? []).flat());
+    const { highest } = said;
     const end = this.#cleanEnd;
     if (end !== undefined && life.postmasterStartedAtMs !== end.ofMs) end.nextMs ??= life.postmasterStartedAtMs;
     const endedCleanly = highest?.postmasterStartedAtMs === end?.ofMs && life.postmasterStartedAtMs === end?.nextMs;
     const decision = decideSourceEpoch(
-      highest,
+      said,
       life,
-      { crashed: false, endedCleanly, asynchronousCommits: true },
+      stream.start,
+      { known: this.#known, crashed: false, endedCleanly, asynchronousCommits: true },
       world.nowMs,
     );
+    this.#known = Math.max(this.#known, decision.epoch.number);
+    if (decision.change === 'log') world.seen.lastWordHidden += 1;
+    if (decision.change !== 'none' && world.plant !== 'drawn epoch not marked')
+      postgres.markEpoch(decision.epoch.number);
     if (endedCleanly && decision.change === 'none') world.seen.cleanEndKeptEpoch += 1;
-    const barrier = isStartSettled(decision, settled, stream.start) ? undefined : postgres.allocateXid();
+    const barrier = isStartSettled(decision, said.settled, stream.start) ? undefined : postgres.allocateXid();
     this.#attempt = {
       stream,
       epoch: decision.epoch,
       barrier,
-      isHeard: false,
       batcher: new Batcher(CELLS, stream.start),
       settle: new SettleTracker(stream.start, barrier),
       acks: new AckTracker(CELLS, stream.start),
@@ -163,17 +161,13 @@ export class Relay {
 
   #end(why: string): boolean {
     const { world, holder, log, lateSends } = this.#parts;
-    const { stream, isHeard } = this.#attempt as Attempt;
+    const { stream } = this.#attempt as Attempt;
     const sending = this.#sending;
-    if (sending !== undefined && !this.#hasLanded && isHeard && world.faults.has('lateSend') && lateSends.length < 4)
+    if (sending !== undefined && !this.#hasLanded && world.faults.has('lateSend') && lateSends.length < 4)
       lateSends.push(() => {
         world.seen.lateRelayRecord += 1;
         world.note('relay: a send of a former attempt lands');
-        // Into the first partition: the others still say which source epoch is the highest (docs/SIMULATION.md, What it leaves out).
-        log.append(
-          sending.filter((one) => one.partition === 0),
-          stream.branch,
-        );
+        log.append(sending, stream.branch);
       });
     if (holder.relay === this) holder.relay = undefined;
     this.#attempt = undefined;
@@ -186,7 +180,14 @@ export class Relay {
   // The stream's events: what DecodeSink does with them, the routing apart.
 
   begin(commit: Commit): void {
-    this.#attempt?.batcher.begin(commit.lsn, commit.committedAtMs);
+    const attempt = this.#attempt as Attempt;
+    if ((commit.epochMark ?? 0) > attempt.epoch.number) {
+      this.#known = commit.epochMark as number;
+      this.#parts.world.seen.epochPassed += 1;
+      this.#end('another has drawn a higher source epoch');
+      return;
+    }
+    attempt.batcher.begin(commit.lsn, commit.committedAtMs);
   }
 
   item(item: Commit['items'][number]): void {
@@ -246,6 +247,7 @@ export class Relay {
     const sending = this.#sending;
     if (sending === undefined) return this.#take(attempt);
     if (!this.#hasLanded) {
+      if (world.strikes('lateSend', 60)) return this.#end('a send is given up');
       if (world.strikes('sendFailure', 60)) {
         world.seen.sendLost += 1;
         return this.#end('a send fails and is lost');
@@ -259,7 +261,6 @@ export class Relay {
     }
     for (const { partition, record } of sending) acks.acknowledge(partition, record.to);
     this.#sending = undefined;
-    attempt.isHeard = true;
     this.#confirm(attempt);
     return true;
   }

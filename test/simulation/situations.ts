@@ -21,6 +21,8 @@ const NAMES = [
   'barrierHeldSettled',
   'cleanEndKeptEpoch',
   'lookAheadOfStream',
+  'lastWordHidden',
+  'epochPassed',
   // log
   'logTailLost',
   // agent

@@ -99,13 +99,27 @@ export class ScriptedSource implements Source {
     this.#ending.reject(error);
   }
 
+  /** What a look fails with, and how many have. */
+  lookFails: Error | undefined;
+  failedLooks = 0;
+
   async look(): Promise<SourceLook> {
+    if (this.lookFails !== undefined) {
+      this.failedLooks += 1;
+      throw this.lookFails;
+    }
     const snapshot = { xmin: this.visibleBelow, xmax: this.visibleBelow, inProgress: new Set<bigint>() };
     return { askedAtMs: this.clockMs, flushedLsn: this.flushedLsn, snapshot };
   }
 
   async allocateXid(): Promise<bigint> {
     return this.nextXid;
+  }
+
+  readonly marks: number[] = [];
+
+  async markEpoch(number: number): Promise<void> {
+    this.marks.push(number);
   }
 
   async directory(): Promise<Directory> {

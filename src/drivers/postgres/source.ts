@@ -1,3 +1,4 @@
+import { EPOCH_MARK_PREFIX, printEpochMark } from '../../protocol/epoch-mark.ts';
 import type { Source, SourceLook, SourceStream, StreamSink } from '../../relay/from-postgres.ts';
 import type { Directory } from '../../relay/relation-directory.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
@@ -73,6 +74,16 @@ export class PostgresSource implements Source {
 
   async allocateXid(): Promise<bigint> {
     return allocateXid(await this.#sql.get());
+  }
+
+  async markEpoch(number: number): Promise<void> {
+    const content = printEpochMark({ bus: this.#options.bus, number });
+    const sql = await this.#sql.get();
+    await sql.transaction(async (inside) => {
+      // No standby is waited for; the slot does not outlive this server with less.
+      await inside.query('SET LOCAL synchronous_commit = local');
+      await inside.query('SELECT pg_logical_emit_message(true, $1, $2)', [EPOCH_MARK_PREFIX, content]);
+    });
   }
 
   async directory(): Promise<Directory> {
