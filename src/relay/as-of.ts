@@ -1,9 +1,7 @@
 import type { Lsn } from '../protocol/lsn.ts';
 import type { SourceLook } from './from-postgres.ts';
 
-/** Between two looks that are kept while the stream has not come to where they saw the log end. */
-const KEPT_EVERY_MS = 250;
-/** Looks that are kept, at most: a backlog of 17 minutes. In a longer one staleness is taken for up to twice what it is. */
+/** Looks that are kept, at most: a backlog of 17 minutes, at four a second. In a longer one staleness is taken for up to twice what it is. */
 export const LOOKS_KEPT_MAX = 4096;
 
 /**
@@ -21,14 +19,12 @@ export class AsOfTracker {
   /** In the order of both time and place. */
   #looks: { readonly askedAtMs: number; readonly flushedLsn: Lsn }[] = [];
 
-  /** Takes a look. `decodedThrough` as it is by now. */
-  looked({ askedAtMs, flushedLsn }: SourceLook, decodedThrough: Lsn): void {
+  /** Takes a look. One that is older than the last, or saw the log end lower, is of another clock or server. */
+  looked({ askedAtMs, flushedLsn }: SourceLook): void {
     const last = this.#looks.at(-1);
     if (last !== undefined) {
       if (askedAtMs <= last.askedAtMs || flushedLsn < last.flushedLsn) return;
-      const isAwaited = last.flushedLsn > decodedThrough;
       if (last.flushedLsn === flushedLsn) this.#looks.pop();
-      else if (isAwaited && askedAtMs - last.askedAtMs < KEPT_EVERY_MS) return;
     }
     if (this.#looks.length < LOOKS_KEPT_MAX) this.#looks.push({ askedAtMs, flushedLsn });
   }

@@ -10,6 +10,7 @@ import { type ParameterTypes, readApplicationMessage } from './application-messa
 import { Batcher } from './batch.ts';
 import { TransactionCollector } from './collect.ts';
 import { DecodeSink } from './decode-sink.ts';
+import { FreshnessProbe } from './freshness-probe.ts';
 import type { Source, SourceStream } from './from-postgres.ts';
 import type { RelayObserver } from './observe.ts';
 import { Pump } from './pump.ts';
@@ -127,6 +128,7 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
   const start = stream.confirmedLsn;
   const batcher = new Batcher(log.partitions, start);
   const settle = new SettleTracker(start, opened.barrier);
+  const asOf = new AsOfTracker();
   const collector = new TransactionCollector(config.keysPerTransactionMax, (item) => {
     observer.invalidation(item.scope, item.scope === 'tag' ? '' : item.family);
     batcher.add(item);
@@ -145,7 +147,8 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       batcher,
       settle,
       acks: new AckTracker(log.partitions, start),
-      asOf: new AsOfTracker(),
+      asOf,
+      freshness: new FreshnessProbe({ source, batcher, asOf, clock: ports.clock }),
       observer,
       clock: ports.clock,
     },

@@ -41,11 +41,10 @@ export interface StreamSink extends ChangeSink {
   keepalive(walEnd: Lsn, serverTimeMs: number): void;
 }
 
-/** What one statement says of the source. */
+/** What one statement says of the source's clock and log. */
 export interface SourceLook {
   /** When it was asked, by the clock of Postgres, Unix time in milliseconds: before the rest was looked at. */
   readonly askedAtMs: number;
-  readonly snapshot: Snapshot;
   /** Up to where the log was flushed: every commit that was acknowledged as durable before `askedAtMs` ends at or below. */
   readonly flushedLsn: Lsn;
 }
@@ -63,7 +62,9 @@ export interface SourceLook {
 export interface Source {
   readonly crashes: number;
   open(signal: AbortSignal): Promise<SourceStream>;
-  /** Takes a snapshot, and looks at clock and log, by SQL, on another connection than the stream's. */
+  /** Takes a snapshot by SQL, on another connection than the stream's. */
+  snapshot(): Promise<Snapshot>;
+  /** Looks at clock and log, on that connection. */
   look(): Promise<SourceLook>;
   /** Allocates a transaction id, which makes every transaction that may still be invisible older than it. */
   allocateXid(): Promise<bigint>;

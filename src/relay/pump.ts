@@ -9,6 +9,7 @@ import type { AsOfTracker } from './as-of.ts';
 import type { Batcher } from './batch.ts';
 import type { DecodeSink } from './decode-sink.ts';
 import type { Source, SourceStream } from './from-postgres.ts';
+import type { FreshnessProbe } from './freshness-probe.ts';
 import type { RelayObserver } from './observe.ts';
 import type { SettleTracker } from './settle.ts';
 import type { LogWriter } from './to-log.ts';
@@ -19,7 +20,7 @@ const IDLE_EVERY_MS = 250;
 const RULES_EVERY_MS = 10_000;
 /** A settled mark that a partition lacks is sent at most this often, unless data goes there anyway. */
 const SETTLED_EVERY_MS = 5;
-/** Between two looks at a snapshot while a transaction is not visible yet. */
+/** Between two snapshots while a transaction is not visible yet. */
 const SNAPSHOT_EVERY_MS = 2;
 /** Between two looks at a catalog that does not show yet what the stream has described. */
 const RELEARN_EVERY_MS = 100;
@@ -37,6 +38,7 @@ export interface PumpParts {
   readonly settle: SettleTracker;
   readonly acks: AckTracker;
   readonly asOf: AsOfTracker;
+  readonly freshness: FreshnessProbe;
   readonly observer: RelayObserver;
   readonly clock: Clock;
 }
@@ -51,7 +53,7 @@ export interface PumpFacts {
 
 /**
  * Moves what was decoded into the log, one send at a time: while one is out, the next gathers. Beside it a loop settles, by
- * looking at the source, often while anything is unsettled and seldom otherwise. Reading stops while either is full.
+ * snapshots of the source, while anything is unsettled and not otherwise, and another measures how fresh all is. Reading stops while either of the first two is full.
  */
 export class Pump {
   readonly #parts: PumpParts;
@@ -106,7 +108,7 @@ export class Pump {
   async run(drain: AbortSignal, stop: AbortSignal): Promise<'clean' | 'drained'> {
     const signal = AbortSignal.any([this.#ending.signal, stop]);
     const ended = this.#parts.stream.ended.then((how) => (how === 'clean' ? 'clean' : 'drained'));
-    const loops = [this.#sendLoop(signal), this.#settleLoop(signal)];
+    const loops = [this.#sendLoop(signal), this.#settleLoop(signal), this.#parts.freshness.run(signal)];
     try {
       const first = await Promise.race([ended, this.#failed.promise, ...loops, aborted(drain), aborted(stop)]);
       if (first === 'clean') return 'clean';
@@ -188,16 +190,18 @@ export class Pump {
   }
 
   async #settleLoop(signal: AbortSignal): Promise<undefined> {
-    const { settle, source, acks, clock, asOf, batcher } = this.#parts;
+    const { settle, source, acks, clock } = this.#parts;
     while (!signal.aborted) {
       if (!settle.isWaiting) await this.#settleWake.wait(IDLE_EVERY_MS, signal);
-      const look = await source.look();
-      asOf.looked(look, batcher.decodedThrough);
-      settle.observe(look.snapshot);
+      if (!settle.isWaiting) {
+        acks.settle(settle.settled);
+        continue;
+      }
+      settle.observe(await source.snapshot());
       acks.settle(settle.settled);
       this.#confirm();
       this.#sendWake.notify();
-      // Not cut short by what is decoded meanwhile: at thousands of commits a second that would be a look for each.
+      // Not cut short by what is decoded meanwhile: at thousands of commits a second that would be a snapshot for each.
       if (settle.isWaiting) await clock.sleep(SNAPSHOT_EVERY_MS, signal);
     }
   }

@@ -1,6 +1,7 @@
 import type { Invalidation } from '../../src/protocol/invalidation.ts';
 import type { Lsn } from '../../src/protocol/lsn.ts';
 import type { ReadToken } from '../../src/protocol/read-token.ts';
+import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { SourceLife } from '../../src/protocol/source-epoch.ts';
 import type { SourceLook } from '../../src/relay/from-postgres.ts';
 import { CELLS, GROUPS, KEYS_OF_ROW, ROWS, type SimKey, tagOf } from './catalog.ts';
@@ -140,6 +141,10 @@ export class Postgres {
   }
 
   look(): SourceLook {
+    return { askedAtMs: this.#world.nowMs, flushedLsn: this.flushed };
+  }
+
+  snapshot(): Snapshot {
     const xmax = BigInt(this.#xid);
     let xmin = xmax;
     const inProgress = new Set<bigint>();
@@ -147,7 +152,7 @@ export class Postgres {
       inProgress.add(BigInt(xid));
       if (BigInt(xid) < xmin) xmin = BigInt(xid);
     }
-    return { askedAtMs: this.#world.nowMs, flushedLsn: this.flushed, snapshot: { xmin, xmax, inProgress } };
+    return { xmin, xmax, inProgress };
   }
 
   allocateXid(): bigint {

@@ -1,9 +1,11 @@
 import type { Lsn } from '../../src/protocol/lsn.ts';
+import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { SourceEpoch } from '../../src/protocol/source-epoch.ts';
 import { AckTracker } from '../../src/relay/ack-tracker.ts';
 import { AsOfTracker } from '../../src/relay/as-of.ts';
 import { Batcher, type PartitionRecord } from '../../src/relay/batch.ts';
 import type { SourceLook } from '../../src/relay/from-postgres.ts';
+import { IDLE_LOOK_EVERY_MS, restAfter } from '../../src/relay/freshness-probe.ts';
 import { SettleTracker, UNSETTLED_MAX } from '../../src/relay/settle.ts';
 import { decideSourceEpoch, isStartSettled, lastWord } from '../../src/relay/source-gap.ts';
 import { BUS, CELLS, RULES } from './catalog.ts';
@@ -43,7 +45,9 @@ export interface RelayParts {
 export class Relay {
   readonly #parts: RelayParts;
   #attempt: Attempt | undefined;
-  #taken: SourceLook | undefined;
+  #taken: Snapshot | undefined;
+  #takenAtMs = 0;
+  #look: { readonly before: Lsn; readonly answer: SourceLook; isAnswered: boolean } | undefined;
   #sending: readonly PartitionRecord[] | undefined;
   #hasLanded = false;
   #readyAtMs = 0;
@@ -82,10 +86,12 @@ export class Relay {
     if (attempt === undefined) return this.#open();
     if (attempt.stream.isBroken || this.#parts.holder.relay !== this) return this.#end('the stream is broken');
     const { random } = this.#parts.world;
-    switch (random.below(4)) {
+    switch (random.below(5)) {
       case 0:
-        return this.#look(attempt);
+        return this.#probe(attempt);
       case 1:
+        return this.#settle(attempt);
+      case 2:
         return this.#send(attempt);
       default:
         return attempt.stream.pull(this);
@@ -151,6 +157,7 @@ export class Relay {
       asOf: new AsOfTracker(),
     };
     this.#taken = undefined;
+    this.#look = undefined;
     this.#rulesAtMs = -RULES_EVERY_MS;
     this.#clockMs = 0;
     if (lateSends.length > 0) world.seen.relayTookOver += 1;
@@ -213,21 +220,37 @@ export class Relay {
     this.#settled(attempt);
   }
 
-  /** A look at the source is taken in one step and answered in a later one. */
-  #look(attempt: Attempt): boolean {
+  /** A look at clock and log is taken in one step and answered in a later one, as in freshness-probe.ts. */
+  #probe({ asOf, batcher }: Attempt): boolean {
     const { world, postgres } = this.#parts;
-    const { settle, acks, asOf, batcher, barrier } = attempt;
-    const taken = this.#taken;
-    if (taken === undefined) {
-      if (world.nowMs < this.#lookAtMs + (settle.isWaiting ? SNAPSHOT_EVERY_MS : IDLE_EVERY_MS)) return false;
+    const look = this.#look;
+    if (look !== undefined && !look.isAnswered) {
+      if (look.answer.flushedLsn > batcher.decodedThrough) world.seen.lookAheadOfStream += 1;
+      asOf.looked(look.answer);
+      look.isAnswered = true;
       this.#lookAtMs = world.nowMs;
-      this.#taken = postgres.look();
       return true;
     }
-    if (barrier !== undefined && taken.snapshot.xmin <= barrier) world.seen.barrierHeldSettled += 1;
-    if (taken.flushedLsn > batcher.decodedThrough) world.seen.lookAheadOfStream += 1;
-    asOf.looked(taken, batcher.decodedThrough);
-    settle.observe(taken.snapshot);
+    const restMs = look === undefined ? 0 : restAfter(look.answer, look.before, batcher.decodedThrough);
+    if (world.nowMs < this.#lookAtMs + restMs) return false;
+    if (restMs === IDLE_LOOK_EVERY_MS) world.seen.lookAtIdleSource += 1;
+    this.#look = { before: batcher.decodedThrough, answer: postgres.look(), isAnswered: false };
+    return true;
+  }
+
+  /** So is a snapshot. */
+  #settle(attempt: Attempt): boolean {
+    const { world, postgres } = this.#parts;
+    const { settle, acks, barrier } = attempt;
+    const taken = this.#taken;
+    if (taken === undefined) {
+      if (!settle.isWaiting || world.nowMs < this.#takenAtMs + SNAPSHOT_EVERY_MS) return false;
+      this.#takenAtMs = world.nowMs;
+      this.#taken = postgres.snapshot();
+      return true;
+    }
+    if (barrier !== undefined && taken.xmin <= barrier) world.seen.barrierHeldSettled += 1;
+    settle.observe(taken);
     this.#taken = undefined;
     this.#settled(attempt);
     acks.settle(settle.settled);

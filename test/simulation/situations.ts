@@ -21,6 +21,7 @@ const NAMES = [
   'barrierHeldSettled',
   'cleanEndKeptEpoch',
   'lookAheadOfStream',
+  'lookAtIdleSource',
   'lastWordHidden',
   'epochPassed',
   // log

@@ -13,7 +13,7 @@ import type { LogRecord } from '../../src/protocol/log-record.ts';
 import { decodeRecord } from '../../src/protocol/record-codec.ts';
 import type { RelayObserver } from '../../src/relay/observe.ts';
 import { Relay } from '../../src/relay/relay.ts';
-import { systemClock } from '../../src/runtime/clock.ts';
+import { type Clock, systemClock } from '../../src/runtime/clock.ts';
 import { MemoryLog } from '../../src/testing/memory-log.ts';
 import { eventually } from './eventually.ts';
 
@@ -44,13 +44,17 @@ export class RunningRelay {
   unrouted: readonly string[] = [];
   /** How often it has asked for a snapshot. */
   snapshots = 0;
+  /** How often it has looked at clock and log. */
+  looks = 0;
+  /** How many looks were answered. */
+  answers = 0;
   readonly #relay: Relay;
   readonly #source: PostgresSource;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   #state = 'starting';
 
-  constructor(config: BusConfig, log = new MemoryLog(config.log.partitions)) {
+  constructor(config: BusConfig, log = new MemoryLog(config.log.partitions), clock: Clock = systemClock) {
     this.log = log;
     const nothing = (): void => undefined;
     const observer: RelayObserver = {
@@ -74,15 +78,22 @@ export class RunningRelay {
       slotPrefix,
       ruleTables: ruleTables(config),
     });
-    const look = this.#source.look.bind(this.#source);
-    this.#source.look = () => {
+    const snapshot = this.#source.snapshot.bind(this.#source);
+    this.#source.snapshot = () => {
       this.snapshots += 1;
-      return look();
+      return snapshot();
+    };
+    const look = this.#source.look.bind(this.#source);
+    this.#source.look = async () => {
+      this.looks += 1;
+      const answer = await look();
+      this.answers += 1;
+      return answer;
     };
     const ports = {
       source: this.#source,
       openLog: () => Promise.resolve(this.log.openWriter()),
-      clock: systemClock,
+      clock,
       observer,
     };
     this.#relay = new Relay(ports, { config, parameterTypes: new Map(), ruleTexts: new Map() }, Math.random);

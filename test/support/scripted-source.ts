@@ -1,4 +1,5 @@
 import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
+import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type {
   RowImage,
   Source,
@@ -102,14 +103,21 @@ export class ScriptedSource implements Source {
   /** What a look fails with, and how many have. */
   lookFails: Error | undefined;
   failedLooks = 0;
+  looks = 0;
+  snapshots = 0;
+
+  async snapshot(): Promise<Snapshot> {
+    this.snapshots += 1;
+    return { xmin: this.visibleBelow, xmax: this.visibleBelow, inProgress: new Set() };
+  }
 
   async look(): Promise<SourceLook> {
+    this.looks += 1;
     if (this.lookFails !== undefined) {
       this.failedLooks += 1;
       throw this.lookFails;
     }
-    const snapshot = { xmin: this.visibleBelow, xmax: this.visibleBelow, inProgress: new Set<bigint>() };
-    return { askedAtMs: this.clockMs, flushedLsn: this.flushedLsn, snapshot };
+    return { askedAtMs: this.clockMs, flushedLsn: this.flushedLsn };
   }
 
   async allocateXid(): Promise<bigint> {

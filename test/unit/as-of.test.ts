@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
+import { lsn } from '../../src/protocol/lsn.ts';
 import { AsOfTracker, LOOKS_KEPT_MAX } from '../../src/relay/as-of.ts';
+import type { SourceLook } from '../../src/relay/from-postgres.ts';
 
-const look = (
-  askedAtMs: number,
-  flushed: number,
-): { askedAtMs: number; flushedLsn: Lsn; snapshot: { xmin: bigint; xmax: bigint; inProgress: Set<bigint> } } => ({
-  askedAtMs,
-  flushedLsn: lsn(flushed),
-  snapshot: { xmin: 0n, xmax: 0n, inProgress: new Set() },
-});
+const look = (askedAtMs: number, flushed: number): SourceLook => ({ askedAtMs, flushedLsn: lsn(flushed) });
 
 test('a look is good from where it saw the log end, and the latest such counts', () => {
   const asOf = new AsOfTracker();
@@ -19,7 +13,7 @@ test('a look is good from where it saw the log end, and the latest such counts',
     [2000, 70],
     [3000, 90],
   ] as const)
-    asOf.looked(look(at, flushed), lsn(100));
+    asOf.looked(look(at, flushed));
   assert.deepEqual(
     [49, 50, 69, 75, 90, 200].map((at) => asOf.at(lsn(at))),
     [0, 1000, 1000, 2000, 3000, 3000],
@@ -30,26 +24,25 @@ test('a look is good from where it saw the log end, and the latest such counts',
 
 test('while nothing is written, each look counts at once', () => {
   const asOf = new AsOfTracker();
-  for (const at of [1000, 1001, 1002]) asOf.looked(look(at, 50), lsn(50));
+  for (const at of [1000, 1001, 1002]) asOf.looked(look(at, 50));
   assert.equal(asOf.at(lsn(50)), 1002);
 });
 
 test('a look that is older, or at a log that ends lower, as of a clock or a server that went back, is passed over', () => {
   const asOf = new AsOfTracker();
-  asOf.looked(look(2000, 50), lsn(50));
-  asOf.looked(look(1000, 60), lsn(60));
-  asOf.looked(look(3000, 40), lsn(60));
+  asOf.looked(look(2000, 50));
+  asOf.looked(look(1000, 60));
+  asOf.looked(look(3000, 40));
   assert.equal(asOf.at(lsn(60)), 2000);
 });
 
-test('a backlog is measured by a look each quarter of a second, and by no more looks than are kept', () => {
+test('a backlog is measured by each look at it, but by no more than are kept', () => {
   const asOf = new AsOfTracker();
-  const seconds = 2 * (LOOKS_KEPT_MAX / 4);
-  for (let ms = 0; ms < seconds * 1000; ms += 50) asOf.looked(look(1 + ms, 1000 + ms), lsn(0));
-  assert.equal(asOf.at(lsn(1000 + 10_130)), 10_001);
-  const last = asOf.at(lsn(1000 + seconds * 1000));
-  assert.equal(last, 1 + (LOOKS_KEPT_MAX - 1) * 250);
-  asOf.forgetBelow(lsn(1000 + seconds * 1000));
-  asOf.looked(look(seconds * 1000, 2000 + seconds * 1000), lsn(1000 + seconds * 1000));
-  assert.equal(asOf.at(lsn(2000 + seconds * 1000)), seconds * 1000, 'what was reached makes room');
+  const end = 2 * LOOKS_KEPT_MAX;
+  for (let i = 0; i < end; i++) asOf.looked(look(1 + i, 1000 + i));
+  assert.equal(asOf.at(lsn(1000 + 130)), 131);
+  assert.equal(asOf.at(lsn(1000 + end)), LOOKS_KEPT_MAX);
+  asOf.forgetBelow(lsn(1000 + end));
+  asOf.looked(look(1 + end, 1000 + end));
+  assert.equal(asOf.at(lsn(1000 + end)), 1 + end, 'what was reached makes room');
 });

@@ -3,6 +3,7 @@ import type { Source, SourceLook, SourceStream, StreamSink } from '../../relay/f
 import type { Directory } from '../../relay/relation-directory.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
 import type { Lsn } from '../../protocol/lsn.ts';
+import type { Snapshot } from '../../protocol/snapshot.ts';
 import type { SourceLife } from '../../protocol/source-epoch.ts';
 import { readTables, type TableName } from './catalog.ts';
 import { LastingConnection } from './lasting-connection.ts';
@@ -12,7 +13,7 @@ import { readRunStartedAtMs } from './server-life.ts';
 import { findSlots, onlySlot, type Slot } from './slot.ts';
 import { readWholeTables } from './published-tables.ts';
 import { refuseSynchronousStandby } from './synchronous-standby.ts';
-import { allocateXid, lookAtSource } from './snapshot.ts';
+import { allocateXid, lookAtSource, takeSnapshot } from './snapshot.ts';
 
 export interface PostgresSourceOptions {
   readonly url: string;
@@ -66,6 +67,10 @@ export class PostgresSource implements Source {
       await stream.stop();
       throw error;
     }
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    return takeSnapshot(await this.#sql.get());
   }
 
   async look(): Promise<SourceLook> {
