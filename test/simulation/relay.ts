@@ -86,12 +86,12 @@ export class Relay {
     if (attempt === undefined) return this.#open();
     if (attempt.stream.isBroken || this.#parts.holder.relay !== this) return this.#end('the stream is broken');
     const { random } = this.#parts.world;
-    switch (random.below(5)) {
+    switch (random.below(4)) {
       case 0:
-        return this.#probe(attempt);
+        return random.oneIn(2)
+          ? this.#probe(attempt) || this.#settle(attempt)
+          : this.#settle(attempt) || this.#probe(attempt);
       case 1:
-        return this.#settle(attempt);
-      case 2:
         return this.#send(attempt);
       default:
         return attempt.stream.pull(this);
