@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect } from '../../src/drivers/postgres/connection.ts';
+import { PostgresSource } from '../../src/drivers/postgres/source.ts';
 import { startPostgres } from '../../src/stack/postgres.ts';
 import { MemoryLog } from '../../src/testing/memory-log.ts';
 import { eventually } from '../support/eventually.ts';
@@ -28,8 +29,10 @@ for (const major of [15, 18] as const) {
       await first.stop();
       // Another relay draws the next epoch, into a log of which nothing will be left, and confirms nothing.
       const epoch = first.records()[0]?.sourceEpoch.number ?? 0;
-      const lost = JSON.stringify({ bus: config.bus, number: epoch + 1_000_000_000 });
-      await sql.query(`SELECT pg_logical_emit_message(true, 'afterwrite-epoch', $1)`, [lost]);
+      const { url, publication, slotPrefix } = config.source;
+      const source = new PostgresSource({ url, bus: config.bus, publication, slotPrefix, ruleTables: [] });
+      await source.markEpoch(epoch + 1_000_000_000);
+      await source.close();
       const second = run(log);
       await eventually('a higher epoch', () =>
         second.records().some((r) => r.sourceEpoch.number > epoch + 1_000_000_000),

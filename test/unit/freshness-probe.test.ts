@@ -3,7 +3,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { AsOfTracker } from '../../src/relay/as-of.ts';
 import { Batcher } from '../../src/relay/batch.ts';
-import { FreshnessProbe, IDLE_LOOK_EVERY_MS, LOOK_EVERY_MS } from '../../src/relay/freshness-probe.ts';
+import { FreshnessProbe } from '../../src/relay/freshness-probe.ts';
 import { FakeClock, quiet } from '../support/fake-clock.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
@@ -38,33 +38,33 @@ async function looksIn(ms: number): Promise<number> {
 
 test('an idle source is looked at once as the relay begins, and then once a second', async () => {
   assert.equal(source.looks, 1);
-  assert.equal(await looksIn(IDLE_LOOK_EVERY_MS - 1), 0);
+  assert.equal(await looksIn(999), 0);
   assert.equal(await looksIn(1), 1);
   source.clockMs += 1000;
-  assert.equal(await looksIn(60 * IDLE_LOOK_EVERY_MS), 60);
+  assert.equal(await looksIn(60_000), 60);
   assert.equal(asOf.at(START), source.clockMs, 'and is fresh');
   assert.equal(source.snapshots, 0);
 });
 
 test('while the stream has not come to where a look saw the log end, a look is taken each quarter of a second', async () => {
   source.flushedLsn = lsn(500);
-  await clock.advance(IDLE_LOOK_EVERY_MS);
-  assert.equal(await looksIn(10 * LOOK_EVERY_MS), 10);
+  await clock.advance(1000);
+  assert.equal(await looksIn(2500), 10);
   batcher.idleThrough(lsn(499));
-  assert.equal(await looksIn(10 * LOOK_EVERY_MS), 10, 'nearly there is behind');
+  assert.equal(await looksIn(2500), 10, 'nearly there is behind');
   batcher.idleThrough(lsn(500));
-  await clock.advance(2 * LOOK_EVERY_MS);
-  assert.equal(await looksIn(10 * IDLE_LOOK_EVERY_MS), 10, 'caught up, it is idle again');
+  await clock.advance(500);
+  assert.equal(await looksIn(10_000), 10, 'caught up, it is idle again');
 });
 
 test('what was decoded since the last look is followed by a look within a quarter of a second', async () => {
-  await clock.advance(LOOK_EVERY_MS);
+  await clock.advance(250);
   source.flushedLsn = lsn(300);
   batcher.idleThrough(lsn(300));
   source.clockMs += 1;
-  assert.equal(await looksIn(LOOK_EVERY_MS), 1);
+  assert.equal(await looksIn(250), 1);
   assert.equal(asOf.at(lsn(300)), source.clockMs);
-  assert.equal(await looksIn(10 * IDLE_LOOK_EVERY_MS), 10);
+  assert.equal(await looksIn(10_000), 10);
 });
 
 test('a stream that always brings something is looked at no more often than four times a second', async () => {
@@ -74,7 +74,7 @@ test('a stream that always brings something is looked at no more often than four
     batcher.idleThrough(lsn(100 + i));
     looks += await looksIn(10);
   }
-  assert.equal(looks, 10_000 / LOOK_EVERY_MS);
+  assert.equal(looks, 40);
 });
 
 test('the probe ends when it is told to, in the midst of its rest', async () => {
