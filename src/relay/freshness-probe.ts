@@ -5,7 +5,7 @@ import type { Batcher } from './batch.ts';
 import type { Source, SourceLook } from './from-postgres.ts';
 
 /** Between two looks while the stream is behind, or brings anything. */
-export const LOOK_EVERY_MS = 250;
+const LOOK_EVERY_MS = 250;
 /**
  * Between two looks while it does not. None at all would be right only if the stream said that it has caught up, and no message of the walsender does:
  * a keepalive that answers a ping comes in the midst of a backlog too, and the place up to which was sent stands still while a large transaction is
