@@ -296,7 +296,6 @@ export class Cell {
       after: this.#storedOffset,
       ...position,
       floor,
-      asOfMs: record.asOfMs,
     });
     if (answer.kind !== 'applied') return this.#refused(answer);
     observer.epoch(this.cell, this.#epochReason, floor);
@@ -305,7 +304,7 @@ export class Cell {
     this.#position = { ...position, epoch: name };
     this.#sourceEpoch = position.sourceEpoch;
     this.#storedOffset = position.offset;
-    this.#asOfMs = record.asOfMs;
+    this.#asOfMs = 0;
     this.#gapSeenAt = undefined;
     this.sweepsMayBeOwed = true;
     return undefined;

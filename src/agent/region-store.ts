@@ -128,7 +128,10 @@ export interface NewRule {
   readonly lsn: Lsn;
 }
 
-/** A stretch in which the cell's chain is unbroken. It begins after `offset`, with the record that is in hand. */
+/**
+ * A stretch in which the cell's chain is unbroken. It begins after `offset`, with the record that is in hand, and as of no known time: what the record
+ * says of that is good for its end alone.
+ */
 export interface NewEpoch {
   /** A random name, never used twice. */
   readonly name: string;
@@ -139,7 +142,6 @@ export interface NewEpoch {
   readonly watermark: Lsn;
   readonly reached?: ReachedItem;
   readonly floor: Lsn;
-  readonly asOfMs: number;
 }
 
 export interface RedisIdentity {

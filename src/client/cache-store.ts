@@ -54,7 +54,7 @@ export interface ReadReply extends ReadFacts {
 export interface CellWatermark {
   readonly timeline: number;
   readonly lsn: Lsn;
-  /** Postgres's clock as of the watermark, Unix time in milliseconds. */
+  /** Whatever was committed before this time of Postgres is below the watermark. Unix time in milliseconds; 0 where it is not known. */
   readonly asOfMs: number;
 }
 

@@ -2,7 +2,7 @@ import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { lsnToHex } from '../protocol/lsn.ts';
 import { parseRuleText } from '../protocol/rule-text.ts';
 import { parseSlot } from '../protocol/value-slot.ts';
-import type { Entry, ReadReply } from './cache-store.ts';
+import type { CellWatermark, Entry, ReadReply } from './cache-store.ts';
 import type { FamilyContext } from './family-context.ts';
 
 /** Why a read is answered as it is. */
@@ -58,7 +58,7 @@ export function inspectReply(context: FamilyContext, entry: Entry, reply: ReadRe
     marks: { family: reply.familyMark?.offset, tags: reply.tagMarks.map((mark) => mark?.offset) },
     ttlLeftMs: value === undefined || reply.ttlLeftMs < 0 ? undefined : reply.ttlLeftMs - family.staleMs,
     lease: slot?.kind === 'lease' ? slot.token : value?.lease,
-    stalenessMs: reply.watermark === null ? undefined : Math.max(0, facts.nowMs - reply.watermark.asOfMs),
+    stalenessMs: stalenessMs(reply.watermark, facts.nowMs),
     watermark: reply.watermark === null ? undefined : lsnToHex(reply.watermark.lsn),
     failure: facts.failure,
   };
@@ -75,4 +75,9 @@ function readThroughOf(
   if (rule === null) return 'no rules yet';
   if (parseRuleText(rule).hash !== family.ruleHash) return 'rules';
   return isProven ? undefined : 'unproven';
+}
+
+/** Undefined where nothing is known of the region, as in a cell whose epoch has just begun. */
+function stalenessMs(watermark: CellWatermark | null, nowMs: number): number | undefined {
+  return watermark === null || watermark.asOfMs === 0 ? undefined : Math.max(0, nowMs - watermark.asOfMs);
 }

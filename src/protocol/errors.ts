@@ -154,6 +154,11 @@ export const ERRORS = {
     summary: 'The publication does not exist, or did not when a change was made.',
     hint: 'Run `afterwrite setup`. Changes made without a publication are not in the stream.',
   },
+  SOURCE_EPOCH_PASSED: {
+    retry: 'reset',
+    summary: 'Another relay has drawn a higher source epoch than the one that the log of the bus shows.',
+    hint: 'None is needed: the relay draws the next, and every region begins anew. The log has lost its end, or a late send has hidden it: look at its brokers.',
+  },
   STACK_UNAVAILABLE: {
     retry: 'operator',
     summary: 'A server that the demo or a test needs can neither be found nor started.',

@@ -56,7 +56,8 @@ export function judgeFill(reading: LeaseReading, evidence: Evidence): FillVerdic
   }
   const needed = lsnMax(fenceOf(reading), reading.droppedLsn);
   const { replayedLsn } = evidence;
-  // A replica that came back from a crash may be below what it once showed.
+  // A replica that came back from a crash, or that nobody has listed, may be below what those listed once showed. Where any is listed the settled mark is above
+  // all that was dropped, so that it alone would do; the dropped entries alone would do always.
   const isReached = replayedLsn > needed && replayedLsn >= boundOf(reading.settledReplica, reading.timeline);
   return isReached ? { kind: 'store', bound: replayedLsn } : { kind: 'refuse', why: 'replica behind' };
 }

@@ -24,7 +24,7 @@ export interface LogRecord {
   readonly after?: ReachedItem;
   /** The settled mark of the primary (an end LSN), as of this record. */
   readonly settledPrimary: Lsn;
-  /** The clock of Postgres at the latest message from which `to` was known, Unix time in milliseconds: what staleness is measured from. */
+  /** A time of Postgres such that whatever was committed before it is below `to`, Unix time in milliseconds; 0 where none is known. Staleness is measured from it. */
   readonly asOfMs: number;
   readonly transactions: readonly TransactionItems[];
   /** Present at the relay's start, on each change, and every few seconds. */

@@ -1,22 +1,30 @@
 import type { BusConfig } from '../config/bus-config.ts';
-import { isBusError } from '../protocol/errors.ts';
+import { BusError, isBusError } from '../protocol/errors.ts';
 import { decodeRecord } from '../protocol/record-codec.ts';
-import { LSN_ZERO, type Lsn, lsnMax } from '../protocol/lsn.ts';
-import type { RulesNotice } from '../protocol/log-record.ts';
+import type { LogRecord, RulesNotice } from '../protocol/log-record.ts';
 import type { SourceEpoch, SourceLife } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { AckTracker } from './ack-tracker.ts';
+import { AsOfTracker } from './as-of.ts';
 import { type ParameterTypes, readApplicationMessage } from './application-message.ts';
 import { Batcher } from './batch.ts';
 import { TransactionCollector } from './collect.ts';
 import { DecodeSink } from './decode-sink.ts';
+import { FreshnessProbe } from './freshness-probe.ts';
 import type { Source, SourceStream } from './from-postgres.ts';
 import type { RelayObserver } from './observe.ts';
 import { Pump } from './pump.ts';
 import { RelationDirectory } from './relation-directory.ts';
 import { Router, tableText } from './route.ts';
 import { SettleTracker } from './settle.ts';
-import { type Continuity, type EpochDecision, decideSourceEpoch, isStartSettled } from './source-gap.ts';
+import {
+  type Continuity,
+  type EpochDecision,
+  decideSourceEpoch,
+  isStartSettled,
+  type LastWord,
+  lastWord,
+} from './source-gap.ts';
 import type { LogWriter } from './to-log.ts';
 import { ENDING, unlessEnding } from './unless-ending.ts';
 
@@ -32,6 +40,8 @@ export interface AttemptFacts {
   readonly rules: (partitions: number) => RulesNotice;
   readonly parameterTypes: ParameterTypes;
   readonly continuity: (highest: SourceEpoch | undefined, life: SourceLife) => Continuity;
+  /** Told of each number of a source epoch that was drawn, here or by another relay. */
+  readonly drawn: (number: number) => void;
   /** Told at each send that the log has taken: the source epoch of this attempt is in it. */
   readonly epochLanded: () => void;
 }
@@ -85,11 +95,14 @@ async function withStream(
   directory.learn(await unlessEnding(ending, source.directory()));
   const log = await unlessEnding(ending, ports.openLog(ending), (late) => late.close());
   try {
-    const { highest, settled } = lastSaid(await unlessEnding(ending, log.lastRecords(ending)));
-    const continuity = facts.continuity(highest, stream.life);
-    const decision = decideSourceEpoch(highest, stream.life, continuity, ports.clock.nowMs());
+    const said = readLast(await unlessEnding(ending, log.lastRecords(ending)));
+    const { life, confirmedLsn } = stream;
+    const continuity = facts.continuity(said.highest, life);
+    const decision = decideSourceEpoch(said, life, confirmedLsn, continuity, ports.clock.nowMs());
+    facts.drawn(decision.epoch.number);
     observer.epoch(decision);
-    const isSettled = isStartSettled(decision, settled, stream.confirmedLsn);
+    if (decision.change !== 'none') await unlessEnding(ending, source.markEpoch(decision.epoch.number));
+    const isSettled = isStartSettled(decision, said.settled, confirmedLsn);
     const barrier = isSettled ? undefined : await unlessEnding(ending, source.allocateXid());
     const pump = assemble(ports, facts, { directory, log, stream, decision, barrier });
     observer.state('streaming', `slot held, epoch ${decision.epoch.number}`);
@@ -115,6 +128,7 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
   const start = stream.confirmedLsn;
   const batcher = new Batcher(log.partitions, start);
   const settle = new SettleTracker(start, opened.barrier);
+  const asOf = new AsOfTracker();
   const collector = new TransactionCollector(config.keysPerTransactionMax, (item) => {
     observer.invalidation(item.scope, item.scope === 'tag' ? '' : item.family);
     batcher.add(item);
@@ -133,6 +147,8 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       batcher,
       settle,
       acks: new AckTracker(log.partitions, start),
+      asOf,
+      freshness: new FreshnessProbe({ source, batcher, asOf, clock: ports.clock }),
       observer,
       clock: ports.clock,
     },
@@ -150,6 +166,11 @@ function assemble(ports: AttemptPorts, facts: AttemptFacts, opened: Opened): Pum
       transaction: () => observer.transaction(),
       change: (op) => observer.change(op),
       messageFault: (fault) => observer.messageFault(fault),
+      epochMark: ({ bus, number }) => {
+        if (bus !== config.bus || number <= decision.epoch.number) return;
+        facts.drawn(number);
+        throw new BusError('SOURCE_EPOCH_PASSED', `Source epoch ${number} was drawn after ${decision.epoch.number}.`);
+      },
       unnamedRelation: () => {
         observer.unrouted(sink.unrouted);
         if (sink.isDoubtful) pump.relearn(relearn);
@@ -172,30 +193,19 @@ function* rulesOf(config: BusConfig): Generator<readonly [table: string, columns
     for (const rule of rules) yield [tableText(rule.table), rule.columns];
 }
 
-/**
- * The highest source epoch that any partition's last record names, and the highest settled mark of it. Every partition hears of an epoch within a moment of
- * its beginning, so one whose last record somebody else wrote may be passed over, as long as another can be read.
- */
-function lastSaid(texts: readonly (string | null)[]): {
-  readonly highest: SourceEpoch | undefined;
-  readonly settled: Lsn;
-} {
-  let highest: SourceEpoch | undefined;
-  let settled = LSN_ZERO;
+/** A last record that somebody else wrote is passed over, as long as another can be read. */
+function readLast(texts: readonly (string | null)[]): LastWord {
+  const records: LogRecord[] = [];
   let unreadable: unknown;
   texts.forEach((text, partition) => {
     if (text === null) return;
     try {
-      const { sourceEpoch, settledPrimary } = decodeRecord(text, `the last record of partition ${partition}`);
-      const isHigher = highest === undefined || sourceEpoch.number > highest.number;
-      if (isHigher) highest = sourceEpoch;
-      if (isHigher) settled = settledPrimary;
-      else if (sourceEpoch.number === highest?.number) settled = lsnMax(settled, settledPrimary);
+      records.push(decodeRecord(text, `the last record of partition ${partition}`));
     } catch (error) {
       if (!isBusError(error, 'RECORD_INVALID')) throw error;
       unreadable = error;
     }
   });
-  if (highest === undefined && unreadable !== undefined) throw unreadable;
-  return { highest, settled };
+  if (records.length === 0 && unreadable !== undefined) throw unreadable;
+  return lastWord(records);
 }

@@ -8,7 +8,7 @@ import {
   type RulesNotice,
   type TransactionItems,
 } from '../protocol/log-record.ts';
-import { LSN_ZERO, type Lsn, lsnMax } from '../protocol/lsn.ts';
+import { LSN_ZERO, type Lsn, lsnMax, lsnMin } from '../protocol/lsn.ts';
 import type { SourceEpoch } from '../protocol/source-epoch.ts';
 import { PARTITION_BYTES_MAX, SEND_RECORDS_MAX } from './to-log.ts';
 
@@ -30,7 +30,8 @@ export interface SendFacts {
   readonly bus: string;
   readonly sourceEpoch: SourceEpoch;
   readonly settledPrimary: Lsn;
-  readonly asOfMs: number;
+  /** The time as of which everything is below an LSN, in milliseconds. A record tells it of its own `to`: others may be further. */
+  readonly asOfMs: (complete: Lsn) => number;
   readonly rules?: RulesNotice;
 }
 
@@ -98,6 +99,11 @@ export class Batcher {
   /** The LSN below which every transaction has been decoded: an end LSN. */
   get decodedThrough(): Lsn {
     return this.#decodedThrough;
+  }
+
+  /** The LSN below which every partition's records are complete, once those that were taken have landed. */
+  get takenThrough(): Lsn {
+    return this.#lanes.map(({ through }) => through).reduce(lsnMin);
   }
 
   begin(commitLsn: Lsn, committedAtMs: number): void {
@@ -219,6 +225,7 @@ export class Batcher {
     const isWithin = after !== undefined && after.commitLsn >= from;
     return {
       ...facts,
+      asOfMs: facts.asOfMs(lane.through),
       from,
       to: lane.through,
       sentThrough: lane.sentThrough,

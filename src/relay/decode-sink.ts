@@ -2,6 +2,7 @@ import { LSN_ZERO, type Lsn, lsn, lsnMax } from '../protocol/lsn.ts';
 import { MESSAGE_PREFIX, type MessageMeaning } from './application-message.ts';
 import type { Batcher } from './batch.ts';
 import type { TransactionCollector } from './collect.ts';
+import { EPOCH_MARK_PREFIX, type EpochMark, parseEpochMark } from '../protocol/epoch-mark.ts';
 import type { OldImage, RowImage, StreamRelation, StreamSink } from './from-postgres.ts';
 import type { Lookup, RelationDirectory } from './relation-directory.ts';
 import type { Router } from './route.ts';
@@ -25,6 +26,8 @@ export interface DecodeEvents {
   /** A relation that no rule names, or none that is known: `isDoubtful` asks for the catalog to be read again. */
   unnamedRelation(): void;
   messageFault(fault: string): void;
+  /** A relay has drawn a source epoch. What this throws ends the stream, before anything behind it counts as decoded. */
+  epochMark(mark: EpochMark): void;
 }
 
 /**
@@ -38,7 +41,8 @@ export class DecodeSink implements StreamSink {
   #xid = 0;
   #commitLsn: Lsn = LSN_ZERO;
   #received: Lsn = LSN_ZERO;
-  #asOfMs = 0;
+  /** The clock of Postgres at the last message, Unix time in milliseconds. Not as of when everything is decoded: see as-of.ts. */
+  #clockMs = 0;
 
   constructor(parts: DecodeParts, events: DecodeEvents) {
     this.#parts = parts;
@@ -48,11 +52,6 @@ export class DecodeSink implements StreamSink {
   /** The highest LSN that the stream has shown. */
   get received(): Lsn {
     return this.#received;
-  }
-
-  /** The clock of Postgres as of everything decoded so far, Unix time in milliseconds; 0 before the first sign. */
-  get asOfMs(): number {
-    return this.#asOfMs;
   }
 
   /** Relations of the stream that no rule can name. */
@@ -110,17 +109,18 @@ export class DecodeSink implements StreamSink {
   }
 
   message(transactional: boolean, messageLsn: Lsn, prefix: string, content: Uint8Array): void {
+    if (prefix === EPOCH_MARK_PREFIX) return this.#epochMark(utf8(content));
     if (prefix !== MESSAGE_PREFIX) return;
     this.#events.change('message');
     if (transactional) return this.#applyMessage(content);
     // Outside a transaction there is no commit record: the message's own place stands for one. It is visible at once.
-    this.begin(lsn(messageLsn - 1n), this.#asOfMs, 0);
+    this.begin(lsn(messageLsn - 1n), this.#clockMs, 0);
     this.#applyMessage(content);
     this.#end(messageLsn);
   }
 
   commit(_commitLsn: Lsn, endLsn: Lsn, committedAtMs: number): void {
-    this.#asOfMs = Math.max(this.#asOfMs, committedAtMs);
+    this.#clockMs = Math.max(this.#clockMs, committedAtMs);
     this.#parts.settle.decoded(this.#xid, endLsn);
     this.#end(endLsn);
     this.#events.transaction();
@@ -128,9 +128,9 @@ export class DecodeSink implements StreamSink {
 
   keepalive(walEnd: Lsn, serverTimeMs: number): void {
     this.#received = lsnMax(this.#received, walEnd);
+    this.#clockMs = Math.max(this.#clockMs, serverTimeMs);
     if (!this.#parts.batcher.idleThrough(walEnd)) return;
     this.#parts.settle.decodedThrough(walEnd);
-    this.#asOfMs = Math.max(this.#asOfMs, serverTimeMs);
     this.#events.progress();
   }
 
@@ -139,6 +139,11 @@ export class DecodeSink implements StreamSink {
     this.#parts.batcher.commit(endLsn);
     this.#parts.settle.decodedThrough(endLsn);
     this.#events.progress();
+  }
+
+  #epochMark(content: string): void {
+    const mark = parseEpochMark(content);
+    if (mark !== undefined) this.#events.epochMark(mark);
   }
 
   #define(relation: StreamRelation, describedAt: Lsn, isOlder: boolean): Lookup {

@@ -41,6 +41,14 @@ export interface StreamSink extends ChangeSink {
   keepalive(walEnd: Lsn, serverTimeMs: number): void;
 }
 
+/** What one statement says of the source's clock and log. */
+export interface SourceLook {
+  /** When it was asked, by the clock of Postgres, Unix time in milliseconds: before the rest was looked at. */
+  readonly askedAtMs: number;
+  /** Up to where the log was flushed: every commit that was acknowledged as durable before `askedAtMs` ends at or below. */
+  readonly flushedLsn: Lsn;
+}
+
 /**
  * The source database, as the relay needs it. One stream at a time holds the slot:
  *
@@ -56,8 +64,12 @@ export interface Source {
   open(signal: AbortSignal): Promise<SourceStream>;
   /** Takes a snapshot by SQL, on another connection than the stream's. */
   snapshot(): Promise<Snapshot>;
+  /** Looks at clock and log, on that connection. */
+  look(): Promise<SourceLook>;
   /** Allocates a transaction id, which makes every transaction that may still be invisible older than it. */
   allocateXid(): Promise<bigint>;
+  /** Notes in the source's log, durably, that an epoch of this number has been drawn: it comes in the stream as a message. */
+  markEpoch(number: number): Promise<void>;
   /** The tables of the rules and all their partitions, and what else is published, as the catalog has them now. */
   directory(): Promise<Directory>;
   close(): Promise<void>;

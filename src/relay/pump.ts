@@ -5,9 +5,11 @@ import type { SourceEpoch } from '../protocol/source-epoch.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Wake } from '../runtime/wake.ts';
 import type { AckTracker } from './ack-tracker.ts';
+import type { AsOfTracker } from './as-of.ts';
 import type { Batcher } from './batch.ts';
 import type { DecodeSink } from './decode-sink.ts';
 import type { Source, SourceStream } from './from-postgres.ts';
+import type { FreshnessProbe } from './freshness-probe.ts';
 import type { RelayObserver } from './observe.ts';
 import type { SettleTracker } from './settle.ts';
 import type { LogWriter } from './to-log.ts';
@@ -18,7 +20,7 @@ const IDLE_EVERY_MS = 250;
 const RULES_EVERY_MS = 10_000;
 /** A settled mark that a partition lacks is sent at most this often, unless data goes there anyway. */
 const SETTLED_EVERY_MS = 5;
-/** Between two looks at a snapshot while a transaction is not visible yet. */
+/** Between two snapshots while a transaction is not visible yet. */
 const SNAPSHOT_EVERY_MS = 2;
 /** Between two looks at a catalog that does not show yet what the stream has described. */
 const RELEARN_EVERY_MS = 100;
@@ -35,6 +37,8 @@ export interface PumpParts {
   readonly batcher: Batcher;
   readonly settle: SettleTracker;
   readonly acks: AckTracker;
+  readonly asOf: AsOfTracker;
+  readonly freshness: FreshnessProbe;
   readonly observer: RelayObserver;
   readonly clock: Clock;
 }
@@ -49,7 +53,7 @@ export interface PumpFacts {
 
 /**
  * Moves what was decoded into the log, one send at a time: while one is out, the next gathers. Beside it a loop settles, by
- * looking at snapshots while anything is unsettled. Reading stops while either is full.
+ * snapshots of the source, while anything is unsettled and not otherwise, and another measures how fresh all is. Reading stops while either of the first two is full.
  */
 export class Pump {
   readonly #parts: PumpParts;
@@ -104,14 +108,14 @@ export class Pump {
   async run(drain: AbortSignal, stop: AbortSignal): Promise<'clean' | 'drained'> {
     const signal = AbortSignal.any([this.#ending.signal, stop]);
     const ended = this.#parts.stream.ended.then((how) => (how === 'clean' ? 'clean' : 'drained'));
-    const loops = [this.#sendLoop(signal), this.#settleLoop(signal)];
+    const loops = [this.#sendLoop(signal), this.#settleLoop(signal), this.#parts.freshness.run(signal)];
     try {
       const first = await Promise.race([ended, this.#failed.promise, ...loops, aborted(drain), aborted(stop)]);
       if (first === 'clean') return 'clean';
       if (drain.aborted && !stop.aborted) await Promise.race([this.#drained(signal), this.#failed.promise, ...loops]);
       return 'drained';
     } catch (error) {
-      if (isBusError(error, 'POSTGRES_SHUTDOWN') && (await this.#endsInOrder(ended))) return 'clean';
+      if (mayBeShutdown(error) && (await this.#endsInOrder(ended))) return 'clean';
       throw error;
     } finally {
       this.#ending.abort();
@@ -145,11 +149,12 @@ export class Pump {
         bus: this.#facts.bus,
         sourceEpoch: this.#facts.sourceEpoch,
         settledPrimary: settle.settled,
-        asOfMs: this.#sink?.asOfMs ?? 0,
+        asOfMs: (complete) => this.#parts.asOf.at(complete),
         ...(due.rules ? { rules: this.#facts.rules } : {}),
       },
       due,
     );
+    this.#parts.asOf.forgetBelow(batcher.takenThrough);
     if (due.idle) {
       this.#idleAtMs = startedAtMs;
       this.#parts.stream.requestKeepalive();
@@ -196,7 +201,7 @@ export class Pump {
       acks.settle(settle.settled);
       this.#confirm();
       this.#sendWake.notify();
-      // Not cut short by what is decoded meanwhile: at thousands of commits a second that would be a look for each.
+      // Not cut short by what is decoded meanwhile: at thousands of commits a second that would be a snapshot for each.
       if (settle.isWaiting) await clock.sleep(SNAPSHOT_EVERY_MS, signal);
     }
   }
@@ -235,6 +240,11 @@ export class Pump {
       await clock.sleep(SETTLED_EVERY_MS, signal);
     }
   }
+}
+
+/** Where a look comes after the end of its session, another session is refused. */
+function mayBeShutdown(error: unknown): boolean {
+  return isBusError(error, 'POSTGRES_SHUTDOWN') || isBusError(error, 'POSTGRES_UNREACHABLE');
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -36,6 +36,8 @@ export class Relay {
   #failures = 0;
   /** Crashes of the source that an epoch in the log has answered. Until then each attempt begins a new epoch. */
   #crashesAnswered = 0;
+  /** The highest number of a source epoch that is known to have been drawn. */
+  #known = 0;
   /** The run of the server whose stream ended in order, and the first run seen since: any later one may follow a crash of that. */
   #cleanEnd: { readonly ofMs: number; nextMs?: number } | undefined;
 
@@ -113,6 +115,7 @@ export class Relay {
         ({ crashes } = this.#ports.source);
         return this.#continuity(highest, life);
       },
+      drawn: (number) => (this.#known = Math.max(this.#known, number)),
       // Whoever looks at the log from now on sees the epoch; before, another attempt must draw it again.
       epochLanded: () => (this.#crashesAnswered = crashes),
     };
@@ -123,6 +126,7 @@ export class Relay {
     if (end !== undefined && life.postmasterStartedAtMs !== end.ofMs) end.nextMs ??= life.postmasterStartedAtMs;
     const endedCleanly = highest?.postmasterStartedAtMs === end?.ofMs && life.postmasterStartedAtMs === end?.nextMs;
     return {
+      known: this.#known,
       crashed: this.#ports.source.crashes > this.#crashesAnswered,
       endedCleanly,
       asynchronousCommits: this.#facts.config.source.asynchronousCommits,

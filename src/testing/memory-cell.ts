@@ -99,7 +99,7 @@ export class MemoryCell {
       sourceEpoch: epoch.sourceEpoch,
       watermark: epoch.watermark,
       ...(epoch.reached === undefined ? {} : { reached: epoch.reached }),
-      asOfMs: epoch.asOfMs,
+      asOfMs: 0,
       floor: epoch.floor,
       settledPrimary: NOTHING_SETTLED,
       settledReplica: NOTHING_SETTLED,

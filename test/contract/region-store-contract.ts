@@ -145,6 +145,12 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       assert.equal((await agent.read(cell))?.settledReplica.timeline, 2, 'a later timeline is above');
     });
 
+    test('an epoch begins as of no known time, whatever the one before had reached: the record it begins with is not applied yet', async () => {
+      await agent.apply(cell, TOKEN, batchOf(1, { asOfMs: 20 }));
+      assert.equal((await agent.beginEpoch(cell, TOKEN, epochOf('e2', 2, 5))).kind, 'applied');
+      assert.equal((await agent.read(cell))?.asOfMs, 0);
+    });
+
     test('a family whose rule is new or another gets a mark, and an unchanged rule none', async () => {
       const rules = (hash: string, offset: number) => ({ rules: [{ family: 'user', hash, offset, lsn: lsn(40) }] });
       assert.deepEqual((await facts()).familyMark, { offset: 1, lsn: lsn(1) });

@@ -125,7 +125,7 @@ export function batchOf(after: number, more: Partial<ApplyBatch> = {}): ApplyBat
 }
 
 export function epochOf(name: string, after: number | null, offset: number): NewEpoch {
-  return { name, after, offset, sourceEpoch: SOURCE, watermark: lsn(1), floor: lsn(0), asOfMs: 0 };
+  return { name, after, offset, sourceEpoch: SOURCE, watermark: lsn(1), floor: lsn(0) };
 }
 
 /** What an agent applies where keys are evicted at an LSN. */

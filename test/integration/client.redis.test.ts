@@ -420,6 +420,19 @@ test('inspect says why: nothing, a lease, a value, a mark', async () => {
   assert.ok((marked.marks.family ?? 0) > (marked.stamp ?? 0));
 });
 
+test('inspect tells no staleness where a cell is as of no known time, and a read with a bound goes past it', async () => {
+  const notes = await region.family('note', async () => NEW);
+  await notes.get(ID);
+  const { cell, stalenessMs } = await notes.inspect(ID);
+  assert.ok(stalenessMs !== undefined);
+  await redis.hset(region.keyspace.record(cell), 'asOf', '0');
+  const seen = await notes.inspect(ID);
+  assert.deepEqual([seen.verdict, seen.stalenessMs], ['hit', undefined]);
+  const again = await region.family('note', async () => OLD);
+  assert.deepEqual(await again.get(ID), NEW, 'a hit');
+  assert.deepEqual(await again.get(ID, { maxStalenessMs: 3_600_000 }), OLD);
+});
+
 test('drain lets what is under way end, gives leases up, closes, and refuses what comes later', async () => {
   const cache = await region.cache();
   const notes = cache.family('note', { reads: 'primary', load: loader.load });

@@ -74,7 +74,7 @@ for (const major of [15, 18] as const) {
         slotPrefix: schema,
         ruleTables,
       });
-      await source.snapshot();
+      await source.look();
       const stream = await source.open(new AbortController().signal);
       stream.ended.catch(() => undefined);
       await fixture.run('INSERT INTO t SELECT generate_series(1, 100000)');

@@ -48,7 +48,7 @@ describe('a network that swallows what is sent to Postgres', { timeout: 60_000 }
     });
   });
 
-  test('the looks at a snapshot and at the catalog fail and do not hang, and the source can be closed', async () => {
+  test('the looks at a snapshot, at clock and log, and at the catalog fail and do not hang, and the source can be closed', async () => {
     await throughProxy(async (url, proxy) => {
       const source = new PostgresSource({
         url,
@@ -61,6 +61,10 @@ describe('a network that swallows what is sent to Postgres', { timeout: 60_000 }
       await source.snapshot();
       proxy.swallowRequests();
       await assert.rejects(source.snapshot(), isUnreachable);
+      proxy.pass();
+      await source.look();
+      proxy.swallowRequests();
+      await assert.rejects(source.look(), isUnreachable);
       proxy.pass();
       await source.directory();
       proxy.swallowRequests();

@@ -58,7 +58,7 @@ function run(
   const ends = new Set<Lsn>([START]);
   let clock = 100;
   const take = (idle: boolean, settled: boolean): void => {
-    const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: 0 };
+    const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: Number };
     records.push(...batcher.take(facts, { idle, settled }).map((record) => tamper(record, batcher)));
   };
   for (const step of list) {
@@ -114,6 +114,7 @@ function checkIntervals(tamper: (record: PartitionRecord, batcher: Batcher) => P
           const below = owed.filter((e) => e.commitLsn < record.to).length;
           assert.ok(seen.length >= below, 'every item below `to` is in this record or an earlier one');
           assert.deepEqual(seen, owed.slice(0, seen.length), 'items keep the order of the log');
+          assert.equal(record.asOfMs, Number(record.to), 'the time is that of its own end');
           assert.equal(record.sentThrough, lsn(Math.max(0, ...seen.map((s) => Number(s.commitLsn)))));
           const isWithin = last !== undefined && last.commitLsn >= record.from;
           assert.deepEqual(record.after, isWithin ? last : undefined, 'it says what it goes on behind');
@@ -145,7 +146,7 @@ test('ordinals count the items of a transaction within its partition, across rec
   const batcher = new Batcher(1, START);
   batcher.begin(lsn(110), 0);
   for (let n = 0; n < 120; n++) batcher.add({ scope: 'key', family: 'user', act: 'evict', key: `user:${n}` });
-  const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: 0 };
+  const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: () => 0 };
   const ordinals = batcher.take(facts, { idle: false, settled: false }).map((r) => r.record.transactions[0]?.ordinal);
   batcher.add({ scope: 'tag', tag: 'org:1' });
   ordinals.push(batcher.take(facts, { idle: false, settled: false })[0]?.record.transactions[0]?.ordinal);
@@ -154,7 +155,12 @@ test('ordinals count the items of a transaction within its partition, across rec
 
 test('a partition with sent items gets a record without items once they are settled, and only once', () => {
   const batcher = new Batcher(1, START);
-  const facts = (settled: number) => ({ bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(settled), asOfMs: 0 });
+  const facts = (settled: number) => ({
+    bus: 'shop',
+    sourceEpoch: EPOCH,
+    settledPrimary: lsn(settled),
+    asOfMs: () => 0,
+  });
   batcher.begin(lsn(110), 0);
   batcher.add({ scope: 'tag', tag: 'org:1' });
   batcher.commit(lsn(113));
@@ -172,7 +178,7 @@ test('what goes to one partition in one send stays below what a broker takes, ho
   for (let n = 0; n < 5000; n++)
     batcher.add({ scope: 'key', family: 'user', act: 'evict', key: `${n}:`.padEnd(1024, 'é') });
   batcher.commit(lsn(120));
-  const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: 0 };
+  const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: () => 0 };
   while (batcher.pendingItems > 0) {
     const records = batcher.take(facts, { idle: false, settled: false });
     const bytes = records.reduce((sum, { record }) => sum + Buffer.byteLength(encodeRecord(record)), 0);
@@ -186,7 +192,7 @@ test('rules go into every partition, once in a send', () => {
   for (let n = 0; n < 500; n++) batcher.add({ scope: 'key', family: 'user', act: 'evict', key: `user:${n}` });
   batcher.commit(lsn(120));
   const rules = { partitions: PARTITIONS, bucketsPerCell: 1, families: { user: 'h' } };
-  const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: 0, rules };
+  const facts = { bus: 'shop', sourceEpoch: EPOCH, settledPrimary: lsn(0), asOfMs: () => 0, rules };
   const records = batcher.take(facts, { idle: false, settled: false });
   const withRules = records.filter(({ record }) => record.rules !== undefined).map(({ partition }) => partition);
   assert.deepEqual(withRules, [0, 1, 2]);
@@ -198,7 +204,7 @@ function overload(items: number): { readonly status: number | null; readonly std
   const program = `
     import { Batcher } from ${JSON.stringify(new URL('../../src/relay/batch.ts', import.meta.url).href)};
     const batcher = new Batcher(1, 100n);
-    const facts = { bus: 'b', sourceEpoch: ${JSON.stringify(EPOCH)}, settledPrimary: 0n, asOfMs: 0 };
+    const facts = { bus: 'b', sourceEpoch: ${JSON.stringify(EPOCH)}, settledPrimary: 0n, asOfMs: () => 0 };
     for (let n = 0; n < 2_000_000; n++) {
       if (n % ${items} === 0) batcher.begin(BigInt(1000 + n), 0);
       batcher.add({ scope: 'tag', tag: 'org:' + n });

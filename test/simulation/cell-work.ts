@@ -235,7 +235,7 @@ export class CellWork {
     const next = this.#queue[0] as Queued;
     const { position, floor } = startEpoch(next.offset, next.record);
     const name = world.name('e');
-    const epoch = { name, after: this.#storedOffset, ...position, floor, asOfMs: next.record.asOfMs };
+    const epoch = { name, after: this.#storedOffset, ...position, floor };
     const former = region.redis.cell(this.cell).position;
     const answer = region.beginEpoch(this.cell, token, epoch, next.branch);
     world.note(

@@ -49,12 +49,7 @@ export function fill(world: World, region: SimRegion, flight: SimFlight): (() =>
     if (verdict.why === 'timeline') seen.storeRefusedByTimeline += 1;
     else if (verdict.why === 'replica behind') {
       seen.proofTooLow += 1;
-      if (
-        load.evidence.kind === 'replica' &&
-        load.evidence.replayedLsn > reading.fenced &&
-        load.evidence.replayedLsn > reading.floor
-      )
-        seen.droppedEntryNeeded += 1;
+      if (load.evidence.kind === 'replica') countProof(world, reading, load.evidence.replayedLsn);
     }
     return undefined;
   } else bound = verdict.bound;
@@ -86,6 +81,13 @@ export function fill(world: World, region: SimRegion, flight: SimFlight): (() =>
     } else countRefusal(world, region, key, leasedAt, reply.why);
     return reply;
   };
+}
+
+/** A proof that is above all that stands in the fence, and too low all the same. */
+function countProof({ seen }: World, reading: LeaseReading, replayedLsn: Lsn): void {
+  if (replayedLsn <= reading.fenced || replayedLsn <= reading.floor) return;
+  if (replayedLsn <= reading.droppedLsn) seen.droppedEntryNeeded += 1;
+  if (replayedLsn < reading.settledReplica.lsn) seen.proofBelowSettled += 1;
 }
 
 /** What is stored must be as new as what was applied, and nothing that was read before a DEL. */

@@ -42,9 +42,9 @@ export class Load {
     this.#postgres = postgres;
     this.#region = region;
     this.key = key;
-    this.#kind = kind === 'replica' && region.replicas.length === 0 ? 'source' : kind;
+    this.#kind = kind === 'replica' && region.readable.length === 0 ? 'source' : kind;
     this.#token = token;
-    if (this.#kind === 'replica') this.#replica = world.random.pick(region.replicas);
+    if (this.#kind === 'replica') this.#replica = world.random.pick(region.readable);
   }
 
   get kind(): LoadKind {
@@ -73,7 +73,7 @@ export class Load {
         this.#take(
           this.#world.random.oneIn(2)
             ? this.#postgres.visible
-            : (this.#region.replicas[0]?.rows ?? this.#postgres.visible),
+            : (this.#region.readable[0]?.rows ?? this.#postgres.visible),
         );
         this.isDone = true;
     }

@@ -51,10 +51,7 @@ export class SimLog {
   loseTail(): void {
     const partition = this.#world.random.below(CELLS);
     const { records } = this.#partition(partition);
-    let lost = Math.min(records.length, 1 + this.#world.random.below(5));
-    // The last word of a source epoch stays (docs/SIMULATION.md, What it leaves out).
-    const epochOf = (back: number): number | undefined => records.at(-1 - back)?.record.sourceEpoch.number;
-    while (lost > 0 && epochOf(lost) !== epochOf(0)) lost -= 1;
+    const lost = Math.min(records.length, 1 + this.#world.random.below(5));
     if (lost === 0) return;
     records.length -= lost;
     this.#world.seen.logTailLost += 1;

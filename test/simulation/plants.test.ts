@@ -9,7 +9,7 @@ const STEPS_MAX = 1_500_000;
 
 function run(plant: Plant): Promise<Outcome> {
   const worker = new Worker(new URL('worker.ts', import.meta.url), {
-    workerData: { first: 1, steps: STEPS_MAX, plant: plant.name },
+    workerData: { first: plant.firstSeed ?? 1, steps: STEPS_MAX, plant: plant.name },
   });
   return new Promise((resolve, reject) => {
     worker.on('message', (message: { outcome?: Outcome }) => {

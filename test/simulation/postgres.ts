@@ -3,6 +3,7 @@ import type { Lsn } from '../../src/protocol/lsn.ts';
 import type { ReadToken } from '../../src/protocol/read-token.ts';
 import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { SourceLife } from '../../src/protocol/source-epoch.ts';
+import type { SourceLook } from '../../src/relay/from-postgres.ts';
 import { CELLS, GROUPS, KEYS_OF_ROW, ROWS, type SimKey, tagOf } from './catalog.ts';
 import type { World } from './world.ts';
 
@@ -39,6 +40,8 @@ export interface Commit {
   readonly isAsynchronous: boolean;
   readonly versions: readonly Version[];
   readonly items: readonly SimItem[];
+  /** A relay notes that it has drawn a source epoch of this number. */
+  readonly epochMark?: number;
   isVisible: boolean;
   /** From when on a reader may expect the bus to know of it: visible, and flushed. */
   readableAtMs: number;
@@ -137,6 +140,10 @@ export class Postgres {
     return this.#open.length === 0 && this.flushed === this.insertLsn;
   }
 
+  look(): SourceLook {
+    return { askedAtMs: this.#world.nowMs, flushedLsn: this.flushed };
+  }
+
   snapshot(): Snapshot {
     const xmax = BigInt(this.#xid);
     let xmin = xmax;
@@ -150,6 +157,25 @@ export class Postgres {
 
   allocateXid(): bigint {
     return BigInt(this.#xid++);
+  }
+
+  /** A transaction of its own, durable when it is answered. */
+  markEpoch(epochMark: number): void {
+    const { nowMs } = this.#world;
+    const lsn = this.insertLsn;
+    const endLsn = (lsn + 2n) as Lsn;
+    const said = {
+      xid: this.#xid++,
+      lsn,
+      endLsn,
+      committedAtMs: nowMs,
+      isAsynchronous: false,
+      versions: [],
+      items: [],
+    };
+    this.branch.commits.push({ ...said, epochMark, isVisible: true, readableAtMs: nowMs });
+    this.insertLsn = endLsn;
+    this.#flush();
   }
 
   /** One act of the database: a transaction begins and writes, commits, becomes visible or is rolled back; or the log is flushed. */

@@ -43,7 +43,10 @@ export interface RegionListener {
 export class SimRegion {
   readonly name: string;
   readonly redis: MemoryRegion;
+  /** Those that the file lists: agents ask them how far they are. */
   readonly replicas: readonly Replica[];
+  /** Those that readers read: one that nobody has listed too. */
+  readonly readable: readonly Replica[];
   readonly listeners: RegionListener[] = [];
   /** Commands of broken connections that the server still carries out. */
   readonly late: (() => void)[] = [];
@@ -59,11 +62,18 @@ export class SimRegion {
   #cells: CellTruth[];
   #checkpoint: Checkpoint;
 
-  constructor(world: World, postgres: Postgres, name: string, replicas: readonly Replica[]) {
+  constructor(
+    world: World,
+    postgres: Postgres,
+    name: string,
+    replicas: readonly Replica[],
+    unlisted: readonly Replica[],
+  ) {
     this.#world = world;
     this.#postgres = postgres;
     this.name = name;
     this.replicas = replicas;
+    this.readable = [...replicas, ...unlisted];
     this.redis = new MemoryRegion({ cells: CELLS, nowMs: () => world.nowMs });
     this.#cells = noTruth();
     this.#checkpoint = this.#copy();

@@ -1,10 +1,13 @@
-import { LSN_ZERO, type Lsn } from '../../src/protocol/lsn.ts';
+import type { Lsn } from '../../src/protocol/lsn.ts';
 import type { Snapshot } from '../../src/protocol/snapshot.ts';
 import type { SourceEpoch } from '../../src/protocol/source-epoch.ts';
 import { AckTracker } from '../../src/relay/ack-tracker.ts';
+import { AsOfTracker } from '../../src/relay/as-of.ts';
 import { Batcher, type PartitionRecord } from '../../src/relay/batch.ts';
+import type { SourceLook } from '../../src/relay/from-postgres.ts';
+import { IDLE_LOOK_EVERY_MS, restAfter } from '../../src/relay/freshness-probe.ts';
 import { SettleTracker, UNSETTLED_MAX } from '../../src/relay/settle.ts';
-import { decideSourceEpoch, isStartSettled } from '../../src/relay/source-gap.ts';
+import { decideSourceEpoch, isStartSettled, lastWord } from '../../src/relay/source-gap.ts';
 import { BUS, CELLS, RULES } from './catalog.ts';
 import { checkConfirmed, checkSettled } from './checks.ts';
 import type { SimLog } from './log.ts';
@@ -24,9 +27,8 @@ interface Attempt {
   readonly batcher: Batcher;
   readonly settle: SettleTracker;
   readonly acks: AckTracker;
+  readonly asOf: AsOfTracker;
   readonly barrier: bigint | undefined;
-  /** A send was answered: every partition has heard of the epoch. */
-  isHeard: boolean;
 }
 
 export interface RelayParts {
@@ -43,15 +45,19 @@ export interface RelayParts {
 export class Relay {
   readonly #parts: RelayParts;
   #attempt: Attempt | undefined;
-  #snapshot: Snapshot | undefined;
+  #taken: Snapshot | undefined;
+  #takenAtMs = 0;
+  #look: { readonly before: Lsn; readonly answer: SourceLook; isAnswered: boolean } | undefined;
   #sending: readonly PartitionRecord[] | undefined;
   #hasLanded = false;
   #readyAtMs = 0;
   #idleAtMs = 0;
   #rulesAtMs = 0;
   #settledAtMs = 0;
-  #snapshotAtMs = 0;
-  #asOfMs = 0;
+  #lookAtMs = 0;
+  /** For a planted fault: the clock of the last message. */
+  #clockMs = 0;
+  #known = 0;
   #cleanEnd: { readonly ofMs: number; nextMs?: number } | undefined;
 
   constructor(parts: RelayParts) {
@@ -82,7 +88,9 @@ export class Relay {
     const { random } = this.#parts.world;
     switch (random.below(4)) {
       case 0:
-        return this.#look(attempt);
+        return random.oneIn(2)
+          ? this.#probe(attempt) || this.#settle(attempt)
+          : this.#settle(attempt) || this.#probe(attempt);
       case 1:
         return this.#send(attempt);
       default:
@@ -97,7 +105,9 @@ export class Relay {
 
   restart(): void {
     if (this.#attempt === undefined) return;
+    // Another process: what this one knew is forgotten.
     this.#cleanEnd = undefined;
+    this.#known = 0;
     this.#end('restarts');
   }
 
@@ -105,11 +115,12 @@ export class Relay {
   endCleanly(): void {
     const attempt = this.#attempt;
     if (attempt === undefined || this.#parts.holder.relay !== this) return;
-    while (!attempt.stream.isDrained) attempt.stream.pull(this);
+    while (this.#attempt === attempt && !attempt.stream.isDrained) attempt.stream.pull(this);
+    if (this.#attempt !== attempt) return;
     this.#cleanEnd = { ofMs: attempt.epoch.postmasterStartedAtMs };
     this.#end('the stream ended in order');
-    // Sooner than one that stands by.
-    this.#readyAtMs = this.#parts.world.nowMs + 20;
+    // Mostly sooner than one that stands by.
+    this.#readyAtMs = this.#parts.world.nowMs + (this.#parts.world.random.oneIn(3) ? 500 : 20);
   }
 
   #open(): boolean {
@@ -118,39 +129,37 @@ export class Relay {
     holder.relay = this;
     const stream = new SourceStream(world, postgres);
     const { life } = postgres;
-    let highest: SourceEpoch | undefined;
-    let settled = LSN_ZERO;
-    for (let cell = 0; cell < CELLS; cell++) {
-      const last = log.last(cell)?.record;
-      if (last === undefined) continue;
-      const { sourceEpoch, settledPrimary } = last;
-      const isHigher = highest === undefined || sourceEpoch.number > highest.number;
-      if (isHigher || (sourceEpoch.number === highest?.number && settledPrimary > settled)) settled = settledPrimary;
-      if (isHigher) highest = sourceEpoch;
-    }
+    const said = lastWord(Array.from({ length: CELLS }, (_, cell) => log.last(cell)?.record ?? []).flat());
+    const { highest } = said;
     const end = this.#cleanEnd;
     if (end !== undefined && life.postmasterStartedAtMs !== end.ofMs) end.nextMs ??= life.postmasterStartedAtMs;
     const endedCleanly = highest?.postmasterStartedAtMs === end?.ofMs && life.postmasterStartedAtMs === end?.nextMs;
     const decision = decideSourceEpoch(
-      highest,
+      said,
       life,
-      { crashed: false, endedCleanly, asynchronousCommits: true },
+      stream.start,
+      { known: this.#known, crashed: false, endedCleanly, asynchronousCommits: true },
       world.nowMs,
     );
+    this.#known = Math.max(this.#known, decision.epoch.number);
+    if (decision.change === 'log') world.seen.lastWordHidden += 1;
+    if (decision.change !== 'none' && world.plant !== 'drawn epoch not marked')
+      postgres.markEpoch(decision.epoch.number);
     if (endedCleanly && decision.change === 'none') world.seen.cleanEndKeptEpoch += 1;
-    const barrier = isStartSettled(decision, settled, stream.start) ? undefined : postgres.allocateXid();
+    const barrier = isStartSettled(decision, said.settled, stream.start) ? undefined : postgres.allocateXid();
     this.#attempt = {
       stream,
       epoch: decision.epoch,
       barrier,
-      isHeard: false,
       batcher: new Batcher(CELLS, stream.start),
       settle: new SettleTracker(stream.start, barrier),
       acks: new AckTracker(CELLS, stream.start),
+      asOf: new AsOfTracker(),
     };
-    this.#snapshot = undefined;
+    this.#taken = undefined;
+    this.#look = undefined;
     this.#rulesAtMs = -RULES_EVERY_MS;
-    this.#asOfMs = 0;
+    this.#clockMs = 0;
     if (lateSends.length > 0) world.seen.relayTookOver += 1;
     if (stream.start < postgres.flushed) world.seen.relayRestartRepeated += 1;
     world.note(`relay: streams from ${stream.start}, source epoch ${decision.epoch.number} (${decision.change})`);
@@ -159,17 +168,13 @@ export class Relay {
 
   #end(why: string): boolean {
     const { world, holder, log, lateSends } = this.#parts;
-    const { stream, isHeard } = this.#attempt as Attempt;
+    const { stream } = this.#attempt as Attempt;
     const sending = this.#sending;
-    if (sending !== undefined && !this.#hasLanded && isHeard && world.faults.has('lateSend') && lateSends.length < 4)
+    if (sending !== undefined && !this.#hasLanded && world.faults.has('lateSend') && lateSends.length < 4)
       lateSends.push(() => {
         world.seen.lateRelayRecord += 1;
         world.note('relay: a send of a former attempt lands');
-        // Into the first partition: the others still say which source epoch is the highest (docs/SIMULATION.md, What it leaves out).
-        log.append(
-          sending.filter((one) => one.partition === 0),
-          stream.branch,
-        );
+        log.append(sending, stream.branch);
       });
     if (holder.relay === this) holder.relay = undefined;
     this.#attempt = undefined;
@@ -182,7 +187,14 @@ export class Relay {
   // The stream's events: what DecodeSink does with them, the routing apart.
 
   begin(commit: Commit): void {
-    this.#attempt?.batcher.begin(commit.lsn, commit.committedAtMs);
+    const attempt = this.#attempt as Attempt;
+    if ((commit.epochMark ?? 0) > attempt.epoch.number) {
+      this.#known = commit.epochMark as number;
+      this.#parts.world.seen.epochPassed += 1;
+      this.#end('another has drawn a higher source epoch');
+      return;
+    }
+    attempt.batcher.begin(commit.lsn, commit.committedAtMs);
   }
 
   item(item: Commit['items'][number]): void {
@@ -194,7 +206,6 @@ export class Relay {
     const { settle, batcher } = attempt;
     if (!commit.isVisible) this.#parts.world.seen.commitBeforeVisible += 1;
     if (batcher.pendingItems < commit.items.length) this.#parts.world.seen.transactionSpannedRecords += 1;
-    this.#asOfMs = Math.max(this.#asOfMs, commit.committedAtMs);
     settle.decoded(commit.xid, commit.endLsn);
     batcher.commit(commit.endLsn);
     settle.decodedThrough(commit.endLsn);
@@ -205,23 +216,42 @@ export class Relay {
     const attempt = this.#attempt as Attempt;
     if (!attempt.batcher.idleThrough(walEnd)) return;
     attempt.settle.decodedThrough(walEnd);
-    this.#asOfMs = Math.max(this.#asOfMs, serverTimeMs);
+    this.#clockMs = serverTimeMs;
     this.#settled(attempt);
   }
 
-  /** A snapshot is taken in one step and looked at in a later one. */
-  #look(attempt: Attempt): boolean {
+  /** A look at clock and log is taken in one step and answered in a later one, as in freshness-probe.ts. */
+  #probe({ asOf, batcher }: Attempt): boolean {
     const { world, postgres } = this.#parts;
-    const { settle, acks, barrier } = attempt;
-    if (this.#snapshot === undefined) {
-      if (!settle.isWaiting || world.nowMs < this.#snapshotAtMs) return false;
-      this.#snapshotAtMs = world.nowMs + SNAPSHOT_EVERY_MS;
-      this.#snapshot = postgres.snapshot();
+    const look = this.#look;
+    if (look !== undefined && !look.isAnswered) {
+      if (look.answer.flushedLsn > batcher.decodedThrough) world.seen.lookAheadOfStream += 1;
+      asOf.looked(look.answer);
+      look.isAnswered = true;
+      this.#lookAtMs = world.nowMs;
       return true;
     }
-    if (barrier !== undefined && this.#snapshot.xmin <= barrier) world.seen.barrierHeldSettled += 1;
-    settle.observe(this.#snapshot);
-    this.#snapshot = undefined;
+    const restMs = look === undefined ? 0 : restAfter(look.answer, look.before, batcher.decodedThrough);
+    if (world.nowMs < this.#lookAtMs + restMs) return false;
+    if (restMs === IDLE_LOOK_EVERY_MS) world.seen.lookAtIdleSource += 1;
+    this.#look = { before: batcher.decodedThrough, answer: postgres.look(), isAnswered: false };
+    return true;
+  }
+
+  /** So is a snapshot. */
+  #settle(attempt: Attempt): boolean {
+    const { world, postgres } = this.#parts;
+    const { settle, acks, barrier } = attempt;
+    const taken = this.#taken;
+    if (taken === undefined) {
+      if (!settle.isWaiting || world.nowMs < this.#takenAtMs + SNAPSHOT_EVERY_MS) return false;
+      this.#takenAtMs = world.nowMs;
+      this.#taken = postgres.snapshot();
+      return true;
+    }
+    if (barrier !== undefined && taken.xmin <= barrier) world.seen.barrierHeldSettled += 1;
+    settle.observe(taken);
+    this.#taken = undefined;
     this.#settled(attempt);
     acks.settle(settle.settled);
     this.#confirm(attempt);
@@ -240,6 +270,7 @@ export class Relay {
     const sending = this.#sending;
     if (sending === undefined) return this.#take(attempt);
     if (!this.#hasLanded) {
+      if (world.strikes('lateSend', 60)) return this.#end('a send is given up');
       if (world.strikes('sendFailure', 60)) {
         world.seen.sendLost += 1;
         return this.#end('a send fails and is lost');
@@ -253,13 +284,13 @@ export class Relay {
     }
     for (const { partition, record } of sending) acks.acknowledge(partition, record.to);
     this.#sending = undefined;
-    attempt.isHeard = true;
     this.#confirm(attempt);
     return true;
   }
 
-  #take({ batcher, settle, epoch }: Attempt): boolean {
-    const { nowMs } = this.#parts.world;
+  #take({ batcher, settle, asOf, epoch }: Attempt): boolean {
+    const { world } = this.#parts;
+    const { nowMs } = world;
     const due = {
       idle: this.#idleAtMs + IDLE_EVERY_MS <= nowMs,
       settled: batcher.owesSettled(settle.settled) && this.#settledAtMs + SETTLED_EVERY_MS <= nowMs,
@@ -270,11 +301,12 @@ export class Relay {
         bus: BUS,
         sourceEpoch: epoch,
         settledPrimary: settle.settled,
-        asOfMs: this.#asOfMs,
+        asOfMs: (complete) => (world.plant === 'time of the last keepalive' ? this.#clockMs : asOf.at(complete)),
         ...(isRulesDue ? { rules: { partitions: CELLS, bucketsPerCell: 1, families: RULES } } : {}),
       },
       due,
     );
+    asOf.forgetBelow(batcher.takenThrough);
     if (due.idle) this.#idleAtMs = nowMs;
     if (records.length === 0) return false;
     if (isRulesDue) this.#rulesAtMs = nowMs;

@@ -18,7 +18,11 @@ export class Replica {
   lives = 1;
   isSilent = false;
 
-  constructor(world: World, postgres: Postgres) {
+  /** Once it lags, it goes on so for about so many turns. */
+  readonly #lagTurns: number;
+
+  constructor(world: World, postgres: Postgres, lagTurns: number) {
+    this.#lagTurns = lagTurns;
     this.#world = world;
     this.#postgres = postgres;
     this.#branch = postgres.branch;
@@ -42,7 +46,7 @@ export class Replica {
     if (this.isSilent && (this.#world.isQuiet || this.#world.random.oneIn(40))) this.isSilent = false;
     if (this.#branch !== this.#postgres.branch) return this.#follow();
     if (this.#isLagging) {
-      if (!this.#world.isQuiet && !this.#world.random.oneIn(60)) return false;
+      if (!this.#world.isQuiet && !this.#world.random.oneIn(this.#lagTurns)) return false;
       this.#isLagging = false;
     } else if (this.#world.random.oneIn(40)) this.#isLagging = true;
     const next = this.#branch.commits[this.#next];

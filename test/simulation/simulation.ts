@@ -47,10 +47,13 @@ export class Simulation {
     this.log = new SimLog(world);
     const counts = draw.oneIn(3) ? [2] : [1 + draw.below(2), 0];
     this.regions = counts.map((replicas, i) => {
-      const list = Array.from({ length: replicas }, () => new Replica(world, this.postgres));
-      return new SimRegion(world, this.postgres, i === 0 ? 'eu' : 'us', list);
+      const list = (length: number, lagTurns: number): Replica[] =>
+        Array.from({ length }, () => new Replica(world, this.postgres, lagTurns));
+      // One that nobody has listed may be far behind those that are.
+      const unlisted = list(replicas === 0 ? 1 : draw.below(2), 200);
+      return new SimRegion(world, this.postgres, i === 0 ? 'eu' : 'us', list(replicas, 60), unlisted);
     });
-    this.#replicas = this.regions.flatMap(({ replicas }) => [...replicas]);
+    this.#replicas = this.regions.flatMap(({ readable }) => [...readable]);
     const holder = { relay: undefined };
     const parts = { world, postgres: this.postgres, log: this.log, holder, lateSends: this.#lateSends };
     this.relays = [new Relay(parts), new Relay(parts)];

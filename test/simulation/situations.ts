@@ -20,6 +20,10 @@ const NAMES = [
   'sendLost',
   'barrierHeldSettled',
   'cleanEndKeptEpoch',
+  'lookAheadOfStream',
+  'lookAtIdleSource',
+  'lastWordHidden',
+  'epochPassed',
   // log
   'logTailLost',
   // agent
@@ -48,6 +52,7 @@ const NAMES = [
   'proofReached',
   'foldFenced',
   'droppedEntryNeeded',
+  'proofBelowSettled',
   'floorFenced',
   'leaseVoidedByEviction',
   'leaseVoidedByDelete',

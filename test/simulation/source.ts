@@ -19,6 +19,8 @@ export class SourceStream {
   #next: number;
   /** Items of the next transaction that are sent; -1 before its BEGIN. */
   #item = -1;
+  /** Everything that ends at or below is sent. */
+  #sent: Lsn;
   #sentMs = 0;
 
   constructor(world: World, postgres: Postgres) {
@@ -26,6 +28,7 @@ export class SourceStream {
     this.#postgres = postgres;
     this.branch = postgres.branch;
     this.start = postgres.slot.confirmed;
+    this.#sent = this.start;
     this.#next = this.branch.indexOf(this.start);
   }
 
@@ -45,7 +48,13 @@ export class SourceStream {
     if (this.isDrained) {
       if (this.#sentMs + 40 > nowMs) return false;
       this.#sentMs = nowMs;
-      events.keepalive(this.#postgres.flushed, nowMs);
+      this.#sent = this.#postgres.flushed;
+      events.keepalive(this.#sent, nowMs);
+      return true;
+    }
+    // A walsender that lags answers too, with the clock of now and an old place.
+    if (this.#world.random.oneIn(8)) {
+      events.keepalive(this.#sent, nowMs);
       return true;
     }
     const commit = this.branch.commits[this.#next] as Branch['commits'][number];
@@ -64,6 +73,7 @@ export class SourceStream {
     }
     this.#item = -1;
     this.#next += 1;
+    this.#sent = commit.endLsn;
     events.commit(commit);
     return true;
   }

@@ -76,7 +76,6 @@ export class CacheRegion {
         sourceEpoch: EPOCH,
         watermark: lsn(this.#lsn),
         floor: lsn(this.#lsn),
-        asOfMs: Date.now() - this.behindMs,
       });
     }
     const texts = { ...ownRules(), ...rules };

@@ -89,7 +89,6 @@ export class MemoryCaches {
         sourceEpoch: EPOCH,
         watermark: lsn(100),
         floor: lsn(100),
-        asOfMs: this.clock.nowMs(),
       });
       await agent.apply(cell, OWNER, {
         after: offset,

@@ -13,7 +13,7 @@ import type { LogRecord } from '../../src/protocol/log-record.ts';
 import { decodeRecord } from '../../src/protocol/record-codec.ts';
 import type { RelayObserver } from '../../src/relay/observe.ts';
 import { Relay } from '../../src/relay/relay.ts';
-import { systemClock } from '../../src/runtime/clock.ts';
+import { type Clock, systemClock } from '../../src/runtime/clock.ts';
 import { MemoryLog } from '../../src/testing/memory-log.ts';
 import { eventually } from './eventually.ts';
 
@@ -44,13 +44,17 @@ export class RunningRelay {
   unrouted: readonly string[] = [];
   /** How often it has asked for a snapshot. */
   snapshots = 0;
+  /** How often it has looked at clock and log. */
+  looks = 0;
+  /** How many looks were answered. */
+  answers = 0;
   readonly #relay: Relay;
   readonly #source: PostgresSource;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
   #state = 'starting';
 
-  constructor(config: BusConfig, log = new MemoryLog(config.log.partitions)) {
+  constructor(config: BusConfig, log = new MemoryLog(config.log.partitions), clock: Clock = systemClock) {
     this.log = log;
     const nothing = (): void => undefined;
     const observer: RelayObserver = {
@@ -79,10 +83,17 @@ export class RunningRelay {
       this.snapshots += 1;
       return snapshot();
     };
+    const look = this.#source.look.bind(this.#source);
+    this.#source.look = async () => {
+      this.looks += 1;
+      const answer = await look();
+      this.answers += 1;
+      return answer;
+    };
     const ports = {
       source: this.#source,
       openLog: () => Promise.resolve(this.log.openWriter()),
-      clock: systemClock,
+      clock,
       observer,
     };
     this.#relay = new Relay(ports, { config, parameterTypes: new Map(), ruleTexts: new Map() }, Math.random);
@@ -96,6 +107,11 @@ export class RunningRelay {
 
   records(): LogRecord[] {
     return [0, 1].flatMap((partition) => this.log.read(partition, 0).map(({ value }) => decodeRecord(value, 'test')));
+  }
+
+  /** As of when each record of a partition is complete. */
+  times(partition: number): number[] {
+    return this.log.read(partition, 0).map(({ value }) => decodeRecord(value, 'test').asOfMs);
   }
 
   /** What was invalidated since it was asked last: keys as they are, families with a star, tags with a hash. */

@@ -1,6 +1,13 @@
 import { type Lsn, lsn } from '../../src/protocol/lsn.ts';
 import type { Snapshot } from '../../src/protocol/snapshot.ts';
-import type { RowImage, Source, SourceStream, StreamRelation, StreamSink } from '../../src/relay/from-postgres.ts';
+import type {
+  RowImage,
+  Source,
+  SourceLook,
+  SourceStream,
+  StreamRelation,
+  StreamSink,
+} from '../../src/relay/from-postgres.ts';
 import type { Directory } from '../../src/relay/relation-directory.ts';
 
 export const USERS_RELATION: StreamRelation = {
@@ -26,6 +33,9 @@ export class ScriptedSource implements Source {
   isPaused = false;
   /** Transactions below are visible to snapshots. */
   visibleBelow = 1_000_000n;
+  /** What a look at the source says of its clock, and of where its log ends. */
+  clockMs = 1000;
+  flushedLsn: Lsn = lsn(100);
   slotIsHeld = false;
   crashes = 0;
   /** What `open` waits for before it takes the slot. */
@@ -90,12 +100,34 @@ export class ScriptedSource implements Source {
     this.#ending.reject(error);
   }
 
+  /** What a look fails with, and how many have. */
+  lookFails: Error | undefined;
+  failedLooks = 0;
+  looks = 0;
+  snapshots = 0;
+
   async snapshot(): Promise<Snapshot> {
+    this.snapshots += 1;
     return { xmin: this.visibleBelow, xmax: this.visibleBelow, inProgress: new Set() };
+  }
+
+  async look(): Promise<SourceLook> {
+    this.looks += 1;
+    if (this.lookFails !== undefined) {
+      this.failedLooks += 1;
+      throw this.lookFails;
+    }
+    return { askedAtMs: this.clockMs, flushedLsn: this.flushedLsn };
   }
 
   async allocateXid(): Promise<bigint> {
     return this.nextXid;
+  }
+
+  readonly marks: number[] = [];
+
+  async markEpoch(number: number): Promise<void> {
+    this.marks.push(number);
   }
 
   async directory(): Promise<Directory> {

@@ -7,7 +7,12 @@ import type { Lsn } from '../../src/protocol/lsn.ts';
 import { callSink, type DecodedCall } from './decoded-call.ts';
 import { eventually } from './eventually.ts';
 
-export type Keepalive = { readonly call: 'keepalive'; readonly walEnd: Lsn; readonly replyRequested: boolean };
+export type Keepalive = {
+  readonly call: 'keepalive';
+  readonly walEnd: Lsn;
+  readonly serverTimeMs: number;
+  readonly replyRequested: boolean;
+};
 
 type OnKeepalive = (walEnd: Lsn, stream: ReplicationStream) => void;
 
@@ -25,8 +30,8 @@ export class RecordedStream {
         this.calls.push(call);
         this.onCall(call);
       }),
-      keepalive: (walEnd, _serverTimeMs, replyRequested) => {
-        this.calls.push({ call: 'keepalive', walEnd, replyRequested });
+      keepalive: (walEnd, serverTimeMs, replyRequested) => {
+        this.calls.push({ call: 'keepalive', walEnd, serverTimeMs, replyRequested });
         onKeepalive(walEnd, stream);
       },
     });

@@ -197,6 +197,26 @@ test('an idle source is confirmed to the end of its WAL', async () => {
   await eventually('confirmed', () => source.confirms.includes(lsn(5000)));
 });
 
+test('a backlog is not taken for fresh: the time of a keepalive says nothing, that of a look counts once the stream has come to where it saw the log end', async () => {
+  const source = new ScriptedSource();
+  source.flushedLsn = lsn(500);
+  source.clockMs = 7000;
+  const { log } = startRelay(source);
+  const timesUpTo = (to: number): Set<number> =>
+    new Set(log.records.filter((r) => r.record.to === lsn(to)).map((r) => r.record.asOfMs));
+  await eventually('streaming', () => source.sink !== undefined);
+  source.sink?.keepalive(lsn(200), 9000);
+  await eventually('two rounds', () => log.records.filter((r) => r.record.to === lsn(200)).length >= 2 * PARTITIONS);
+  source.commit(480, 490, 1);
+  await eventually('the rest of the backlog but for its end', () => timesUpTo(490).size > 0);
+  source.sink?.keepalive(lsn(500), 9000);
+  await eventually('the time of the look', () => timesUpTo(500).has(7000));
+  source.clockMs = 8000;
+  await eventually('the time of a later look, of a log that ends there still', () => timesUpTo(500).has(8000));
+  assert.deepEqual([timesUpTo(200), timesUpTo(490)], [new Set([0]), new Set([0])]);
+  assert.ok(log.records.every((r) => r.record.asOfMs <= 8000));
+});
+
 test('a relay that finds the slot held stands by, and takes over when it is free', async () => {
   const source = new ScriptedSource(() => new BusError('POSTGRES_SLOT_ACTIVE', 'held'));
   source.slotIsHeld = true;
@@ -272,6 +292,21 @@ test('a clean end vouches for the next run of the server alone, not for one that
   );
 });
 
+test('a server that shuts down while nothing is written has ended in order, though it refuses a look before the stream is over', async () => {
+  const source = new ScriptedSource();
+  const { log } = startRelay(source);
+  await eventually('records', () => log.texts.size === PARTITIONS);
+  source.life = { ...source.life, postmasterStartedAtMs: 2000 };
+  source.lookFails = new BusError('POSTGRES_UNREACHABLE', 'the database system is shutting down');
+  await eventually('a look is refused', () => source.failedLooks > 0);
+  source.lookFails = undefined;
+  source.endCleanly();
+  await eventually('the next run of the server', () =>
+    log.records.some((r) => r.record.sourceEpoch.postmasterStartedAtMs === 2000),
+  );
+  assert.equal(epochsOf(log).size, 1);
+});
+
 test('a relay whose stream the server has ended does not say that it streams', async () => {
   const source = new ScriptedSource();
   const { states } = startRelay(source);
@@ -341,6 +376,33 @@ test('a relay that goes on with an epoch in which nothing was settled waits as i
   assert.equal(epochsOf(log).size, 1);
   source.visibleBelow = 61n;
   await eventually('settled', () => log.records.some((r) => r.record.settledPrimary === lsn(100)));
+});
+
+test('a relay that reads of a source epoch above its own confirms nothing beyond, and draws the next; those of other buses are none of its', async () => {
+  const log = new HeldLog();
+  const source = new ScriptedSource();
+  startRelay(source, log);
+  await eventually('records', () => log.texts.size === PARTITIONS && source.sink !== undefined);
+  const own = [...epochsOf(log)][0] ?? 0;
+  assert.deepEqual(source.marks, [own], 'it has marked its own');
+  const mark = (at: number, bus: string, number: number): void => {
+    source.sink?.begin(lsn(at), 0, at);
+    source.sink?.message(true, lsn(at), 'afterwrite-epoch', Buffer.from(JSON.stringify({ bus, number })));
+    source.sink?.commit(lsn(at), lsn(at + 10), 0);
+  };
+  mark(200, 'another', own + 1000);
+  mark(220, 'shop', own);
+  await eventually('confirmed', () => source.confirms.includes(lsn(230)));
+  assert.throws(
+    () => mark(300, 'shop', own + 5_000_000),
+    (error: Error) => {
+      source.fail(error);
+      return (error as BusError).code === 'SOURCE_EPOCH_PASSED';
+    },
+  );
+  await eventually('the next epoch', () => epochsOf(log).size === 2);
+  assert.deepEqual([...epochsOf(log)], [own, own + 5_000_001]);
+  assert.ok(source.confirms.every((confirmed) => confirmed <= lsn(300)));
 });
 
 test('a relay that stands by opens no log', async () => {

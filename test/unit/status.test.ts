@@ -66,6 +66,7 @@ test('until every cell has begun, a region has neither watermark nor staleness',
     NOW_MS,
   );
   assert.deepEqual([watermark, stalenessMs], [null, null]);
+  assert.equal(summarise([cell(0), cell(1, { asOfMs: 0 })], LIVING, NOW_MS).stalenessMs, null);
 });
 
 test('without replicas nothing is settled on them', () => {

@@ -169,14 +169,15 @@ export function summarise(
 ): RegionStatus {
   const living = new Set([...silentMs].filter(([, silent]) => silent < OWNER_SILENT_MS).map(([token]) => token));
   const asOf = cells.map((cell) => cell.asOfMs);
-  const isBegun = asOf.length > 0 && asOf.every((ms) => ms !== undefined);
+  const known = asOf.filter((ms) => ms !== undefined).filter((ms) => ms > 0);
   return {
     cells: cells.length,
     ownedCells: cells.filter(({ owner }) => owner !== undefined && living.has(owner)).length,
     lostCells: cells.filter(({ epoch, offset }) => (epoch === undefined) !== (offset === undefined)).length,
     agents: living.size,
     watermark: lowest(cells.map((cell) => cell.watermark)),
-    stalenessMs: isBegun ? Math.max(0, Math.round(nowMs - Math.min(...asOf))) : null,
+    stalenessMs:
+      known.length > 0 && known.length === cells.length ? Math.max(0, Math.round(nowMs - Math.min(...known))) : null,
     settledReplica: lowest(
       cells.map(({ settledReplica }) => (settledReplica === LSN_ZERO ? undefined : settledReplica)),
     ),

@@ -1,4 +1,5 @@
-import type { Source, SourceStream, StreamSink } from '../../relay/from-postgres.ts';
+import { EPOCH_MARK_PREFIX, printEpochMark } from '../../protocol/epoch-mark.ts';
+import type { Source, SourceLook, SourceStream, StreamSink } from '../../relay/from-postgres.ts';
 import type { Directory } from '../../relay/relation-directory.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
 import type { Lsn } from '../../protocol/lsn.ts';
@@ -12,7 +13,7 @@ import { readRunStartedAtMs } from './server-life.ts';
 import { findSlots, onlySlot, type Slot } from './slot.ts';
 import { readWholeTables } from './published-tables.ts';
 import { refuseSynchronousStandby } from './synchronous-standby.ts';
-import { allocateXid, takeSnapshot } from './snapshot.ts';
+import { allocateXid, lookAtSource, takeSnapshot } from './snapshot.ts';
 
 export interface PostgresSourceOptions {
   readonly url: string;
@@ -72,8 +73,22 @@ export class PostgresSource implements Source {
     return takeSnapshot(await this.#sql.get());
   }
 
+  async look(): Promise<SourceLook> {
+    return lookAtSource(await this.#sql.get());
+  }
+
   async allocateXid(): Promise<bigint> {
     return allocateXid(await this.#sql.get());
+  }
+
+  async markEpoch(number: number): Promise<void> {
+    const content = printEpochMark({ bus: this.#options.bus, number });
+    const sql = await this.#sql.get();
+    await sql.transaction(async (inside) => {
+      // No standby is waited for; the slot does not outlive this server with less.
+      await inside.query('SET LOCAL synchronous_commit = local');
+      await inside.query('SELECT pg_logical_emit_message(true, $1, $2)', [EPOCH_MARK_PREFIX, content]);
+    });
   }
 
   async directory(): Promise<Directory> {

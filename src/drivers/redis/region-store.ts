@@ -171,7 +171,6 @@ export class RedisRegionStore implements RegionStore {
       watermark: lsnToHex(epoch.watermark),
       reached: printReached(epoch.reached),
       floor: lsnToHex(epoch.floor),
-      asOf: String(epoch.asOfMs),
     };
     const after = epoch.after === null ? '' : String(epoch.after);
     return this.#applied(

@@ -26,7 +26,7 @@ end
 local ZERO, NOTHING = '0000000000000000', '00000000:0000000000000000'
 redis.call('UNLINK', record, state)
 redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
-  'watermark', header.watermark, 'reached', header.reached, 'asOf', header.asOf, 'floor', header.floor, 'settledPrimary', NOTHING, 'settledReplica', NOTHING, 'droppedLsn', ZERO)
+  'watermark', header.watermark, 'reached', header.reached, 'asOf', '0', 'floor', header.floor, 'settledPrimary', NOTHING, 'settledReplica', NOTHING, 'droppedLsn', ZERO)
 redis.call('HSET', state, 'epoch', header.epoch)
 if #rules > 0 then redis.call('HSET', state, unpack(rules)) end
 redis.call('HSET', sweeps, '*', header.epoch)
