@@ -15,6 +15,7 @@ const PARTITIONS = 2;
 const SCHEMA = `
 create table public.users (id bigint primary key, name text not null);
 create table public.quotes (id bigint primary key, name text not null);
+create table public.probes (n int);
 `;
 const on = { users: { id: 'id' } };
 const FAMILIES = {
@@ -162,10 +163,32 @@ export class RaceStage {
       isHeld ? `alter system set synchronous_standby_names = 'nobody'` : 'alter system reset synchronous_standby_names',
     );
     await sql.query('select pg_reload_conf()');
-    await eventually('the setting', async () => {
-      const [row] = await sql.query<{ names: string }>(`select current_setting('synchronous_standby_names') as names`);
-      return (row?.names === 'nobody') === isHeld;
-    });
+    // That a session knows the setting says nothing: it is the checkpointer by which commits wait.
+    if (isHeld) await eventually('a commit is held', () => this.#holdsCommit());
+  }
+
+  /** Tries a commit. One that is held is let go by a cancel, and is visible then. */
+  async #holdsCommit(): Promise<boolean> {
+    const client = await this.primary.connect();
+    try {
+      const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+      const pid = rows[0]?.pid ?? 0;
+      let isOver = false;
+      const commit = client.query('insert into probes values (1)').finally(() => (isOver = true));
+      for (;;) {
+        const [activity] = await this.stage.sql.query<{ waits: string | null }>(
+          `select wait_event as waits from pg_stat_activity where pid = ${pid}`,
+        );
+        if (activity?.waits === 'SyncRep') {
+          await this.stage.sql.query(`select pg_cancel_backend(${pid})`);
+          await commit;
+          return true;
+        }
+        if (isOver) return false;
+      }
+    } finally {
+      client.release();
+    }
   }
 
   /** As if the families' marks had no LSN, as those of an epoch without a floor. */
