@@ -1,12 +1,12 @@
 import type { BusConfig } from '../config/bus-config.ts';
-import { FENCE_BUCKETS, TAG_MARKS } from '../protocol/invalidation.ts';
+import { FENCE_BUCKETS, type Invalidation, TAG_MARKS } from '../protocol/invalidation.ts';
 import { bucketOf, hashKey } from '../protocol/key-hash.ts';
 import { STATE_FIELD } from '../protocol/keyspace.ts';
 import type { LogRecord, Offset, TransactionItems } from '../protocol/log-record.ts';
 import { type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
 import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
 import { advance, type Position } from './plan.ts';
-import type { ApplyBatch, NewMark, NewRule } from './region-store.ts';
+import type { ApplyBatch, ExpiredKey, NewMark, NewRule } from './region-store.ts';
 
 /** Keys in one script, at most: some milliseconds of Redis, in which nobody else is served. */
 export const BATCH_KEYS_MAX = 1000;
@@ -19,6 +19,8 @@ export interface BatchFacts {
   readonly hasReplicas: boolean;
 }
 
+type KeyInvalidation = Extract<Invalidation, { scope: 'key' }>;
+
 /** Gathers records that follow each other into what one script does to a cell. */
 export class BatchPlan {
   readonly #facts: BatchFacts;
@@ -26,6 +28,8 @@ export class BatchPlan {
   #position: Position;
   readonly #keys = new Map<string, Lsn>();
   readonly #plainKeys = new Set<string>();
+  /** Of the keys, those that nothing evicts. */
+  readonly #expires = new Map<string, ExpiredKey>();
   readonly #marks = new Map<string, NewMark>();
   readonly #sweeps = new Map<string, string>();
   readonly #rules = new Map<string, NewRule>();
@@ -75,13 +79,15 @@ export class BatchPlan {
   }
 
   batch(): ApplyBatch {
+    const isWatching = this.#facts.config.observe;
     return {
       after: this.#after.offset,
       ...this.#position,
       asOfMs: this.#asOfMs,
       settledPrimary: this.#settled,
-      keys: this.#facts.config.observe ? [] : [...this.#keys.keys()],
-      plainKeys: this.#facts.config.observe ? [] : [...this.#plainKeys],
+      keys: isWatching ? [] : [...this.#keys.keys()].filter((key) => !this.#expires.has(key)),
+      plainKeys: isWatching ? [] : [...this.#plainKeys],
+      expires: isWatching ? [] : [...this.#expires.values()],
       fences: this.#fences(),
       marks: [...this.#marks.values()],
       sweeps: this.#sweeps,
@@ -94,16 +100,24 @@ export class BatchPlan {
     const { commitLsn } = transaction;
     this.#transactions.push(transaction);
     for (const item of transaction.items) {
-      if (item.scope === 'key') this.#evict(item.key, item.family, commitLsn);
+      if (item.scope === 'key') this.#invalidate(item, commitLsn);
       else if (item.scope === 'family') this.#raise(`${STATE_FIELD.familyMarkPrefix}${item.family}`, offset, commitLsn);
       else this.#raise(`${STATE_FIELD.tagMarkPrefix}${hashKey(item.tag) % TAG_MARKS}`, offset, commitLsn);
     }
   }
 
   /** A family that this agent's file does not know may be plain: a slot too many is unlinked, never one too few. */
-  #evict(key: string, family: string, commitLsn: Lsn): void {
+  #invalidate({ key, family: name, act }: KeyInvalidation, commitLsn: Lsn): void {
+    const isFirst = !this.#keys.has(key);
     this.#keys.set(key, lsnMax(commitLsn, this.#keys.get(key) ?? commitLsn));
-    if (this.#facts.config.families.get(family)?.isPlain !== false) this.#plainKeys.add(key);
+    const family = this.#facts.config.families.get(name);
+    if (act === 'expire' && family !== undefined && family.staleMs > 0 && (isFirst || this.#expires.has(key))) {
+      const { isPlain, ruleHash, staleMs } = family;
+      this.#expires.set(key, { key, isPlain, family: name, ruleHash, staleMs });
+      return;
+    }
+    this.#expires.delete(key);
+    if (family?.isPlain !== false) this.#plainKeys.add(key);
   }
 
   /** Each mark owes a sweep of its own name: as there are so many marks and no more, what a cell owes is bounded. */

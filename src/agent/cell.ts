@@ -262,6 +262,7 @@ export class Cell {
         (transaction) => Math.max(0, nowMs - transaction.committedAtMs) / 1000,
       ),
       unlinked: answer.unlinked,
+      expired: answer.expired,
       seconds: (clock.monotonicMs() - startedAtMs) / 1000,
     });
     return 'applied';

@@ -26,6 +26,8 @@ export interface AppliedFacts {
   /** Of each transaction, from its commit by the clock of Postgres to now. */
   readonly commitToEvictedSeconds: readonly number[];
   readonly unlinked: number;
+  /** Values that are kept for their family’s stale bound. */
+  readonly expired: number;
   readonly seconds: number;
 }
 

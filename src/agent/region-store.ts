@@ -79,7 +79,7 @@ export type BeatAnswer =
   | { readonly kind: 'unfit'; readonly error: BusError };
 
 export type ApplyAnswer =
-  | { readonly kind: 'applied'; readonly unlinked: number }
+  | { readonly kind: 'applied'; readonly unlinked: number; readonly expired: number }
   | { readonly kind: 'owner' }
   | { readonly kind: 'position' }
   | { readonly kind: 'lost' };
@@ -103,6 +103,8 @@ export interface ApplyBatch {
   readonly keys: readonly string[];
   /** Those of them whose values are plain: the slot that stands beside each is unlinked too, and with it a lease. */
   readonly plainKeys: readonly string[];
+  /** What is kept for the stale bound of its family, while one reader loads it anew. */
+  readonly expires: readonly ExpiredKey[];
   /** Bucket -> new entries: commit LSN (8 bytes) and key hash (4 bytes), big-endian, one after another. */
   readonly fences: ReadonlyMap<number, Uint8Array>;
   readonly marks: readonly NewMark[];
@@ -111,6 +113,16 @@ export interface ApplyBatch {
   readonly rules: readonly NewRule[];
   /** Whether the region has read replicas, whose settled mark fence entries must wait for. */
   readonly hasReplicas: boolean;
+}
+
+export interface ExpiredKey {
+  readonly key: string;
+  readonly isPlain: boolean;
+  readonly family: string;
+  /** Of the agent's file. Where the region goes by another, the key is unlinked. */
+  readonly ruleHash: string;
+  /** Above 0. */
+  readonly staleMs: number;
 }
 
 /** A mark of a family or tag; each part is raised by its own maximum. */

@@ -34,9 +34,10 @@ export function observeAgent(
     took: (cell) => log.debug('took a cell', { cell }),
     gaveUp: (cell, why) => log.debug('gave a cell up', { cell, why }),
     stopped: (cell, error) => log.error('a cell stands still until an operator acts', { cell, ...errorFields(error) }),
-    applied: ({ records, items, commitToEvictedSeconds, unlinked, seconds }) => {
+    applied: ({ records, items, commitToEvictedSeconds, unlinked, expired, seconds }) => {
       metrics.add('afterwrite_agent_applied_records_total', records, { region });
       metrics.add('afterwrite_agent_evicted_keys_total', unlinked, { region });
+      metrics.add('afterwrite_agent_expired_keys_total', expired, { region });
       metrics.observe('afterwrite_agent_apply_seconds', seconds, { region });
       for (const item of items)
         metrics.add('afterwrite_agent_invalidations_total', 1, {

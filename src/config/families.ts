@@ -112,6 +112,11 @@ function warnOfGaps(raw: RawFamily, path: Path, warn: NoteFault): void {
     else warn(path, 'has no rule in `on`: nothing but messages and its ttl makes it old');
   }
   const whenChanged = raw['when-changed'] ?? 'evict';
-  if (whenChanged !== 'evict')
-    warn([...path, 'when-changed'], `"${whenChanged}" evicts for now: agents of this release load nothing`);
+  if (whenChanged === 'refresh')
+    warn([...path, 'when-changed'], '"refresh" evicts for now: agents of this release load nothing');
+  if (whenChanged === 'expire' && raw.stale === undefined)
+    warn(
+      [...path, 'when-changed'],
+      '"expire" evicts, since the family has no `stale`: how long an old value may be served',
+    );
 }

@@ -189,7 +189,7 @@ const family = z.strictObject(
       .optional(),
     stale: duration('how long a value may be served past its ttl')
       .describe(
-        'How long past its ttl a value may still be served while one reader reloads it, or while the origin is away. What was invalidated is never served. Default: not at all.',
+        'How long past its ttl a value may still be served while one reader reloads it, or while the origin is away. What was invalidated is never served, unless `when-changed` is `expire`. Default: not at all.',
       )
       .optional(),
     local: duration('how long a value may live in a process’s memory')
@@ -216,7 +216,7 @@ const family = z.strictObject(
     'when-changed': z
       .enum(['evict', 'refresh', 'expire'], { error: 'evict, refresh or expire is expected' })
       .describe(
-        'What a change does to the value: `evict` drops it, `refresh` loads it anew, `expire` keeps it for a named time while one reader reloads. Default `evict`. Agents of this release evict in all three.',
+        'What a change does to the value: `evict` drops it, `refresh` loads it anew, `expire` ends its time to live, so that it is served for `stale` while one reader reloads. Default `evict`. Of a whole family or a tag all three evict; agents of this release evict for `refresh` too.',
       )
       .optional(),
   },

@@ -21,6 +21,8 @@ export function ruleHashOf(
     reads: family.reads,
     isList: family.isList,
     isPlain: family.isPlain,
+    // The agent ends a value's time by its own file's bound, and a reader tells a stale value by his.
+    ...(family.whenChanged === 'expire' ? { expiresForMs: family.staleMs } : {}),
     tags: inOrder(family.tags.map((tag) => tag.text)),
     rules: inOrder(family.rules.map(textOf)),
     tagRules: inOrder(

@@ -85,6 +85,11 @@ export const METRICS = {
     help: 'Records that could not be read, and made their cell old.',
     labels: ['region'],
   },
+  afterwrite_agent_expired_keys_total: {
+    kind: 'counter',
+    help: 'Values whose time to live an agent has ended: served for the stale bound of their family, while one reader loads anew.',
+    labels: ['region'],
+  },
   afterwrite_agent_swept_keys_total: { kind: 'counter', help: 'Keys that a sweep has unlinked.', labels: ['region'] },
   afterwrite_agent_sweeps_owed: { kind: 'gauge', help: 'Sweeps owed by the cells of this agent.', labels: ['region'] },
   afterwrite_agent_redis_away_seconds_total: {

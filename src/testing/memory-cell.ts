@@ -51,12 +51,16 @@ export class MemoryCell {
   }
 
   /** Everything of an apply but the keys, which `unlink` drops once nothing differs. */
-  apply(token: string, batch: ApplyBatch, unlink: () => number): ApplyAnswer {
+  apply(
+    token: string,
+    batch: ApplyBatch,
+    unlink: () => { readonly unlinked: number; readonly expired: number },
+  ): ApplyAnswer {
     if (!this.isOwnedBy(token)) return { kind: 'owner' };
     const { position } = this;
     if (position === undefined || this.epoch === undefined) return { kind: 'lost' };
     if (position.offset !== batch.after || (batch.epoch ?? this.epoch) !== this.epoch) return { kind: 'position' };
-    const unlinked = unlink();
+    const done = unlink();
     const settledPrimary = larger(position.settledPrimary, batch.settledPrimary);
     const bound = settledEverywhere(settledPrimary, batch.hasReplicas ? position.settledReplica : undefined);
     let { droppedLsn } = position;
@@ -86,7 +90,7 @@ export class MemoryCell {
       settledReplica: position.settledReplica,
       droppedLsn,
     };
-    return { kind: 'applied', unlinked };
+    return { kind: 'applied', ...done };
   }
 
   beginEpoch(token: string, epoch: NewEpoch): ApplyAnswer {
@@ -109,7 +113,7 @@ export class MemoryCell {
     this.epoch = epoch.name;
     this.marks.clear();
     this.sweeps.set('*', epoch.name);
-    return { kind: 'applied', unlinked: 0 };
+    return { kind: 'applied', unlinked: 0, expired: 0 };
   }
 
   settleReplica(token: string, mark: SettledMark): void {

@@ -8,7 +8,7 @@ import type {
   StoreReply,
   StoreRequest,
 } from '../client/cache-store.ts';
-import type { SweptKeys } from '../agent/region-store.ts';
+import type { ExpiredKey, SweptKeys } from '../agent/region-store.ts';
 import type { MemoryCell } from './memory-cell.ts';
 import { fencedBy } from './memory-fence.ts';
 import type { MemoryKeys, Tracker } from './memory-keys.ts';
@@ -106,6 +106,21 @@ export class MemoryFills {
   #isServable(entry: Entry, slot: ValueSlot, cell: MemoryCell): boolean {
     if (entry.isPlain && !slot.isAbsent && this.#keys.get(entry.key, 'value') === undefined) return false;
     return !isMarked(entry.family, slot, cell);
+  }
+
+  /** As apply.lua: whether the value is kept for its stale bound. Of one that is not, what stands beside it is dropped. */
+  expire(number: number, { key, isPlain, family, ruleHash, staleMs }: ExpiredKey): boolean {
+    const place = isPlain ? 'beside' : 'value';
+    const slot = this.#keys.get(key, place);
+    if (slot?.kind !== 'value' || this.#cell(number).rules.get(family)?.split(' ')[0] !== ruleHash) {
+      if (isPlain) this.#keys.drop(key, 'beside');
+      return false;
+    }
+    const endsAtMs = Math.min(slot.endsAtMs, this.#nowMs() + staleMs);
+    this.#keys.put(key, place, { ...slot, lease: undefined, endsAtMs });
+    const payload = isPlain ? this.#keys.get(key, 'value') : undefined;
+    if (payload !== undefined && endsAtMs < slot.endsAtMs) this.#keys.put(key, 'value', { ...payload, endsAtMs });
+    return true;
   }
 
   /** sweep.lua: how many values were dropped. */

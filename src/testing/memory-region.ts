@@ -98,7 +98,12 @@ export class MemoryRegion {
       let unlinked = 0;
       for (const key of batch.keys) if (this.#keys.drop(key, 'value')) unlinked += 1;
       for (const key of batch.plainKeys) this.#keys.drop(key, 'beside');
-      return unlinked;
+      let expired = 0;
+      for (const one of batch.expires) {
+        if (this.#fills.expire(number, one)) expired += 1;
+        else if (this.#keys.drop(one.key, 'value')) unlinked += 1;
+      }
+      return { unlinked, expired };
     });
     if (answer.kind === 'applied' && (batch.marks.length > 0 || batch.rules.length > 0)) this.#stateChanged(number);
     return answer;

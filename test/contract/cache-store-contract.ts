@@ -8,6 +8,7 @@ import type {
   StoreRefusal,
   StoreRequest,
 } from '../../src/client/cache-store.ts';
+import type { ExpiredKey } from '../../src/agent/region-store.ts';
 import type { LeaseReading } from '../../src/protocol/fill.ts';
 import { judgeHit } from '../../src/protocol/hit.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
@@ -397,6 +398,47 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
       await region.set(plain, 'theirs');
       assert.equal(await payload(plain), 'theirs');
     });
+
+    const expire = async (entry: Entry, more: Partial<ExpiredKey> = {}): Promise<unknown> => {
+      const { key, isPlain, family } = entry;
+      const expires = [{ key, isPlain, family, ruleHash: 'h1', staleMs: 300_000, ...more }];
+      const after = (await region.agent.read(cell))?.offset ?? 0;
+      return region.agent.apply(cell, TOKEN, batchOf(after, { expires }));
+    };
+
+    for (const entry of [user, plain]) {
+      const kind = entry.isPlain ? 'plain value' : 'value';
+      test(`an expired ${kind} is stale at once, for its bound and no longer, and voids every lease`, async () => {
+        await fill(entry);
+        assert.deepEqual(await expire(entry), { kind: 'applied', unlinked: 0, expired: 1 });
+        const reply = await reader.read(entry, ALL);
+        assert.ok(reply.ttlLeftMs > 200_000 && reply.ttlLeftMs <= 300_000);
+        assert.equal((await verdict(entry, 300_000)).kind, 'stale');
+        await take(entry, 'T1', { staleMs: 300_000 });
+        assert.deepEqual(await expire(entry), { kind: 'applied', unlinked: 0, expired: 1 });
+        assert.deepEqual(await put(entry, 'T1'), { kind: 'refused', why: 'lease' }, 'a lease over it');
+        assert.equal((await verdict(entry, 300_000)).kind, 'stale');
+        await expire(entry, { staleMs: 600_000 });
+        assert.ok((await reader.read(entry, ALL)).ttlLeftMs <= 300_000, 'its time is never longer again');
+        await take(entry, 'T2', { staleMs: 300_000 });
+        assert.deepEqual(await put(entry, 'T2', { payload: 'v2', offset: 4 }), { kind: 'stored' });
+        assert.equal(await payload(entry, 300_000), 'v2');
+        await expire(entry, { staleMs: 30 });
+        await region.untilLater(async () => (await region.get(entry)) === null);
+        await take(entry, 'T3');
+        assert.deepEqual(await expire(entry), { kind: 'applied', unlinked: entry.isPlain ? 0 : 1, expired: 0 });
+        assert.deepEqual(await put(entry, 'T3'), { kind: 'refused', why: 'lease' }, 'a lease alone');
+      });
+
+      test(`what is no ${kind} of ours, or of a region that goes by other rules, is not expired but unlinked`, async () => {
+        await fill(entry);
+        const answer = await expire(entry, { ruleHash: 'h2' });
+        assert.deepEqual(answer, { kind: 'applied', unlinked: 1, expired: 0 });
+        assert.deepEqual([await region.get(entry), await region.get(entry, 'beside')], [null, null]);
+        await region.set(entry, 'of another');
+        assert.deepEqual(await expire(entry), { kind: 'applied', unlinked: 1, expired: 0 });
+      });
+    }
 
     const sweep = (entry: Entry): Promise<number> =>
       region.agent.sweep(cell, TOKEN, { family: entry.family, keys: [entry.key], isPlain: entry.isPlain });

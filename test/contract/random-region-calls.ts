@@ -176,7 +176,10 @@ export class RandomCalls {
       .map((field) => ({ field, offset: this.#offset + 1, lsn: lsn(this.#below(this.#lsn + 1)) }));
     const sweeps = new Map(marks.map(({ field, offset }) => [field, String(offset)]));
     const rules = this.#below(15) === 0 ? this.#rules() : [];
-    return { ...eviction, fences: crowd ?? eviction.fences, marks, sweeps, rules };
+    const expires = ENTRIES.filter(({ key }) => !eviction.keys.includes(key) && this.#below(6) === 0).map(
+      ({ key, isPlain, family }) => ({ key, isPlain, family, ruleHash: this.#rule, staleMs: 300_000 }),
+    );
+    return { ...eviction, expires, fences: crowd ?? eviction.fences, marks, sweeps, rules };
   }
 
   /** More entries than a bucket takes. */

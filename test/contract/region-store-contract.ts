@@ -117,7 +117,7 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       assert.equal(await region.get(user), 'v');
       assert.equal((await reading()).fenced, lsn(0));
       await region.set(user, 'v');
-      assert.deepEqual(await agent.apply(cell, TOKEN, eviction), { kind: 'applied', unlinked: 1 });
+      assert.deepEqual(await agent.apply(cell, TOKEN, eviction), { kind: 'applied', unlinked: 1, expired: 0 });
       await region.set(user, 'put back');
       assert.deepEqual(await agent.apply(cell, TOKEN, eviction), { kind: 'position' });
       assert.equal(await region.get(user), 'put back');
@@ -168,7 +168,7 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       assert.deepEqual(await agent.beginEpoch(cell, TOKEN, epochOf('e2', 1, 9)), { kind: 'position' });
       assert.deepEqual(await agent.beginEpoch(cell, TOKEN, epochOf('e2', null, 9)), { kind: 'position' });
       const begun = await agent.beginEpoch(cell, TOKEN, { ...epochOf('e2', 2, 9), floor: lsn(255) });
-      assert.deepEqual(begun, { kind: 'applied', unlinked: 0 });
+      assert.deepEqual(begun, { kind: 'applied', unlinked: 0, expired: 0 });
       const { epoch, familyMark, rule } = await facts();
       assert.deepEqual([epoch, familyMark, rule], ['e2', null, 'h1']);
       const read = await reading();

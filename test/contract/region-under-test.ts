@@ -115,6 +115,7 @@ export function batchOf(after: number, more: Partial<ApplyBatch> = {}): ApplyBat
     settledPrimary: NOTHING_SETTLED,
     keys: [],
     plainKeys: [],
+    expires: [],
     fences: new Map(),
     marks: [],
     sweeps: new Map(),

@@ -44,8 +44,8 @@ test('a batch is applied once: replaying any of it is refused and changes nothin
   await freshCell();
   await redis.set('shop:user:1', 'v');
   const first = batchOf(0, { keys: ['user:1'], marks: [{ field: 'f:user', offset: 1, lsn: lsn(50) }] });
-  assert.deepEqual(await store.apply(0, TOKEN, first), { kind: 'applied', unlinked: 1 });
-  assert.deepEqual(await store.apply(0, TOKEN, batchOf(1)), { kind: 'applied', unlinked: 0 });
+  assert.deepEqual(await store.apply(0, TOKEN, first), { kind: 'applied', unlinked: 1, expired: 0 });
+  assert.deepEqual(await store.apply(0, TOKEN, batchOf(1)), { kind: 'applied', unlinked: 0, expired: 0 });
   const before = await dump();
   await redis.set('shop:user:1', 'put back');
   for (const again of [first, batchOf(1)]) assert.deepEqual(await store.apply(0, TOKEN, again), { kind: 'position' });
@@ -61,7 +61,7 @@ test('nothing is applied by anyone but the owner, nor to a cell whose record or 
   assert.equal(await store.read(0), null);
   assert.deepEqual(
     await store.beginEpoch(0, TOKEN, epochOf('e2', null, 5)),
-    { kind: 'applied', unlinked: 0 },
+    { kind: 'applied', unlinked: 0, expired: 0 },
     'what is lost begins anew',
   );
   await redis.del(keyspace.record(0));
@@ -159,6 +159,7 @@ test('a new epoch empties buckets and marks, resets settled marks, keeps rules, 
   assert.deepEqual(await store.beginEpoch(0, TOKEN, { ...epochOf('e2', 1, 9), floor: lsn(255) }), {
     kind: 'applied',
     unlinked: 0,
+    expired: 0,
   });
   assert.deepEqual(await redis.hgetall(keyspace.state(0)), { epoch: 'e2', 'r:user': 'h1' });
   const record = await redis.hgetall(keyspace.record(0));
@@ -201,7 +202,7 @@ test('evictions are applied when memory is full', async () => {
   await assert.rejects(redis.set('shop:user:2', 'v'), /OOM/);
   assert.deepEqual(
     await store.apply(0, TOKEN, batchOf(0, { keys: ['user:1'], fences: new Map([[1, entries([[5, 1]])]]) })),
-    { kind: 'applied', unlinked: 1 },
+    { kind: 'applied', unlinked: 1, expired: 0 },
   );
   assert.equal(await store.enlist(TOKEN), 1, 'an agent lives on');
   assert.equal((await store.take(1, '', TOKEN)).kind, 'taken');

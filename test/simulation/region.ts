@@ -240,7 +240,7 @@ export class SimRegion {
       else this.#world.fail('I5', `record ${offset}, replayed, is judged ${verdict.kind}`);
     }
     if (plan.records === 0) return;
-    const answer = copy.apply(owner.token, plan.batch(), () => 0);
+    const answer = copy.apply(owner.token, plan.batch(), () => ({ unlinked: 0, expired: 0 }));
     if (answer.kind !== 'applied') this.#world.fail('I5', `a suffix, replayed, is refused: ${answer.kind}`);
     const isSame =
       copy.position.offset === position.offset &&

@@ -99,6 +99,7 @@ export class MemoryCaches {
         settledPrimary: { timeline: 1, lsn: lsn(200) },
         keys: [],
         plainKeys: [],
+        expires: [],
         fences: new Map(),
         marks: [],
         sweeps: new Map(),

@@ -147,6 +147,8 @@ export class RedisRegionStore implements RegionStore {
       settledPrimary: printSettledMark(batch.settledPrimary),
       hasReplicas: batch.hasReplicas,
       values: batch.keys.length,
+      slots: batch.plainKeys.length,
+      expires: batch.expires.map(({ family, ruleHash, staleMs }) => [family, ruleHash, staleMs]),
       marks: batch.marks.map((mark) => [mark.field, String(mark.offset), lsnToHex(mark.lsn)]),
       rules: batch.rules.map((rule) => [rule.family, rule.hash, String(rule.offset), lsnToHex(rule.lsn)]),
       sweeps: [...batch.sweeps],
@@ -156,7 +158,15 @@ export class RedisRegionStore implements RegionStore {
     return this.#applied(
       await this.#run(
         'apply',
-        [...this.#three(cell), ...this.#values(cell, batch.keys), ...this.#slots(cell, batch.plainKeys)],
+        [
+          ...this.#three(cell),
+          ...this.#values(cell, batch.keys),
+          ...this.#slots(cell, batch.plainKeys),
+          ...batch.expires.flatMap(({ key, isPlain }) => [
+            this.#keyspace.valueKey(key, cell),
+            isPlain ? this.#keyspace.slotKey(key, cell) : this.#keyspace.valueKey(key, cell),
+          ]),
+        ],
         args,
       ),
       cell,
@@ -248,8 +258,8 @@ export class RedisRegionStore implements RegionStore {
   }
 
   #applied(answer: unknown, cell: number): ApplyAnswer {
-    const [kind, unlinked] = answer as [string, number | undefined];
-    if (kind === 'applied') return { kind, unlinked: unlinked ?? 0 };
+    const [kind, unlinked, expired] = answer as [string, number | undefined, number | undefined];
+    if (kind === 'applied') return { kind, unlinked: unlinked ?? 0, expired: expired ?? 0 };
     if (kind === 'owner' || kind === 'position' || kind === 'lost') return { kind };
     throw new BusError('REDIS_COMMAND_FAILED', `A script answered ${JSON.stringify(answer)}.`, {
       at: this.#keyspace.record(cell),

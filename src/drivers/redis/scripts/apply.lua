@@ -2,9 +2,10 @@
 -- Applies a run of records to a cell: keys, fences, marks, rules, owed sweeps and the position, all or nothing.
 -- Evictions must work when memory is full, hence allow-oom.
 --
--- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink, behind them slots beside plain ones
+-- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink, behind them slots beside plain ones, behind these pairs to expire: a value,
+--       and its slot, which is the value's own key unless it is plain
 -- ARGV  1 owner token   2 the offset that must be stored   3 header (JSON)   4.. pairs: bucket field, new entries
--- Returns {"applied", values that were there} | {"owner"} | {"position"} | {"lost"}
+-- Returns {"applied", values that were there, values that were expired} | {"owner"} | {"position"} | {"lost"}
 -- Invariant: with the offset that the caller names as stored, every record up to it has had its effect here.
 local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
 local wrong = wrongType(3)
@@ -84,7 +85,31 @@ local function unlink(from, to)
   return count
 end
 local unlinked = unlink(4, 3 + header.values)
-unlink(4 + header.values, #KEYS)
+unlink(4 + header.values, 3 + header.values + header.slots)
+-- Ends a value's time to live, and the lease that lies over it: what is left of the stale bound is left. Where there is no value of ours, or the region's
+-- readers go by other rules than the agent and so by another bound, everything goes.
+local expired = 0
+local function expire(value, slot, family, hash, bound)
+  local text = redis.pcall('GET', slot)
+  local rule = redis.call('HGET', state, 'r:' .. family) or ''
+  if type(text) ~= 'string' or not string.match(text, '^aw1 [vn] %S+ %d+ %S+ %S+ %S+ %S+\n') or string.match(rule, '^%S+') ~= hash then
+    unlinked = unlinked + redis.call('UNLINK', value)
+    if slot ~= value then redis.call('UNLINK', slot) end
+    return
+  end
+  local _, _, head, tail = leaseIn(text)
+  if head then endLease(slot, head, tail) end
+  local left = redis.call('PTTL', slot)
+  if left < 0 or left > bound then
+    redis.call('PEXPIRE', slot, bound)
+    if slot ~= value then redis.call('PEXPIRE', value, bound) end
+  end
+  expired = expired + 1
+end
+for i, one in ipairs(header.expires) do
+  local at = 2 + header.values + header.slots + 2 * i
+  expire(KEYS[at], KEYS[at + 1], one[1], one[2], one[3])
+end
 for first = 1, #writes, CHUNK do redis.call('HSET', record, unpack(writes, first, math.min(first + CHUNK - 1, #writes))) end
 local function raise(field, offset, lsn)
   local oldOffset, oldLsn = string.match(redis.call('HGET', state, field) or '', '^(%d+):(%x+)$')
@@ -108,4 +133,4 @@ local asOf = header.asOf
 if tonumber(stored[6]) > tonumber(asOf) then asOf = stored[6] end
 redis.call('HSET', record, 'owner', token .. ':' .. (tonumber(count) + 1), 'offset', header.offset, 'sourceEpoch', header.sourceEpoch,
   'watermark', larger(stored[2], header.watermark), 'reached', header.reached, 'asOf', asOf, 'settledPrimary', settledPrimary, 'droppedLsn', tohex(dropped))
-return {'applied', unlinked}
+return {'applied', unlinked, expired}
