@@ -1,12 +1,12 @@
 import type { BusConfig } from '../config/bus-config.ts';
-import { FENCE_BUCKETS, type Invalidation, TAG_MARKS } from '../protocol/invalidation.ts';
+import { type Act, FENCE_BUCKETS, type Invalidation, TAG_MARKS } from '../protocol/invalidation.ts';
 import { bucketOf, hashKey } from '../protocol/key-hash.ts';
 import { STATE_FIELD } from '../protocol/keyspace.ts';
 import type { LogRecord, Offset, TransactionItems } from '../protocol/log-record.ts';
-import { type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
+import { LSN_ZERO, type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
 import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
 import { advance, type Position } from './plan.ts';
-import type { ApplyBatch, ExpiredKey, NewMark, NewRule } from './region-store.ts';
+import type { ApplyBatch, ExpiredKey, NewMark, NewRule, RefreshedKey } from './region-store.ts';
 
 /** Keys in one script, at most: some milliseconds of Redis, in which nobody else is served. */
 export const BATCH_KEYS_MAX = 1000;
@@ -27,9 +27,7 @@ export class BatchPlan {
   readonly #after: Position;
   #position: Position;
   readonly #keys = new Map<string, Lsn>();
-  readonly #plainKeys = new Set<string>();
-  /** Of the keys, those that nothing evicts. */
-  readonly #expires = new Map<string, ExpiredKey>();
+  readonly #acts = new Map<string, { readonly act: Act; readonly family: string }>();
   readonly #marks = new Map<string, NewMark>();
   readonly #sweeps = new Map<string, string>();
   readonly #rules = new Map<string, NewRule>();
@@ -60,6 +58,12 @@ export class BatchPlan {
     return this.#transactions;
   }
 
+  /** Whether the script may note a refresh. */
+  get mayRefresh(): boolean {
+    for (const { act } of this.#acts.values()) if (act === 'refresh') return true;
+    return false;
+  }
+
   /** Whether the script may note a sweep: for what was raised, or for a rule that it finds changed. */
   get maySweep(): boolean {
     return this.#sweeps.size > 0 || this.#rules.size > 0;
@@ -79,15 +83,12 @@ export class BatchPlan {
   }
 
   batch(): ApplyBatch {
-    const isWatching = this.#facts.config.observe;
     return {
       after: this.#after.offset,
       ...this.#position,
       asOfMs: this.#asOfMs,
       settledPrimary: this.#settled,
-      keys: isWatching ? [] : [...this.#keys.keys()].filter((key) => !this.#expires.has(key)),
-      plainKeys: isWatching ? [] : [...this.#plainKeys],
-      expires: isWatching ? [] : [...this.#expires.values()],
+      ...this.#acted(),
       fences: this.#fences(),
       marks: [...this.#marks.values()],
       sweeps: this.#sweeps,
@@ -106,18 +107,45 @@ export class BatchPlan {
     }
   }
 
-  /** A family that this agent's file does not know may be plain: a slot too many is unlinked, never one too few. */
-  #invalidate({ key, family: name, act }: KeyInvalidation, commitLsn: Lsn): void {
-    const isFirst = !this.#keys.has(key);
+  /** Where two acts meet on a key, it is evicted. */
+  #invalidate({ key, family, act }: KeyInvalidation, commitLsn: Lsn): void {
     this.#keys.set(key, lsnMax(commitLsn, this.#keys.get(key) ?? commitLsn));
+    const wished = this.#actFor(family, act);
+    const known = this.#acts.get(key);
+    this.#acts.set(key, { act: known === undefined || known.act === wished ? wished : 'evict', family });
+  }
+
+  /** What this agent's file does not know, or has no bound or no loader for, is evicted. */
+  #actFor(name: string, act: Act): Act {
     const family = this.#facts.config.families.get(name);
-    if (act === 'expire' && family !== undefined && family.staleMs > 0 && (isFirst || this.#expires.has(key))) {
-      const { isPlain, ruleHash, staleMs } = family;
-      this.#expires.set(key, { key, isPlain, family: name, ruleHash, staleMs });
-      return;
+    if (act === 'expire' && (family?.staleMs ?? 0) > 0) return 'expire';
+    if (act === 'refresh' && family !== undefined && (family.source !== undefined || family.isLoadedElsewhere))
+      return 'refresh';
+    return 'evict';
+  }
+
+  /** A family that this agent's file does not know may be plain: a slot too many is unlinked, never one too few. */
+  #isPlain(family: string): boolean {
+    return this.#facts.config.families.get(family)?.isPlain !== false;
+  }
+
+  #acted(): Pick<ApplyBatch, 'keys' | 'plainKeys' | 'expires' | 'refreshes'> {
+    const keys: string[] = [];
+    const plainKeys: string[] = [];
+    const expires: ExpiredKey[] = [];
+    const refreshes: RefreshedKey[] = [];
+    if (this.#facts.config.observe) return { keys, plainKeys, expires, refreshes };
+    for (const [key, { act, family: name }] of this.#acts) {
+      const family = this.#facts.config.families.get(name);
+      const isPlain = this.#isPlain(name);
+      if (act === 'evict' || family === undefined) {
+        keys.push(key);
+        if (isPlain) plainKeys.push(key);
+      } else if (act === 'expire')
+        expires.push({ key, isPlain, family: name, ruleHash: family.ruleHash, staleMs: family.staleMs });
+      else refreshes.push({ key, isPlain, family: name, commitLsn: this.#keys.get(key) ?? LSN_ZERO });
     }
-    this.#expires.delete(key);
-    if (family?.isPlain !== false) this.#plainKeys.add(key);
+    return { keys, plainKeys, expires, refreshes };
   }
 
   /** Each mark owes a sweep of its own name: as there are so many marks and no more, what a cell owes is bounded. */

@@ -42,6 +42,10 @@ export interface RegionStore {
   sweep(cell: number, token: string, swept: SweptKeys): Promise<number>;
   /** Removes an owed sweep, unless it was raised again since it was read. */
   clearSweep(cell: number, token: string, field: string, value: string): Promise<void>;
+  /** Some of the refreshes that a cell owes; none if it owes none. */
+  owedRefreshes(cell: number): Promise<readonly OwedRefresh[]>;
+  /** Removes an owed refresh, unless its key was changed again meanwhile. */
+  clearRefresh(cell: number, refresh: OwedRefresh): Promise<void>;
   /** What kind of life each cell's server leads, to notice another. In a cluster that is the master that holds the cell. */
   identities(): Promise<readonly RedisIdentity[]>;
   close(): Promise<void>;
@@ -105,6 +109,8 @@ export interface ApplyBatch {
   readonly plainKeys: readonly string[];
   /** What is kept for the stale bound of its family, while one reader loads it anew. */
   readonly expires: readonly ExpiredKey[];
+  /** What is unlinked and, where a value was there, owed to be loaded anew. */
+  readonly refreshes: readonly RefreshedKey[];
   /** Bucket -> new entries: commit LSN (8 bytes) and key hash (4 bytes), big-endian, one after another. */
   readonly fences: ReadonlyMap<number, Uint8Array>;
   readonly marks: readonly NewMark[];
@@ -123,6 +129,21 @@ export interface ExpiredKey {
   readonly ruleHash: string;
   /** Above 0. */
   readonly staleMs: number;
+}
+
+export interface RefreshedKey {
+  readonly key: string;
+  readonly isPlain: boolean;
+  readonly family: string;
+  readonly commitLsn: Lsn;
+}
+
+/** A key that is to be loaded anew. */
+export interface OwedRefresh {
+  readonly key: string;
+  readonly family: string;
+  /** Which change it is for: one that was raised again meanwhile is another. */
+  readonly change: string;
 }
 
 /** A mark of a family or tag; each part is raised by its own maximum. */

@@ -79,6 +79,8 @@ export interface Family {
   readonly reads: 'primary' | 'replica';
   /** Whether `source` gives a list of rows; else one row, or null where there is none. */
   readonly isList: boolean;
+  /** Whether the file says that the application has a loader for it (`load: true`). */
+  readonly isLoadedElsewhere: boolean;
   /** How long past its TTL a value may be served while one reader reloads it; 0 for not at all. */
   readonly staleMs: number;
   /** How long a value may live in a process's own memory; 0 for not at all. */

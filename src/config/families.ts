@@ -50,6 +50,7 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     rules,
     tags,
     source: raw.source,
+    isLoadedElsewhere: raw.load === true,
     reads: raw.reads ?? 'primary',
     isList: raw.rows === 'many',
     staleMs: raw.stale === undefined ? 0 : durationMs(raw.stale),
@@ -112,8 +113,11 @@ function warnOfGaps(raw: RawFamily, path: Path, warn: NoteFault): void {
     else warn(path, 'has no rule in `on`: nothing but messages and its ttl makes it old');
   }
   const whenChanged = raw['when-changed'] ?? 'evict';
-  if (whenChanged === 'refresh')
-    warn([...path, 'when-changed'], '"refresh" evicts for now: agents of this release load nothing');
+  if (whenChanged === 'refresh' && raw.source === undefined && raw.load !== true)
+    warn(
+      [...path, 'when-changed'],
+      '"refresh" evicts, since the family has no loader: a `source`, or `load: true` and a worker',
+    );
   if (whenChanged === 'expire' && raw.stale === undefined)
     warn(
       [...path, 'when-changed'],

@@ -216,7 +216,7 @@ const family = z.strictObject(
     'when-changed': z
       .enum(['evict', 'refresh', 'expire'], { error: 'evict, refresh or expire is expected' })
       .describe(
-        'What a change does to the value: `evict` drops it, `refresh` loads it anew, `expire` ends its time to live, so that it is served for `stale` while one reader reloads. Default `evict`. Of a whole family or a tag all three evict; agents of this release evict for `refresh` too.',
+        'What a change does to the value: `evict` drops it, `refresh` drops it, and an agent, or `afterwrite worker` for the application’s own loader, loads anew what was there, `expire` ends its time to live, so that it is served for `stale` while one reader reloads. Default `evict`. Of a whole family or a tag all three evict.',
       )
       .optional(),
   },

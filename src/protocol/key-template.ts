@@ -69,7 +69,22 @@ const PRINTED =
 
 /** A test for the template's own keys: it finds what can be printed, and nothing else, since a parameter prints no separator. */
 export function matcherOf(template: KeyTemplate): (key: string) => boolean {
-  const pattern = template.literals.map((literal) => literal.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join(PRINTED);
+  const pattern = template.literals.map(escapedLiteral).join(PRINTED);
   const regex = new RegExp(`^${pattern}$`, 'u');
   return (key) => regex.test(key);
+}
+
+/** Takes a key of the template apart: each parameter's canonical text. Undefined where the key is none of the template's. */
+export function parserOf(template: KeyTemplate): (key: string) => Readonly<Record<string, string>> | undefined {
+  const pattern = template.literals.map(escapedLiteral).join(`(${PRINTED})`);
+  const regex = new RegExp(`^${pattern}$`, 'u');
+  return (key) => {
+    const match = regex.exec(key);
+    if (match === null) return undefined;
+    return Object.fromEntries(template.parameters.map((name, i) => [name, decodeURIComponent(match[i + 1] ?? '')]));
+  };
+}
+
+function escapedLiteral(literal: string): string {
+  return literal.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 }

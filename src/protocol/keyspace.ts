@@ -8,6 +8,7 @@ import { cellTag } from './cell-tag.ts';
  *     afterwrite:<bus>:{<cell>}:record       hash, the cell's region record
  *     afterwrite:<bus>:{<cell>}:state        hash, the cell's state
  *     afterwrite:<bus>:{<cell>}:sweeps       hash, sweeps that are owed
+ *     afterwrite:<bus>:{<cell>}:refreshes    hash, keys that are to be loaded anew: <key> -> <commit LSN> <family>
  *     afterwrite:<bus>:lease-ends            channel, the keys whose lease has ended while somebody waited
  *     afterwrite:<bus>:agents                sorted set, the live agents of the region, by the Redis server's clock in milliseconds
  *     afterwrite:<bus>:clients               sorted set, the live processes that use the client, likewise
@@ -28,6 +29,7 @@ export interface Keyspace {
   readonly record: (cell: number) => string;
   readonly state: (cell: number) => string;
   readonly sweeps: (cell: number) => string;
+  readonly refreshes: (cell: number) => string;
   readonly leaseEnds: string;
   readonly agents: string;
   readonly clients: string;
@@ -62,6 +64,7 @@ export function createKeyspace(options: {
     record: (cell) => records[cell] ?? missing(cell),
     state: (cell) => states[cell] ?? missing(cell),
     sweeps: (cell) => `afterwrite:${bus}:${tagOf(cell)}:sweeps`,
+    refreshes: (cell) => `afterwrite:${bus}:${tagOf(cell)}:refreshes`,
     leaseEnds: `afterwrite:${bus}:lease-ends`,
     agents: `afterwrite:${bus}:agents`,
     clients: `afterwrite:${bus}:clients`,

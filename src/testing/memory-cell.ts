@@ -1,4 +1,11 @@
-import type { ApplyAnswer, ApplyBatch, NewEpoch, StoredCell, StoredPosition } from '../agent/region-store.ts';
+import type {
+  ApplyAnswer,
+  ApplyBatch,
+  NewEpoch,
+  OwedRefresh,
+  StoredCell,
+  StoredPosition,
+} from '../agent/region-store.ts';
 import { LSN_ZERO, type Lsn, lsnMax } from '../protocol/lsn.ts';
 import type { Mark } from '../protocol/mark.ts';
 import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
@@ -20,6 +27,7 @@ export class MemoryCell {
   marks = new Map<string, Mark>();
   rules = new Map<string, string>();
   sweeps = new Map<string, string>();
+  refreshes = new Map<string, OwedRefresh>();
 
   get ownerText(): string {
     return this.owner === undefined ? '' : `${this.owner.token}:${this.owner.count}`;
@@ -152,6 +160,7 @@ export class MemoryCell {
     copy.marks = new Map(this.marks);
     copy.rules = new Map(this.rules);
     copy.sweeps = new Map(this.sweeps);
+    copy.refreshes = new Map(this.refreshes);
     return copy;
   }
 

@@ -8,6 +8,7 @@ import type {
   StoreReply,
   StoreRequest,
 } from '../client/cache-store.ts';
+import { lsnToHex } from '../protocol/lsn.ts';
 import { MemoryCell } from './memory-cell.ts';
 import { MemoryFills } from './memory-fills.ts';
 import { MemoryKeys, type Tracker } from './memory-keys.ts';
@@ -27,6 +28,8 @@ export interface MemoryRegionOptions {
 }
 
 /** As in the driver: an agent that has not renewed itself for so long counts no more. */
+/** As in apply.lua. */
+const REFRESHES_MAX = 10_000;
 const LIVING_MS = 3000;
 
 /**
@@ -102,6 +105,14 @@ export class MemoryRegion {
       for (const one of batch.expires) {
         if (this.#fills.expire(number, one)) expired += 1;
         else if (this.#keys.drop(one.key, 'value')) unlinked += 1;
+      }
+      const { refreshes } = this.cell(number);
+      for (const { key, isPlain, family, commitLsn } of batch.refreshes) {
+        const was = this.#keys.drop(key, 'value');
+        if (isPlain) this.#keys.drop(key, 'beside');
+        if (was) unlinked += 1;
+        if (refreshes.has(key) || (was && refreshes.size < REFRESHES_MAX))
+          refreshes.set(key, { key, family, change: `${lsnToHex(commitLsn)} ${family}` });
       }
       return { unlinked, expired };
     });

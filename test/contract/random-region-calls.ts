@@ -1,4 +1,4 @@
-import type { ApplyBatch } from '../../src/agent/region-store.ts';
+import type { ApplyBatch, OwedRefresh } from '../../src/agent/region-store.ts';
 import type { Entry, StoreRequest } from '../../src/client/cache-store.ts';
 import type { LeaseReading } from '../../src/protocol/fill.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
@@ -24,6 +24,7 @@ const ENTRIES: readonly Entry[] = [
   { ...entryOf('user:3'), bucket: 1, hash: 11 },
   { ...entryOf('plain:1', { family: 'other', isPlain: true }), bucket: 2, hash: 21 },
 ].map((entry) => ({ ...entry, cell: CELL }));
+const NO_REFRESH: OwedRefresh = { key: 'user:1', family: 'user', change: 'none' };
 /** Far apart, so that the moments at which the two are asked make no difference. */
 const TTLS = [60_000, 600_000];
 const STALE = [0, 300_000, 1_200_000];
@@ -179,7 +180,11 @@ export class RandomCalls {
     const expires = ENTRIES.filter(({ key }) => !eviction.keys.includes(key) && this.#below(6) === 0).map(
       ({ key, isPlain, family }) => ({ key, isPlain, family, ruleHash: this.#rule, staleMs: 300_000 }),
     );
-    return { ...eviction, expires, fences: crowd ?? eviction.fences, marks, sweeps, rules };
+    const acted = new Set([...eviction.keys, ...expires.map(({ key }) => key)]);
+    const refreshes = ENTRIES.filter(({ key }) => !acted.has(key) && this.#below(6) === 0).map(
+      ({ key, isPlain, family }) => ({ key, isPlain, family, commitLsn: lsn(this.#below(this.#lsn + 1)) }),
+    );
+    return { ...eviction, expires, refreshes, fences: crowd ?? eviction.fences, marks, sweeps, rules };
   }
 
   /** More entries than a bucket takes. */
@@ -252,7 +257,9 @@ export class RandomCalls {
     ]);
   }
 
-  #sweepCall(): RegionCall {
+  async #sweepCall(): Promise<RegionCall> {
+    const owed = await this.#model.agent.owedRefreshes(CELL);
+    const refresh = owed.length === 0 ? NO_REFRESH : this.#pick(owed);
     const token = this.#someone();
     const isPlain = this.#below(2) === 0;
     const family = this.#pick(['user', 'other']);
@@ -266,6 +273,8 @@ export class RandomCalls {
       },
       { name: `clear ${field} ${value}`, run: ({ agent }) => agent.clearSweep(CELL, token, field, value) },
       { name: 'owed', run: ({ agent }) => agent.owedSweeps([CELL]) },
+      { name: 'owed refreshes', run: ({ agent }) => agent.owedRefreshes(CELL).then(inOrder) },
+      { name: `clear ${show(refresh)}`, run: ({ agent }) => agent.clearRefresh(CELL, refresh) },
     ]);
   }
 
@@ -301,4 +310,8 @@ export function show(value: unknown): string {
     if (typeof one === 'bigint') return one.toString();
     return one instanceof Map ? [...one] : one;
   });
+}
+
+function inOrder(owed: readonly OwedRefresh[]): OwedRefresh[] {
+  return owed.toSorted((a, b) => (a.key < b.key ? -1 : 1));
 }

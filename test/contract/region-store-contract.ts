@@ -201,6 +201,30 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       assert.deepEqual(await known(), [lsn(350), lsn(300)]);
     });
 
+    test('a refresh is owed for what was there or is owed, and until its last change is cleared', async () => {
+      const also = { ...user, key: 'user:99' };
+      await region.set(user, 'v');
+      const refresh = (after: number, at: number): Promise<unknown> =>
+        agent.apply(
+          cell,
+          TOKEN,
+          batchOf(after, {
+            refreshes: [user, also].map(({ key }) => ({ key, isPlain: false, family: 'user', commitLsn: lsn(at) })),
+          }),
+        );
+      assert.deepEqual(await refresh(1, 16), { kind: 'applied', unlinked: 1, expired: 0 });
+      assert.equal(await region.get(user), null);
+      const [first, ...others] = await agent.owedRefreshes(cell);
+      assert.ok(first !== undefined && others.length === 0);
+      assert.deepEqual([first.key, first.family], [user.key, 'user']);
+      await refresh(2, 17);
+      await agent.clearRefresh(cell, first);
+      const [again] = await agent.owedRefreshes(cell);
+      assert.ok(again !== undefined && again.change !== first.change);
+      await agent.clearRefresh(cell, again);
+      assert.deepEqual(await agent.owedRefreshes(cell), []);
+    });
+
     test('a sweep is owed until it is cleared by the owner, and not where it was raised again', async () => {
       await agent.apply(cell, TOKEN, batchOf(1, { sweeps: new Map([['f:user', '1']]) }));
       await agent.apply(cell, TOKEN, batchOf(2, { sweeps: new Map([['f:user', '2']]) }));

@@ -116,6 +116,7 @@ export function batchOf(after: number, more: Partial<ApplyBatch> = {}): ApplyBat
     keys: [],
     plainKeys: [],
     expires: [],
+    refreshes: [],
     fences: new Map(),
     marks: [],
     sweeps: new Map(),

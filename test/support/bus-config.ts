@@ -21,6 +21,7 @@ export function family(name: string, key: string, rules: readonly Rule[], more: 
     tags: [],
     source: undefined,
     reads: 'primary',
+    isLoadedElsewhere: false,
     isList: false,
     staleMs: 0,
     localMs: 0,

@@ -104,6 +104,7 @@ export class CacheRegion {
         ...more,
         plainKeys: (more.plainKeys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
         keys: (more.keys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
+        refreshes: (more.refreshes ?? []).filter(({ key }) => cellOf(hashKey(key), CELLS) === cell),
         expires: (more.expires ?? []).filter(({ key }) => cellOf(hashKey(key), CELLS) === cell),
         rules: (more.rules ?? []).map((rule) => ({ ...rule, offset: this.#offset, lsn: lsn(this.#lsn - 5) })),
       });

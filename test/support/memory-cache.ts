@@ -100,6 +100,7 @@ export class MemoryCaches {
         keys: [],
         plainKeys: [],
         expires: [],
+        refreshes: [],
         fences: new Map(),
         marks: [],
         sweeps: new Map(),

@@ -7,6 +7,7 @@ import type {
   RegionStore,
   StoredCell,
   TakeAnswer,
+  OwedRefresh,
   SweptKeys,
 } from '../../agent/region-store.ts';
 import type { RedisPlace } from '../../config/bus-config.ts';
@@ -43,6 +44,9 @@ function identityOf(info: string): RedisIdentity {
     formerReplicationId: field('master_replid2'),
   };
 }
+
+/** A hint to Redis: of a small hash all come. */
+const REFRESHES_AT_ONCE = 100;
 
 export class RedisRegionStore implements RegionStore {
   readonly #redis: RedisConnection;
@@ -148,6 +152,7 @@ export class RedisRegionStore implements RegionStore {
       hasReplicas: batch.hasReplicas,
       values: batch.keys.length,
       slots: batch.plainKeys.length,
+      refreshes: batch.refreshes.map(({ key, family, commitLsn }) => [key, `${lsnToHex(commitLsn)} ${family}`]),
       expires: batch.expires.map(({ family, ruleHash, staleMs }) => [family, ruleHash, staleMs]),
       marks: batch.marks.map((mark) => [mark.field, String(mark.offset), lsnToHex(mark.lsn)]),
       rules: batch.rules.map((rule) => [rule.family, rule.hash, String(rule.offset), lsnToHex(rule.lsn)]),
@@ -160,12 +165,11 @@ export class RedisRegionStore implements RegionStore {
         'apply',
         [
           ...this.#three(cell),
+          this.#keyspace.refreshes(cell),
           ...this.#values(cell, batch.keys),
           ...this.#slots(cell, batch.plainKeys),
-          ...batch.expires.flatMap(({ key, isPlain }) => [
-            this.#keyspace.valueKey(key, cell),
-            isPlain ? this.#keyspace.slotKey(key, cell) : this.#keyspace.valueKey(key, cell),
-          ]),
+          ...this.#pairs(cell, batch.expires),
+          ...this.#pairs(cell, batch.refreshes),
         ],
         args,
       ),
@@ -226,6 +230,23 @@ export class RedisRegionStore implements RegionStore {
     await unlessUnfit(this.#run('clear-sweep', keys, [token, field, value]), () => undefined);
   }
 
+  async owedRefreshes(cell: number): Promise<readonly OwedRefresh[]> {
+    const [, fields] = await unlessUnfit(
+      this.#ask(this.#redis.hscan(this.#keyspace.refreshes(cell), 0, 'COUNT', REFRESHES_AT_ONCE)),
+      () => ['0', []] as [string, string[]],
+    );
+    const owed: OwedRefresh[] = [];
+    for (let i = 0; i + 1 < fields.length; i += 2) {
+      const change = fields[i + 1] ?? '';
+      owed.push({ key: fields[i] ?? '', family: change.slice(change.indexOf(' ') + 1), change });
+    }
+    return owed;
+  }
+
+  async clearRefresh(cell: number, { key, change }: OwedRefresh): Promise<void> {
+    await unlessUnfit(this.#run('clear-refresh', [this.#keyspace.refreshes(cell)], [key, change]), () => undefined);
+  }
+
   async identities(): Promise<readonly RedisIdentity[]> {
     const answers = await Promise.all(
       this.#everyCell().map((cell) => this.#run('identity', [this.#keyspace.record(cell)], [])),
@@ -235,6 +256,13 @@ export class RedisRegionStore implements RegionStore {
 
   async close(): Promise<void> {
     this.#redis.disconnect();
+  }
+
+  #pairs(cell: number, keys: readonly { readonly key: string; readonly isPlain: boolean }[]): string[] {
+    return keys.flatMap(({ key, isPlain }) => {
+      const value = this.#keyspace.valueKey(key, cell);
+      return [value, isPlain ? this.#keyspace.slotKey(key, cell) : value];
+    });
   }
 
   #everyCell(): number[] {

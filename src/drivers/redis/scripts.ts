@@ -12,6 +12,7 @@ const NAMES = [
   'settle-replica',
   'sweep',
   'clear-sweep',
+  'clear-refresh',
   'read',
   'lease',
   'store',

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
--- Applies a run of records to a cell: keys, fences, marks, rules, owed sweeps and the position, all or nothing.
+-- Applies a run of records to a cell: keys, fences, marks, rules, owed sweeps and refreshes and the position, all or nothing.
 -- Evictions must work when memory is full, hence allow-oom.
 --
--- KEYS  1 region record   2 cell state   3 owed sweeps   4.. values to unlink, behind them slots beside plain ones, behind these pairs to expire: a value,
---       and its slot, which is the value's own key unless it is plain
+-- KEYS  1 region record   2 cell state   3 owed sweeps   4 owed refreshes   5.. values to unlink, behind them slots beside plain ones, behind
+--       these pairs to expire, then pairs to refresh: a value, and its slot, which is the value's own key unless it is plain
 -- ARGV  1 owner token   2 the offset that must be stored   3 header (JSON)   4.. pairs: bucket field, new entries
 -- Returns {"applied", values that were there, values that were expired} | {"owner"} | {"position"} | {"lost"}
 -- Invariant: with the offset that the caller names as stored, every record up to it has had its effect here.
-local record, state, sweeps = KEYS[1], KEYS[2], KEYS[3]
-local wrong = wrongType(3)
+local record, state, sweeps, refreshes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local wrong = wrongType(4)
 if wrong then return wrong end
 local owner = redis.call('HGET', record, 'owner') or ''
 local token, count = string.match(owner, '^(%w+):(%d+)$')
@@ -84,8 +84,8 @@ local function unlink(from, to)
   for first = from, to, CHUNK do count = count + redis.call('UNLINK', unpack(KEYS, first, math.min(first + CHUNK - 1, to))) end
   return count
 end
-local unlinked = unlink(4, 3 + header.values)
-unlink(4 + header.values, 3 + header.values + header.slots)
+local unlinked = unlink(5, 4 + header.values)
+unlink(5 + header.values, 4 + header.values + header.slots)
 -- Ends a value's time to live, and the lease that lies over it: what is left of the stale bound is left. Where there is no value of ours, or the region's
 -- readers go by other rules than the agent and so by another bound, everything goes.
 local expired = 0
@@ -106,9 +106,20 @@ local function expire(value, slot, family, hash, bound)
   end
   expired = expired + 1
 end
-for i, one in ipairs(header.expires) do
-  local at = 2 + header.values + header.slots + 2 * i
-  expire(KEYS[at], KEYS[at + 1], one[1], one[2], one[3])
+local pair = 5 + header.values + header.slots
+for _, one in ipairs(header.expires) do
+  expire(KEYS[pair], KEYS[pair + 1], one[1], one[2], one[3])
+  pair = pair + 2
+end
+-- What was there, or is owed already, is to be loaded anew; what nobody had asked for is not, nor more than so many.
+local REFRESHES_MAX = 10000
+for _, one in ipairs(header.refreshes) do
+  local was = redis.call('UNLINK', KEYS[pair])
+  if KEYS[pair + 1] ~= KEYS[pair] then redis.call('UNLINK', KEYS[pair + 1]) end
+  unlinked = unlinked + was
+  local isOwed = redis.call('HEXISTS', refreshes, one[1]) == 1
+  if isOwed or (was == 1 and redis.call('HLEN', refreshes) < REFRESHES_MAX) then redis.call('HSET', refreshes, one[1], one[2]) end
+  pair = pair + 2
 end
 for first = 1, #writes, CHUNK do redis.call('HSET', record, unpack(writes, first, math.min(first + CHUNK - 1, #writes))) end
 local function raise(field, offset, lsn)
