@@ -1,6 +1,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { LogReader, RecordHandler } from './from-log.ts';
 import type { AgentObserver } from './observe.ts';
+import type { Refresher } from './refresh.ts';
 import type { RegionStore } from './region-store.ts';
 import type { ReplicaProbe } from './replica-watch.ts';
 
@@ -9,6 +10,8 @@ export interface AgentPorts {
   readonly connectStore: () => Promise<RegionStore>;
   readonly openLog: (handler: RecordHandler) => Promise<LogReader>;
   readonly replicas: readonly ReplicaProbe[];
+  /** Where families are loaded anew after a change; without it what is owed waits for a process that has one. */
+  readonly refresher?: Refresher;
   readonly clock: Clock;
   readonly observer: AgentObserver;
   /** Numbers in [0, 1). */

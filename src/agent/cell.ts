@@ -57,6 +57,7 @@ export class Cell {
   #heardAtMs = 0;
   #signal = AbortSignal.abort();
   sweepsMayBeOwed = true;
+  refreshesMayBeOwed = true;
   /** The settled mark of the replicas that was last written to the cell. */
   settledReplica: SettledMark = NOTHING_SETTLED;
 
@@ -137,6 +138,7 @@ export class Cell {
     this.#isSuspect = false;
     // Another Redis may owe what this one has done.
     this.sweepsMayBeOwed = true;
+    this.refreshesMayBeOwed = true;
     const stored = await this.#parts.store.read(this.cell);
     if (stored === null) return this.#await('lost');
     await this.#resume(stored);
@@ -254,6 +256,7 @@ export class Cell {
     this.#gapSeenAt = undefined;
     this.#asOfMs = Math.max(this.#asOfMs, batch.asOfMs);
     this.sweepsMayBeOwed ||= plan.maySweep;
+    this.refreshesMayBeOwed ||= plan.mayRefresh;
     const nowMs = clock.nowMs();
     observer.applied({
       records: plan.records,

@@ -42,8 +42,11 @@ export interface RegionStore {
   sweep(cell: number, token: string, swept: SweptKeys): Promise<number>;
   /** Removes an owed sweep, unless it was raised again since it was read. */
   clearSweep(cell: number, token: string, field: string, value: string): Promise<void>;
-  /** Some of the refreshes that a cell owes; none if it owes none. */
-  owedRefreshes(cell: number): Promise<readonly OwedRefresh[]>;
+  /** One step over the refreshes that a cell owes, from '0', and where to go on, or null at the end. */
+  owedRefreshes(
+    cell: number,
+    cursor: string,
+  ): Promise<{ readonly next: string | null; readonly owed: readonly OwedRefresh[] }>;
   /** Removes an owed refresh, unless its key was changed again meanwhile. */
   clearRefresh(cell: number, refresh: OwedRefresh): Promise<void>;
   /** What kind of life each cell's server leads, to notice another. In a cluster that is the master that holds the cell. */

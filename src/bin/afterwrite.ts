@@ -5,6 +5,7 @@ import { printError, processOutput } from '../cli/output.ts';
 import { createProgram } from '../cli/program.ts';
 import { runAgent } from './agent.ts';
 import { runRelay } from './relay.ts';
+import { runWorker } from './worker.ts';
 
 let code: number = EXIT.ok;
 // `afterwrite … | head` closes the pipe: what is left to say is not wanted. Anything else, such as a full disk, is a failure.
@@ -14,7 +15,7 @@ for (const stream of [process.stdout, process.stderr])
     if (stream === process.stdout) process.stderr.write(`Standard output cannot be written: ${error.message}\n`);
     process.exitCode = EXIT.failed;
   });
-const program = createProgram(processOutput, { runRelay, runAgent }, (result) => (code = result));
+const program = createProgram(processOutput, { runRelay, runAgent, runWorker }, (result) => (code = result));
 try {
   await program.parseAsync();
 } catch (error) {

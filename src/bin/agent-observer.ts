@@ -61,6 +61,11 @@ export function observeAgent(
       log.error('a record could not be read; its cell becomes old', { cell, ...errorFields(error) });
     },
     swept: (keys) => metrics.add('afterwrite_agent_swept_keys_total', keys, { region }),
+    refreshed: (family) => metrics.add('afterwrite_agent_refreshed_keys_total', 1, { region, family }),
+    refreshFailed: (family, error) => {
+      metrics.add('afterwrite_agent_refreshes_given_up_total', 1, { region, family });
+      log.warn('a key was not loaded anew; the next reader loads it', { family, ...errorFields(error) });
+    },
     progress: (now) => {
       progress = now;
       metrics.set('afterwrite_agent_cells_owned', now.owned, { region });

@@ -12,6 +12,7 @@ import type { Service } from '../runtime/service.ts';
 import type { LogReader, RecordHandler } from '../agent/from-log.ts';
 import { observeAgent, readiness } from './agent-observer.ts';
 import { openReader } from './log.ts';
+import { CacheRefresher } from './refresher.ts';
 import { runProcess } from './process.ts';
 
 const BACKOFF = { firstMs: 200, maxMs: 5000 };
@@ -28,12 +29,14 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
         (url) => new ReplicaServer({ url, applicationName: `afterwrite-agent-${config.bus}-${region.name}` }),
       );
       const keyspace = keyspaceOf(config, region);
+      const refresher = new CacheRefresher({ config, region, name: `afterwrite-agent-${config.bus}-refresh`, log });
       const stopping = new AbortController();
       const agent = new Agent(
         {
           connectStore: () => connectRegionStore(region.redis, `afterwrite-agent-${config.bus}`, keyspace),
           openLog: (handler) => openPatiently(config, region.name, handler, log, stopping.signal),
           replicas,
+          ...(refresher.families.length === 0 ? {} : { refresher }),
           clock: systemClock,
           observer,
           random: Math.random,
@@ -46,7 +49,7 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
         run: async (stop) => {
           stop.addEventListener('abort', () => stopping.abort(), { once: true });
           await agent.run(stop);
-          await Promise.all(replicas.map((replica) => replica.close()));
+          await Promise.all([refresher.close(), ...replicas.map((replica) => replica.close())]);
         },
         drain: async () => {
           stopping.abort();

@@ -20,6 +20,7 @@ import type { RowOperation } from './explain.ts';
 export interface Programs {
   runRelay(config: BusConfig): Promise<number>;
   runAgent(config: BusConfig, region: RegionConfig): Promise<number>;
+  runWorker(config: BusConfig, region: RegionConfig, file: string): Promise<number>;
 }
 
 const EXIT_HELP = `
@@ -104,13 +105,20 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .addHelpText('after', `\nEnvironment:\n${settingsHelp()}`)
     .action(async ({ region }: { region: string }) => {
       const config = await configOf(context());
-      const found = config.regions.get(region);
-      if (found === undefined)
-        throw new BusError(
-          'SETTING_INVALID',
-          `The file has no region "${region}"; it has ${[...config.regions.keys()].join(', ')}.`,
-        );
-      done(await programs.runAgent(config, found));
+      done(await programs.runAgent(config, regionOf(config, region)));
+    });
+
+  program
+    .command('worker')
+    .description(
+      'loads anew what has changed of families with the application’s own loaders; any number share a region',
+    )
+    .argument('<file>', 'a module whose default export opens the families: (cache) => cache.family(name, { load })')
+    .requiredOption('-r, --region <name>', 'the region, as the file names it')
+    .addHelpText('after', `\nEnvironment:\n${settingsHelp()}`)
+    .action(async (file: string, { region }: { region: string }) => {
+      const config = await configOf(context());
+      done(await programs.runWorker(config, regionOf(config, region), file));
     });
 
   jsonToo(program.command('status'))
@@ -191,4 +199,13 @@ function wholeNumber(text: string): number {
   if (!Number.isInteger(number) || number < 1 || number > 100_000)
     throw new BusError('SETTING_INVALID', `"${text}" is no whole number from 1 to 100,000.`);
   return number;
+}
+
+function regionOf(config: BusConfig, name: string): RegionConfig {
+  const region = config.regions.get(name);
+  if (region !== undefined) return region;
+  throw new BusError(
+    'SETTING_INVALID',
+    `The file has no region "${name}"; it has ${[...config.regions.keys()].join(', ')}.`,
+  );
 }

@@ -4,8 +4,8 @@ import { loadConfig } from '../config/load-config.ts';
 import { parseConfig } from '../config/parse-config.ts';
 import { BusError } from '../protocol/errors.ts';
 
-/** The bus's file: where it is, or several that are joined; or its text. */
-export type ConfigSource = string | readonly string[] | { readonly text: string };
+/** The bus's file: where it is, or several that are joined; or its text; or what has been read of it already. */
+export type ConfigSource = string | readonly string[] | { readonly text: string } | { readonly loaded: BusConfig };
 
 /** Throws `CONFIG_INVALID` with every fault, a line each, or `CACHE_OPTION_INVALID` where the file has no such region. */
 export async function readBusConfig(source: ConfigSource, region: string, env: NodeJS.ProcessEnv): Promise<BusConfig> {
@@ -20,6 +20,7 @@ export async function readBusConfig(source: ConfigSource, region: string, env: N
 
 async function read(source: ConfigSource, env: NodeJS.ProcessEnv): Promise<BusConfig> {
   if (typeof source === 'string') return loadConfig([source], env);
+  if ('loaded' in source) return source.loaded;
   if (!('text' in source)) return loadConfig(source, env);
   const result = parseConfig([{ name: 'config', text: source.text }], env);
   if (result.kind === 'config') return result.config;

@@ -90,6 +90,16 @@ export const METRICS = {
     help: 'Values whose time to live an agent has ended: served for the stale bound of their family, while one reader loads anew.',
     labels: ['region'],
   },
+  afterwrite_agent_refreshed_keys_total: {
+    kind: 'counter',
+    help: 'Keys that were loaded anew after a change, by an agent or a worker.',
+    labels: ['region', 'family'],
+  },
+  afterwrite_agent_refreshes_given_up_total: {
+    kind: 'counter',
+    help: 'Keys that could not be loaded anew after a change: the next reader loads them.',
+    labels: ['region', 'family'],
+  },
   afterwrite_agent_swept_keys_total: { kind: 'counter', help: 'Keys that a sweep has unlinked.', labels: ['region'] },
   afterwrite_agent_sweeps_owed: { kind: 'gauge', help: 'Sweeps owed by the cells of this agent.', labels: ['region'] },
   afterwrite_agent_redis_away_seconds_total: {

@@ -39,7 +39,7 @@ export function regionStoreOf(region: MemoryRegion): RegionStore {
     },
     sweep: async (cell, token, swept) => region.sweep(cell, token, swept),
     clearSweep: async (cell, token, field, value) => region.cell(cell).clearSweep(token, field, value),
-    owedRefreshes: async (cell) => [...region.cell(cell).refreshes.values()],
+    owedRefreshes: async (cell) => ({ next: null, owed: [...region.cell(cell).refreshes.values()] }),
     clearRefresh: async (cell, { key, change }) => {
       const { refreshes } = region.cell(cell);
       if (refreshes.get(key)?.change === change) refreshes.delete(key);

@@ -258,7 +258,7 @@ export class RandomCalls {
   }
 
   async #sweepCall(): Promise<RegionCall> {
-    const owed = await this.#model.agent.owedRefreshes(CELL);
+    const { owed } = await this.#model.agent.owedRefreshes(CELL, '0');
     const refresh = owed.length === 0 ? NO_REFRESH : this.#pick(owed);
     const token = this.#someone();
     const isPlain = this.#below(2) === 0;
@@ -273,7 +273,10 @@ export class RandomCalls {
       },
       { name: `clear ${field} ${value}`, run: ({ agent }) => agent.clearSweep(CELL, token, field, value) },
       { name: 'owed', run: ({ agent }) => agent.owedSweeps([CELL]) },
-      { name: 'owed refreshes', run: ({ agent }) => agent.owedRefreshes(CELL).then(inOrder) },
+      {
+        name: 'owed refreshes',
+        run: ({ agent }) => agent.owedRefreshes(CELL, '0').then(({ owed: all }) => inOrder(all)),
+      },
       { name: `clear ${show(refresh)}`, run: ({ agent }) => agent.clearRefresh(CELL, refresh) },
     ]);
   }

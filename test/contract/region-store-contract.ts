@@ -214,15 +214,15 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
         );
       assert.deepEqual(await refresh(1, 16), { kind: 'applied', unlinked: 1, expired: 0 });
       assert.equal(await region.get(user), null);
-      const [first, ...others] = await agent.owedRefreshes(cell);
+      const [first, ...others] = (await agent.owedRefreshes(cell, '0')).owed;
       assert.ok(first !== undefined && others.length === 0);
       assert.deepEqual([first.key, first.family], [user.key, 'user']);
       await refresh(2, 17);
       await agent.clearRefresh(cell, first);
-      const [again] = await agent.owedRefreshes(cell);
+      const [again] = (await agent.owedRefreshes(cell, '0')).owed;
       assert.ok(again !== undefined && again.change !== first.change);
       await agent.clearRefresh(cell, again);
-      assert.deepEqual(await agent.owedRefreshes(cell), []);
+      assert.deepEqual(await agent.owedRefreshes(cell, '0'), { next: null, owed: [] });
     });
 
     test('a sweep is owed until it is cleared by the owner, and not where it was raised again', async () => {

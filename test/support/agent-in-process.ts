@@ -55,6 +55,8 @@ export function startAgentOn(log: MemoryLog, more: Partial<AgentPorts> & Pick<Ag
     epoch: (_, reason) => void seen.epochs.push(reason),
     deadLetter: () => void (seen.deadLetters += 1),
     swept: () => undefined,
+    refreshed: () => undefined,
+    refreshFailed: () => undefined,
     progress: (now) => (seen.progress = now),
   };
   const agent = new Agent(

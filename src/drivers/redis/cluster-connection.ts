@@ -1,4 +1,4 @@
-import { Cluster, type ClusterOptions } from 'ioredis';
+import { Cluster, type ClusterOptions, Redis } from 'ioredis';
 import type { RedisPlace } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { redactUrls } from '../../protocol/redact.ts';
@@ -13,6 +13,15 @@ const REDIRECTIONS_MAX = 5;
 /** Connects to a region's Redis, of either kind. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
 export function connectRegion(place: RedisPlace, options: ConnectOptions): Promise<RedisConnection> {
   return typeof place === 'string' ? connectRedis(place, options) : connectCluster(place.cluster, options);
+}
+
+/** What an application would pass to the client library, which connects by copies of it. */
+export function unconnectedRegion(place: RedisPlace): RedisConnection {
+  if (typeof place === 'string') return new Redis(place, { lazyConnect: true });
+  return new Cluster(place.cluster.map(nodeOf), {
+    lazyConnect: true,
+    redisOptions: credentialsOf(place.cluster[0] ?? ''),
+  });
 }
 
 /**

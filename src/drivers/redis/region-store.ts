@@ -230,9 +230,12 @@ export class RedisRegionStore implements RegionStore {
     await unlessUnfit(this.#run('clear-sweep', keys, [token, field, value]), () => undefined);
   }
 
-  async owedRefreshes(cell: number): Promise<readonly OwedRefresh[]> {
-    const [, fields] = await unlessUnfit(
-      this.#ask(this.#redis.hscan(this.#keyspace.refreshes(cell), 0, 'COUNT', REFRESHES_AT_ONCE)),
+  async owedRefreshes(
+    cell: number,
+    cursor: string,
+  ): Promise<{ readonly next: string | null; readonly owed: readonly OwedRefresh[] }> {
+    const [next, fields] = await unlessUnfit(
+      this.#ask(this.#redis.hscan(this.#keyspace.refreshes(cell), cursor, 'COUNT', REFRESHES_AT_ONCE)),
       () => ['0', []] as [string, string[]],
     );
     const owed: OwedRefresh[] = [];
@@ -240,7 +243,7 @@ export class RedisRegionStore implements RegionStore {
       const change = fields[i + 1] ?? '';
       owed.push({ key: fields[i] ?? '', family: change.slice(change.indexOf(' ') + 1), change });
     }
-    return owed;
+    return { next: next === '0' ? null : next, owed };
   }
 
   async clearRefresh(cell: number, { key, change }: OwedRefresh): Promise<void> {

@@ -1,0 +1,119 @@
+import type { Refresher } from '../agent/refresh.ts';
+import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
+import { openPool } from '../drivers/postgres/pool.ts';
+import { unconnectedRegion } from '../drivers/redis/cluster-connection.ts';
+import { type Cache, createCache } from '../index.ts';
+import { BusError } from '../protocol/errors.ts';
+import { parserOf } from '../protocol/key-template.ts';
+import type { Logger } from '../runtime/logger.ts';
+
+/** A refresh waits for its change to become visible, where a reader would go on without storing. */
+const SETTLE_WAIT_MS = 2000;
+/** Nobody waits for a refresh. */
+const COMMAND_TIMEOUT_MS = 1000;
+const POOL_MAX = 4;
+
+export interface RefresherParts {
+  readonly config: BusConfig;
+  readonly region: RegionConfig;
+  readonly name: string;
+  readonly log: Logger;
+  /** Opens the application's own families. */
+  readonly open?: (cache: Cache) => unknown;
+}
+
+/** Refreshes by the client library, as a reader would: one lease, one proof, one store. It is opened with the first key. */
+export class CacheRefresher implements Refresher {
+  readonly #parts: RefresherParts;
+  readonly #families: ReadonlyMap<string, ReturnType<typeof parserOf>>;
+  #opened: Promise<{ readonly cache: Cache; readonly close: () => Promise<void> }> | undefined;
+
+  constructor(parts: RefresherParts) {
+    this.#parts = parts;
+    const isOurs = parts.open === undefined ? 'source' : 'application';
+    this.#families = new Map(
+      [...parts.config.families.values()]
+        .filter(
+          ({ whenChanged, source, isLoadedElsewhere }) =>
+            whenChanged === 'refresh' && (isOurs === 'source' ? source !== undefined : isLoadedElsewhere),
+        )
+        .map(({ name, key }) => [name, parserOf(key)]),
+    );
+  }
+
+  get families(): readonly string[] {
+    return [...this.#families.keys()];
+  }
+
+  loads(family: string): boolean {
+    return this.#families.has(family);
+  }
+
+  async refresh(family: string, key: string): Promise<boolean> {
+    const params = this.#families.get(family)?.(key);
+    // No reader could print it.
+    if (params === undefined) return true;
+    const { cache } = await this.open();
+    const opened = cache.family(family);
+    await opened.get(params);
+    return (await opened.peek(params)) !== undefined;
+  }
+
+  /** Rejects as `createCache` does; the next call tries again. */
+  open(): Promise<{ readonly cache: Cache }> {
+    this.#opened ??= this.#open().catch((error: unknown) => {
+      this.#opened = undefined;
+      throw error;
+    });
+    return this.#opened;
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.#opened?.catch(() => undefined);
+    await opened?.close();
+  }
+
+  async #open(): Promise<{ readonly cache: Cache; readonly close: () => Promise<void> }> {
+    const { config, region, name, log, open } = this.#parts;
+    const [replicaUrl] = region.replicas;
+    const pools = {
+      primary: openPool(config.source.url, name, POOL_MAX),
+      ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, name, POOL_MAX) }),
+    };
+    const redis = unconnectedRegion(region.redis);
+    const end = async (): Promise<void> => {
+      redis.disconnect();
+      await Promise.all([pools.primary.end(), pools.replica?.end()]);
+    };
+    try {
+      const cache = await createCache({
+        config: { loaded: config },
+        region: region.name,
+        redis,
+        postgres: pools,
+        settleWaitMs: SETTLE_WAIT_MS,
+        commandTimeoutMs: COMMAND_TIMEOUT_MS,
+        loadsMax: POOL_MAX,
+        localEntriesMax: 0,
+        onEvent: ({ code, message }) => log.warn('refreshing', { event: code, detail: message }),
+      });
+      const close = async (): Promise<void> => {
+        await cache.drain();
+        await end();
+      };
+      try {
+        await open?.(cache);
+        for (const family of this.#families.keys()) cache.family(family);
+      } catch (error) {
+        await close();
+        throw error instanceof BusError
+          ? error
+          : new BusError('SETTING_INVALID', 'The file of loaders failed.', { cause: error });
+      }
+      return { cache, close };
+    } catch (error) {
+      await end();
+      throw error;
+    }
+  }
+}
