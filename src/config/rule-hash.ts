@@ -22,7 +22,7 @@ export function ruleHashOf(
     isList: family.isList,
     isPlain: family.isPlain,
     // The agent ends a value's time by its own file's bound, and a reader tells a stale value by his.
-    ...(family.whenChanged === 'expire' ? { expiresForMs: family.staleMs } : {}),
+    ...(family.whenChanged === 'expire' && family.staleMs > 0 ? { expiresForMs: family.staleMs } : {}),
     tags: inOrder(family.tags.map((tag) => tag.text)),
     rules: inOrder(family.rules.map(textOf)),
     tagRules: inOrder(

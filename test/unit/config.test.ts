@@ -159,7 +159,17 @@ test('what is allowed but keeps old values is warned of', () => {
   assert.deepEqual(warningsOf(unnamed.replace('select id from', 'select * from')), []);
   assert.match(
     warningsOf(`families: { f: { key: "f:{id}", ttl: 1m, ${on}, when-changed: expire } }`).join('|'),
-    /"expire" evicts for now/,
+    /"expire" evicts, since the family has no `stale`/,
+  );
+  assert.match(
+    warningsOf(`families: { f: { key: "f:{id}", ttl: 1m, ${on}, when-changed: refresh } }`).join('|'),
+    /"refresh" evicts, since the family has no loader/,
+  );
+  const bounds = `families: { f: { key: "f:{id}", ttl: 1m, stale: 1m, ${on}, when-changed: expire } }`;
+  assert.deepEqual(warningsOf(bounds), []);
+  assert.deepEqual(
+    warningsOf(`families: { f: { key: "f:{id}", ttl: 1m, load: true, ${on}, when-changed: refresh } }`),
+    [],
   );
 });
 

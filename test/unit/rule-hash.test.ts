@@ -30,6 +30,7 @@ test('a rule hash changes with what decides, and with nothing else', () => {
     ['bus: shop', 'bus: mall'],
     ['tags: ["org', 'rows: many\n    tags: ["org'],
     ['tags: ["org', 'values: plain\n    tags: ["org'],
+    ['tags: ["org', 'stale: 1m\n    when-changed: expire\n    tags: ["org'],
   ] as const)
     assert.notEqual(hash(changed(from, to)), first, to);
 });
