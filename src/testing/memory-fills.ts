@@ -7,14 +7,16 @@ import type {
   StoreRefusal,
   StoreReply,
   StoreRequest,
+  WriteLeaseReply,
+  WriteLeaseRequest,
 } from '../client/cache-store.ts';
 import type { ExpiredKey, SweptKeys } from '../agent/region-store.ts';
 import type { MemoryCell } from './memory-cell.ts';
 import { fencedBy } from './memory-fence.ts';
 import type { MemoryKeys, Tracker } from './memory-keys.ts';
-import { type MemorySlot, textOf, type ValueSlot } from './memory-slot.ts';
+import { type LeaseSlot, type MemorySlot, textOf, type ValueSlot } from './memory-slot.ts';
 
-/** The steps of a reader: read.lua, lease.lua, store.lua and give-up.lua, line for line. */
+/** The steps of readers and writers: read.lua, lease.lua, lease-to-write.lua, store.lua and give-up.lua, line for line. */
 export class MemoryFills {
   readonly #keys: MemoryKeys;
   readonly #cell: (cell: number) => MemoryCell;
@@ -103,6 +105,21 @@ export class MemoryFills {
     return undefined;
   }
 
+  leaseToWrite(entry: Entry, { token, leaseMs, rule }: WriteLeaseRequest): WriteLeaseReply {
+    const cell = this.#cell(entry.cell);
+    const { epoch, position } = cell;
+    if (epoch === undefined || position === undefined) return { kind: 'lost' };
+    const stands = cell.rules.get(entry.family) ?? null;
+    if (stands !== rule) return { kind: 'rules', rule: stands };
+    const slot = this.#slot(entry);
+    const isWaited = leaseIn(slot)?.isWaited ?? false;
+    const endsAtMs = this.#nowMs() + leaseMs;
+    if (slot?.kind === 'value' && slot.epoch === epoch && this.#isServable(entry, slot, cell))
+      this.#put(entry, { ...slot, lease: { token, untilMs: endsAtMs, isWaited } });
+    else this.#put(entry, { kind: 'lease', epoch, token, isWaited, endsAtMs });
+    return { kind: 'leased', reading: { epoch, offset: position.offset } };
+  }
+
   #isServable(entry: Entry, slot: ValueSlot, cell: MemoryCell): boolean {
     if (entry.isPlain && !slot.isAbsent && this.#keys.get(entry.key, 'value') === undefined) return false;
     return !isMarked(entry.family, slot, cell);
@@ -141,7 +158,7 @@ export class MemoryFills {
 
   store(entry: Entry, request: StoreRequest): StoreReply {
     const slot = this.#slot(entry);
-    const lease = slot?.kind === 'lease' ? slot : slot?.kind === 'value' ? slot.lease : undefined;
+    const lease = leaseIn(slot);
     if (slot === undefined || lease?.token !== request.token) return { kind: 'refused', why: 'lease' };
     const why = whyNot(entry, request, this.#cell(entry.cell));
     if (why === undefined) this.#write(entry, request);
@@ -163,7 +180,7 @@ export class MemoryFills {
 
   giveUp(entry: Entry, token: string): void {
     const slot = this.#slot(entry);
-    const lease = slot?.kind === 'lease' ? slot : slot?.kind === 'value' ? slot.lease : undefined;
+    const lease = leaseIn(slot);
     if (slot === undefined || lease?.token !== token) return;
     if (slot.kind === 'value') this.#put(entry, { ...slot, lease: undefined });
     else this.#keys.drop(entry.key, placeOf(entry));
@@ -184,6 +201,11 @@ export class MemoryFills {
   #put(entry: Entry, slot: MemorySlot): void {
     this.#keys.put(entry.key, placeOf(entry), slot);
   }
+}
+
+/** The lease in a slot, alone or over a value. */
+function leaseIn(slot: MemorySlot | undefined): Pick<LeaseSlot, 'token' | 'isWaited'> | undefined {
+  return slot?.kind === 'lease' ? slot : slot?.kind === 'value' ? slot.lease : undefined;
 }
 
 /** What of the cell no longer is as the lease's reading found it. */

@@ -7,6 +7,8 @@ import type {
   ReadWants,
   StoreReply,
   StoreRequest,
+  WriteLeaseReply,
+  WriteLeaseRequest,
 } from '../client/cache-store.ts';
 import { lsnToHex } from '../protocol/lsn.ts';
 import { MemoryCell } from './memory-cell.ts';
@@ -144,6 +146,10 @@ export class MemoryRegion {
 
   lease(entry: Entry, request: LeaseRequest): LeaseReply {
     return this.#fills.lease(entry, request);
+  }
+
+  leaseToWrite(entry: Entry, request: WriteLeaseRequest): WriteLeaseReply {
+    return this.#fills.leaseToWrite(entry, request);
   }
 
   store(entry: Entry, request: StoreRequest): StoreReply {

@@ -7,11 +7,12 @@ import type {
   StoreReply,
   StoreRefusal,
   StoreRequest,
+  WriteLeaseReply,
 } from '../../src/client/cache-store.ts';
 import type { ExpiredKey } from '../../src/agent/region-store.ts';
 import type { LeaseReading } from '../../src/protocol/fill.ts';
 import { judgeHit } from '../../src/protocol/hit.ts';
-import { lsn } from '../../src/protocol/lsn.ts';
+import { LSN_MAX, lsn } from '../../src/protocol/lsn.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   batchOf,
@@ -319,6 +320,98 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
       await fill(user, { ttlMs: 60_000 });
       await take(user, 'T1', { staleMs: 120_000, leaseMs: 90_000 });
       assert.deepEqual(await verdict(user), HELD);
+    });
+
+    const takeToWrite = async (entry: Entry, token: string): Promise<WriteLeaseReply> =>
+      reader.leaseToWrite(entry, { token, leaseMs: 10_000, rule: 'h1' });
+    const WRITTEN: Partial<StoreRequest> = { payload: 'v2', bound: LSN_MAX, id: 'i2' };
+
+    for (const entry of [user, plain]) {
+      const kind = entry.isPlain ? 'plain key' : 'key';
+      test(`a writer’s lease voids whoever holds the ${kind}, reader or writer, and he alone stores`, async () => {
+        const leased = { kind: 'leased', reading: { epoch: 'e1', offset: 1 } };
+        await take(entry, 'R1');
+        assert.deepEqual(await takeToWrite(entry, 'W1'), leased);
+        assert.deepEqual(await reader.lease(entry, leaseOf('R2')), { kind: 'held', token: 'W1' });
+        assert.deepEqual(await takeToWrite(entry, 'W2'), leased);
+        for (const token of ['R1', 'W1'])
+          assert.deepEqual(await put(entry, token, WRITTEN), { kind: 'refused', why: 'lease' });
+        assert.deepEqual(await verdict(entry), { kind: 'held', token: 'W2' });
+        assert.deepEqual(await put(entry, 'W2', WRITTEN), { kind: 'stored' });
+        assert.equal(await payload(entry), 'v2');
+      });
+
+      test(`a writer’s lease lies over a live value of a ${kind}, which is served until it is replaced, or for good`, async () => {
+        await fill(entry);
+        await takeToWrite(entry, 'W1');
+        assert.equal((await verdict(entry)).kind, 'hit');
+        assert.equal(await payload(entry), 'v1');
+        assert.deepEqual(await reader.lease(entry, leaseOf('R1')), { kind: 'live' });
+        await reader.giveUp(entry, 'W1');
+        assert.equal(await payload(entry), 'v1', 'after a ROLLBACK');
+        await takeToWrite(entry, 'W2');
+        await takeToWrite(entry, 'W3');
+        assert.deepEqual(await put(entry, 'W2', WRITTEN), { kind: 'refused', why: 'lease' });
+        assert.equal(await payload(entry), 'v1');
+        assert.deepEqual(await put(entry, 'W3', WRITTEN), { kind: 'stored' });
+        assert.equal(await payload(entry), 'v2');
+        await takeToWrite(entry, 'W4');
+        await region.agent.apply(cell, TOKEN, batchOf(1, evictionOf([entry], 95)));
+        assert.deepEqual(await put(entry, 'W4', WRITTEN), { kind: 'refused', why: 'lease' });
+        assert.deepEqual(await verdict(entry), { kind: 'miss', why: 'absent' });
+      });
+    }
+
+    test('a writer’s lease over a value that ends goes with it, and over one that is old the value goes', async () => {
+      await fill(user, { ttlMs: 30 });
+      await takeToWrite(user, 'W1');
+      await region.untilLater(async () => (await region.get(user)) === null);
+      assert.deepEqual(await put(user, 'W1', WRITTEN), { kind: 'refused', why: 'lease' });
+      await fill(user, { tagMarks: [7] });
+      await mark('t:7', 80);
+      await takeToWrite(user, 'W2');
+      assert.deepEqual(await verdict(user), { kind: 'held', token: 'W2' });
+      await reader.giveUp(user, 'W2');
+      await region.set(user, 'x');
+      await takeToWrite(user, 'W3');
+      assert.deepEqual(await put(user, 'W3', { ...WRITTEN, offset: 2 }), { kind: 'stored' });
+      await region.agent.beginEpoch(cell, TOKEN, epochOf('e2', 2, 5));
+      await takeToWrite(user, 'W4');
+      assert.deepEqual(await verdict(user), { kind: 'held', token: 'W4' });
+    });
+
+    test('a writer’s store has no bound, and yet no mark above its reading', async () => {
+      await region.agent.apply(
+        cell,
+        TOKEN,
+        batchOf(1, { marks: [{ field: 'f:user', offset: 2, lsn: lsn(1_000_000) }] }),
+      );
+      await takeToWrite(user, 'W1');
+      assert.deepEqual(await put(user, 'W1', { ...WRITTEN, offset: 2 }), { kind: 'stored' });
+      await takeToWrite(user, 'W2');
+      await region.agent.apply(cell, TOKEN, batchOf(2, { marks: [{ field: 't:7', offset: 3, lsn: lsn(1) }] }));
+      const tagged = { ...WRITTEN, offset: 2, tagMarks: [7] };
+      assert.deepEqual(await put(user, 'W2', tagged), { kind: 'refused', why: 'mark' });
+    });
+
+    test('a writer takes no lease without record or state, nor by other rules', async () => {
+      assert.deepEqual(await reader.leaseToWrite(user, leaseOf('W1', { rule: 'h0' })), { kind: 'rules', rule: 'h1' });
+      await region.loseState(cell);
+      assert.deepEqual(await takeToWrite(user, 'W1'), { kind: 'lost' });
+      await region.empty();
+      assert.deepEqual(await takeToWrite(user, 'W1'), { kind: 'lost' });
+    });
+
+    test('who waits for a lease that a writer voids is told of the end of the writer’s', async () => {
+      const ends = region.leaseEnds;
+      const said = ends.length;
+      await take(user, 'R1');
+      await reader.lease(user, leaseOf('R2', { waits: true }));
+      await takeToWrite(user, 'W1');
+      assert.deepEqual(await put(user, 'R1'), { kind: 'refused', why: 'lease' });
+      assert.equal(ends.length, said);
+      await put(user, 'W1', WRITTEN);
+      await eventually('an end', () => ends.length === said + 1);
     });
 
     test('the end of a lease is told only where somebody asked, whichever way it ends', async () => {

@@ -11,6 +11,7 @@ export interface RegionCall {
   run(region: RegionUnderTest): Promise<unknown>;
 }
 
+type Stamp = Omit<LeaseReading, Exclude<keyof LeaseReading, 'epoch' | 'offset'>>;
 type Pick = <T>(list: readonly T[]) => T;
 
 const CELL = entryOf('user:1').cell;
@@ -35,7 +36,7 @@ export class RandomCalls {
   readonly #below: (bound: number) => number;
   readonly #pick: Pick;
   readonly #model: RegionUnderTest;
-  readonly #readings = new Map<string, LeaseReading>();
+  readonly #readings = new Map<string, Stamp>();
   #owner = '';
   #offset = 0;
   #lsn = 10;
@@ -57,7 +58,8 @@ export class RandomCalls {
 
   async next(): Promise<RegionCall> {
     const draw = this.#below(100);
-    if (draw < 18) return this.#lease();
+    if (draw < 14) return this.#lease();
+    if (draw < 19) return this.#leaseToWrite();
     if (draw < 34) return this.#store();
     if (draw < 44) return this.#read();
     if (draw < 50) return this.#giveUp();
@@ -110,6 +112,25 @@ export class RandomCalls {
       name: `lease ${entry.key} ${show(request)}`,
       run: async (region) => {
         const reply = await region.reader.lease(entry, request);
+        if (region === this.#model && reply.kind === 'leased')
+          this.#readings.set(`${entry.key} ${token}`, reply.reading);
+        return reply;
+      },
+    };
+  }
+
+  #leaseToWrite(): RegionCall {
+    const entry = this.#pick(ENTRIES);
+    const token = this.#pick(READERS);
+    const request = {
+      token,
+      rule: this.#below(20) === 0 ? 'hx' : this.#rule,
+      leaseMs: this.#pick(LEASES),
+    };
+    return {
+      name: `write-lease ${entry.key} ${show(request)}`,
+      run: async (region) => {
+        const reply = await region.reader.leaseToWrite(entry, request);
         if (region === this.#model && reply.kind === 'leased')
           this.#readings.set(`${entry.key} ${token}`, reply.reading);
         return reply;

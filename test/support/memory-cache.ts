@@ -207,6 +207,7 @@ export class MemoryCaches {
         await this.#letGo('lease');
         return reply;
       }),
+      leaseToWrite: guard(store.leaseToWrite),
       store: guard(store.store),
       giveUp: guard(store.giveUp),
       evict: guard(async (entries) => {

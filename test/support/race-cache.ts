@@ -135,6 +135,7 @@ function over(store: CacheStore, own: Partial<CacheStore>): CacheStore {
   return {
     read: (entry, wants) => store.read(entry, wants),
     lease: (entry, request) => store.lease(entry, request),
+    leaseToWrite: (entry, request) => store.leaseToWrite(entry, request),
     store: (entry, request) => store.store(entry, request),
     giveUp: (entry, token) => store.giveUp(entry, token),
     evict: (entries) => store.evict(entries),

@@ -8,6 +8,8 @@ import type {
   StoreRefusal,
   StoreReply,
   StoreRequest,
+  WriteLeaseReply,
+  WriteLeaseRequest,
 } from '../../client/cache-store.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
@@ -61,6 +63,25 @@ export class RedisCacheStore implements CacheStore {
       case 'rules':
         return { kind, rule: rest[0] ?? null };
       case 'live':
+      case 'lost':
+        return { kind };
+      default:
+        throw this.#unknown(kind, entry);
+    }
+  }
+
+  async leaseToWrite(entry: Entry, { token, leaseMs, rule }: WriteLeaseRequest): Promise<WriteLeaseReply> {
+    const args = [token, leaseMs, entry.family, rule];
+    const [kind, first, offset] = (await this.#run('lease-to-write', this.#keys(entry), args)) as [
+      string,
+      string,
+      string,
+    ];
+    switch (kind) {
+      case 'leased':
+        return { kind, reading: { epoch: first, offset: Number(offset) } };
+      case 'rules':
+        return { kind, rule: first ?? null };
       case 'lost':
         return { kind };
       default:

@@ -15,6 +15,7 @@ const NAMES = [
   'clear-refresh',
   'read',
   'lease',
+  'lease-to-write',
   'store',
   'give-up',
   'pulse',
