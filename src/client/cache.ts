@@ -25,9 +25,10 @@ import { Ongoing } from './ongoing.ts';
 import type { Queryable } from './pool.ts';
 import { type CacheStats, Counters } from './stats.ts';
 import type { LocalTier } from './tier.ts';
+import type { WritePorts } from './writing.ts';
 
 /** What a cache is made of. Time, chance and every foreign system are given. */
-export interface CachePorts extends OriginPorts {
+export interface CachePorts extends OriginPorts, WritePorts {
   readonly config: BusConfig;
   readonly limits: CacheLimits;
   readonly store: CacheStore;

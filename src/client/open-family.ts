@@ -8,6 +8,7 @@ import { KeyPrinter } from './key-printer.ts';
 import { type Load, LoaderOrigin } from './loader-origin.ts';
 import type { KeyParams, Origin } from './origin.ts';
 import { Reading } from './reading.ts';
+import type { WritePorts } from './writing.ts';
 
 /** Where families with a `source` are loaded. */
 export interface OriginPorts {
@@ -27,7 +28,7 @@ export interface FamilyOptions<T, P> {
 /** `ruleText` is the region’s for the family, where it is known. Throws `CACHE_LOADER_MISSING` or `CACHE_LOADER_TWICE`. */
 export function openFamily(
   core: CacheCore,
-  ports: OriginPorts,
+  ports: OriginPorts & WritePorts,
   family: Family,
   ruleText: string | undefined,
   options: FamilyOptions<unknown, KeyParams> | undefined,
@@ -49,7 +50,7 @@ export function openFamily(
   if (!context.isProven) core.announcer.once('unproven', { family: name });
   const reading = new Reading(core, context);
   if (ruleText !== undefined) reading.learn(ruleText);
-  return new CacheFamily(core, context, reading);
+  return new CacheFamily(core, context, reading, ports);
 }
 
 function sourceOriginOf(ports: OriginPorts, family: Family, rule: FamilyRule): Origin {

@@ -412,6 +412,12 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
       assert.equal(ends.length, said);
       await put(user, 'W1', WRITTEN);
       await eventually('an end', () => ends.length === said + 1);
+      const stale = { staleMs: 1_200_000 };
+      await take(user, 'R3', stale);
+      await reader.lease(user, leaseOf('R4', { ...stale, waits: true }));
+      await takeToWrite(user, 'W2');
+      await reader.giveUp(user, 'W2');
+      await eventually('another', () => ends.length === said + 2);
     });
 
     test('the end of a lease is told only where somebody asked, whichever way it ends', async () => {
