@@ -27,7 +27,6 @@ const EXPECTED = [
   ...['stored', 'refused: lease', 'refused: epoch', 'refused: mark'].map((end) => `writer ${end}`),
   'reader stored',
   'reader refused',
-  'evicted by the bus',
   'a value is left',
   'a command without an answer',
   'WRITE_OUTCOME_UNKNOWN',

@@ -1,5 +1,5 @@
 import type { MemoryRegion } from '../../src/testing/memory-region.ts';
-import type { RegionSteps } from './write-lab.ts';
+import type { RegionSteps } from './write-lab-process.ts';
 
 export type Plant = (region: MemoryRegion) => Partial<RegionSteps>;
 
