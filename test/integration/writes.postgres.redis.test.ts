@@ -51,7 +51,7 @@ after(async () => {
   await Promise.all([server?.stop(), postgres?.stop()]);
 });
 
-const open = async (pool: Pool = primary as unknown as Pool, more = {}) => {
+const open = async (pool: Pool = primary, more = {}) => {
   const cache = await region.cache({ postgres: { primary: pool }, ...more });
   return { cache, rows: cache.family<Row, { id: string }>('row') };
 };
@@ -319,7 +319,9 @@ test('a token of afterWrite lies above a write that has returned', async () => {
 });
 
 // Redis goes in the middle. The request succeeds all the same, this process reads past Redis meanwhile, and nothing old is left when it comes back.
-const freeze = (): void => void server.process?.kill('SIGSTOP');
+const freeze = (): void => {
+  server.process?.kill('SIGSTOP');
+};
 const MOMENTS: readonly (readonly [when: string, duringWork: boolean])[] = [
   ['before the lease', true],
   ['between lease and store', false],

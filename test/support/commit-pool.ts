@@ -22,7 +22,7 @@ export function aroundCommit(
     };
     return client;
   };
-  return { connect } as unknown as Pool;
+  return { connect };
 }
 
 /** Cuts the connection, as a network that is gone does. */
