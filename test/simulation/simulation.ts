@@ -150,7 +150,7 @@ export class Simulation {
       case 'relayTakeover':
         return this.#then(() => random.pick(this.relays).loseSlot());
       case 'logTailLoss':
-        return random.oneIn(2) && this.#then(() => log.loseTail());
+        return this.#then(() => log.loseTail());
       case 'logTruncation':
         return this.#then(() => log.truncate(1 + random.below(2)));
       case 'agentCrash':
