@@ -1,4 +1,5 @@
 import { isSettledOnPrimary, judgeFill, type LeaseReading } from '../protocol/fill.ts';
+import { livesForMs } from '../protocol/time-to-live.ts';
 import type { Entry, LeaseReply } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
@@ -71,7 +72,7 @@ export class OwnLease {
   }
 
   async store(reading: LeaseReading, loaded: Loaded, payload: string | null): Promise<void> {
-    const { counters, announcer, store } = this.#core;
+    const { counters, announcer, store, random } = this.#core;
     const { family, printer } = this.#context;
     const verdict = judgeFill(reading, loaded.evidence);
     if (verdict.kind === 'refuse') {
@@ -93,7 +94,7 @@ export class OwnLease {
       bound: verdict.bound,
       rule: this.#ruleText,
       tagMarks: tags.marks,
-      ttlMs: family.ttlMs + family.staleMs,
+      ttlMs: livesForMs(family.ttlMs, family.jitter, random()) + family.staleMs,
       payload,
       // A lease stores once, so its token is as unique.
       id: token,

@@ -71,6 +71,8 @@ export interface Family {
   readonly name: string;
   readonly key: KeyTemplate;
   readonly ttlMs: number;
+  /** The share of a TTL by which it is shortened at most, at random: from 0 to below 1. */
+  readonly jitter: number;
   readonly rules: readonly Rule[];
   /** Labels, printed from the loaded value's columns. */
   readonly tags: readonly KeyTemplate[];

@@ -1,5 +1,6 @@
 import { DURATION } from './duration.ts';
 import { fileJsonSchema } from './file-schema.ts';
+import { SHARE } from './share.ts';
 
 interface Json {
   readonly type?: string;
@@ -82,6 +83,7 @@ function kindOf(field: Json): string {
 
 function textKind(pattern: string): string {
   if (pattern === DURATION.source) return 'duration';
+  if (pattern === SHARE.source) return 'share';
   return pattern.includes(':\\/\\/') ? 'URL' : 'text';
 }
 

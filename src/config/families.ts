@@ -4,6 +4,7 @@ import { parseSource } from '../protocol/source-template.ts';
 import type { Family } from './bus-config.ts';
 import { durationMs } from './duration.ts';
 import type { RawFamily, RawFile } from './file-schema.ts';
+import { shareOf } from './share.ts';
 import { listOf, type NoteFault, readRules, readTemplate, shapeOf } from './rules.ts';
 import type { Path } from './yaml-file.ts';
 
@@ -11,6 +12,8 @@ export interface FamilyNotes {
   readonly fault: NoteFault;
   readonly warn: NoteFault;
 }
+
+const JITTER_DEFAULT = 0.1;
 
 /** A family before the rules of its labels are known. */
 export type FamilyDraft = Omit<Family, 'ruleHash'>;
@@ -47,6 +50,7 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     name,
     key,
     ttlMs: durationMs(raw.ttl),
+    jitter: raw.jitter === undefined ? JITTER_DEFAULT : shareOf(raw.jitter),
     rules,
     tags,
     source: raw.source,

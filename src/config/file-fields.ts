@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DURATION, DURATION_MAX_MS, durationMs } from './duration.ts';
+import { SHARE, shareOf } from './share.ts';
 
 // The kinds of value in the user's file. `what` is a noun phrase: it stands in the fault ("… is expected") and in the manual.
 
@@ -48,6 +49,15 @@ export const count = (what: string, max: number) => {
       (input) => (typeof input === 'string' && /^[0-9]{1,15}$/.test(input) ? Number(input) : input),
       z.int({ error }).min(1, error).max(max, error),
     )
+    .describe(what);
+};
+
+/** A share as `10%`, or 0 for none. A fraction alone would be a share to one reader and per cent to the next. */
+export const share = (what: string, maxPercent: number) => {
+  const error = `${what} is expected: from 0% to ${maxPercent}%, such as 10%, or 0`;
+  return z
+    .preprocess((input) => (input === 0 ? '0' : input), z.string({ error }).regex(SHARE, error))
+    .refine((value) => !SHARE.test(value) || shareOf(value) <= maxPercent / 100, { error })
     .describe(what);
 };
 

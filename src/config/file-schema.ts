@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { count, duration, flag, formed, name, postgresUrl, redisUrl, text } from './file-fields.ts';
+import { count, duration, flag, formed, name, postgresUrl, redisUrl, share, text } from './file-fields.ts';
 import { jsonSchemaOf } from './json-schema.ts';
 
 /** The raw file. Descriptions become the JSON Schema's and the manual's; a key that stands nowhere here is a fault. */
@@ -167,6 +167,11 @@ const family = z.strictObject(
     ttl: duration('a time to live').describe(
       'How long a value lives at most. Every family has one: the last line of defence.',
     ),
+    jitter: share('how much shorter than its ttl a value may live', 90)
+      .describe(
+        'How much shorter than its ttl a value may live, drawn at random for each that is stored, so that what was stored together does not end together: a share of the ttl. Default `10%`; `0` turns it off.',
+      )
+      .optional(),
     source: text('the loader’s query')
       .describe(
         'The loader: a query of the source, with key parameters in braces: `select name from users where id = {id}`.',

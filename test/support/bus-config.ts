@@ -17,6 +17,7 @@ export function family(name: string, key: string, rules: readonly Rule[], more: 
     name,
     key: template(key),
     ttlMs: 300_000,
+    jitter: 0,
     rules,
     tags: [],
     source: undefined,
