@@ -79,6 +79,10 @@ export class OwnLease {
       counters.refused(verdict.why);
       return this.giveUp();
     }
+    if (payload === null && family.absentMs === 0) {
+      counters.refused('absence');
+      return this.#forgo();
+    }
     const tags = printer.tagMarksOf(loaded.value);
     if (tags.kind === 'unfit') {
       counters.refused('label');
@@ -94,7 +98,7 @@ export class OwnLease {
       bound: verdict.bound,
       rule: this.#ruleText,
       tagMarks: tags.marks,
-      ttlMs: livesForMs(family.ttlMs, family.jitter, random()) + family.staleMs,
+      ttlMs: livesForMs(payload === null ? family.absentMs : family.ttlMs, family.jitter, random()) + family.staleMs,
       payload,
       // A lease stores once, so its token is as unique.
       id: token,
@@ -111,6 +115,13 @@ export class OwnLease {
   giveUp(): void {
     const { token } = this.#flight;
     if (token !== undefined) this.#core.ongoing.goOn(this.#core.store.giveUp(this.#entry, token));
+  }
+
+  /** Ends the lease of what is not there and is not kept either. A value that lay under it stands for nothing any more. */
+  #forgo(): void {
+    const { ongoing, store } = this.#core;
+    this.giveUp();
+    if (this.#context.family.staleMs > 0) ongoing.goOn(store.evict([this.#entry]));
   }
 
   /** What Redis does not answer, the load answers. */

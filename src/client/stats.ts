@@ -32,8 +32,8 @@ export const STATS = {
 
 export type StatName = keyof typeof STATS;
 
-/** Why a loaded value was not stored: by the reading, by the store, or by its labels. */
-export type Refusal = RefuseReason | StoreRefusal | 'label' | 'unreachable';
+/** Why a loaded value was not stored: by the reading, by the store, by its labels, or since its family keeps no absences. */
+export type Refusal = RefuseReason | StoreRefusal | 'label' | 'absence' | 'unreachable';
 
 export interface CacheStats extends Readonly<Record<StatName, number>> {
   readonly refusals: Readonly<Partial<Record<Refusal, number>>>;

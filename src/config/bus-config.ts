@@ -73,6 +73,8 @@ export interface Family {
   readonly ttlMs: number;
   /** The share of a TTL by which it is shortened at most, at random: from 0 to below 1. */
   readonly jitter: number;
+  /** How long an absence is kept; 0: it is not. */
+  readonly absentMs: number;
   readonly rules: readonly Rule[];
   /** Labels, printed from the loaded value's columns. */
   readonly tags: readonly KeyTemplate[];

@@ -1,4 +1,4 @@
-import { DURATION } from './duration.ts';
+import { DURATION, DURATION_OR_ZERO } from './duration.ts';
 import { fileJsonSchema } from './file-schema.ts';
 import { SHARE } from './share.ts';
 
@@ -83,6 +83,7 @@ function kindOf(field: Json): string {
 
 function textKind(pattern: string): string {
   if (pattern === DURATION.source) return 'duration';
+  if (pattern === DURATION_OR_ZERO.source) return 'duration, or `0`';
   if (pattern === SHARE.source) return 'share';
   return pattern.includes(':\\/\\/') ? 'URL' : 'text';
 }

@@ -2,7 +2,7 @@ import type { KeyTemplate } from '../protocol/key-template.ts';
 import { matcherOf } from '../protocol/key-template.ts';
 import { parseSource } from '../protocol/source-template.ts';
 import type { Family } from './bus-config.ts';
-import { durationMs } from './duration.ts';
+import { durationMs, durationOrZeroMs } from './duration.ts';
 import type { RawFamily, RawFile } from './file-schema.ts';
 import { shareOf } from './share.ts';
 import { listOf, type NoteFault, readRules, readTemplate, shapeOf } from './rules.ts';
@@ -14,6 +14,9 @@ export interface FamilyNotes {
 }
 
 const JITTER_DEFAULT = 0.1;
+/** Of the time to live. Keys that somebody makes up are as many as he likes, and each takes room. */
+const ABSENT_SHARE = 0.1;
+const ABSENT_DEFAULT_MAX_MS = 60_000;
 
 /** A family before the rules of its labels are known. */
 export type FamilyDraft = Omit<Family, 'ruleHash'>;
@@ -39,6 +42,8 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
   const path: Path = ['families', name];
   if (raw.source !== undefined && raw.load === true)
     fault([...path, 'load'], 'two loaders: either source or load is expected, not both');
+  if (absentMs(raw) > durationMs(raw.ttl))
+    fault([...path, 'absent'], `an absence is kept no longer than a value: at most the ttl, ${raw.ttl}, is expected`);
   const tags = (raw.tags ?? []).flatMap((text, i) => readTemplate(text, [...path, 'tags', i], fault) ?? []);
   const key = readTemplate(raw.key, [...path, 'key'], fault);
   if (key === undefined) return undefined;
@@ -50,6 +55,7 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     name,
     key,
     ttlMs: durationMs(raw.ttl),
+    absentMs: absentMs(raw),
     jitter: raw.jitter === undefined ? JITTER_DEFAULT : shareOf(raw.jitter),
     rules,
     tags,
@@ -63,6 +69,11 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     tooStale: raw['too-stale'] ?? 'fail',
     whenChanged: raw['when-changed'] ?? 'evict',
   };
+}
+
+function absentMs(raw: RawFamily): number {
+  if (raw.absent !== undefined) return durationOrZeroMs(raw.absent);
+  return Math.ceil(Math.min(ABSENT_DEFAULT_MAX_MS, durationMs(raw.ttl) * ABSENT_SHARE));
 }
 
 function checkKey(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DURATION, DURATION_MAX_MS, durationMs } from './duration.ts';
+import { DURATION, DURATION_MAX_MS, DURATION_OR_ZERO, durationMs, durationOrZeroMs } from './duration.ts';
 import { SHARE, shareOf } from './share.ts';
 
 // The kinds of value in the user's file. `what` is a noun phrase: it stands in the fault ("… is expected") and in the manual.
@@ -33,6 +33,17 @@ export const duration = (what: string) =>
       error: `${what} is expected, above 0 and at most ${DURATION_MAX_MS / 86_400_000}d`,
     })
     .describe(what);
+
+/** A duration, or 0 for not at all. */
+export const durationOrZero = (what: string) => {
+  const error = ({ input }: { readonly input: unknown }): string => `${what} is expected, ${asDuration(input)}; or 0`;
+  return z
+    .preprocess((input) => (input === 0 ? '0' : input), z.string({ error }).regex(DURATION_OR_ZERO, { error }))
+    .refine((value) => !DURATION_OR_ZERO.test(value) || durationOrZeroMs(value) <= DURATION_MAX_MS, {
+      error: `${what} is expected, at most ${DURATION_MAX_MS / 86_400_000}d`,
+    })
+    .describe(what);
+};
 
 function asDuration(input: unknown): string {
   const number = typeof input === 'number' || (typeof input === 'string' && /^[\d.]+$/.test(input)) ? input : undefined;

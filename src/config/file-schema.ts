@@ -1,5 +1,16 @@
 import { z } from 'zod';
-import { count, duration, flag, formed, name, postgresUrl, redisUrl, share, text } from './file-fields.ts';
+import {
+  count,
+  duration,
+  durationOrZero,
+  flag,
+  formed,
+  name,
+  postgresUrl,
+  redisUrl,
+  share,
+  text,
+} from './file-fields.ts';
 import { jsonSchemaOf } from './json-schema.ts';
 
 /** The raw file. Descriptions become the JSON Schema's and the manual's; a key that stands nowhere here is a fault. */
@@ -170,6 +181,11 @@ const family = z.strictObject(
     jitter: share('how much shorter than its ttl a value may live', 90)
       .describe(
         'How much shorter than its ttl a value may live, drawn at random for each that is stored, so that what was stored together does not end together: a share of the ttl. Default `10%`; `0` turns it off.',
+      )
+      .optional(),
+    absent: durationOrZero('how long an absence is kept')
+      .describe(
+        'How long it is kept that something does not exist: at most so long as `ttl`. What is inserted evicts it like any change. Default a tenth of `ttl`, a minute at most; `0` keeps no absences.',
       )
       .optional(),
     source: text('the loader’s query')
