@@ -63,14 +63,16 @@ export class Loads {
     }
   }
 
-  /** Loads behind a value past its time, where nobody in this process does. */
-  behind(call: Call): void {
+  /** Loads behind a value that is served, where nobody in this process does: past its time, or, where its id is given, before. */
+  behind(call: Call, early?: string): void {
     const { flights, failures, ongoing, closing } = this.#core;
     const { key } = call.entry;
     if (closing.aborted || flights.last(key) !== undefined || failures.of(key) !== undefined) return;
     const flight = flights.start(key, undefined, 'behind');
     const fill = this.#fill(call, flight);
-    ongoing.goOn(this.#fly(flight, () => fill.runBehind().then(() => null)));
+    ongoing.goOn(
+      this.#fly(flight, () => (early === undefined ? fill.runBehind() : fill.runEarly(early)).then(() => null)),
+    );
   }
 
   #fill(call: Call, flight: Flight): Fill {

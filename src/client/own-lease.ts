@@ -18,6 +18,7 @@ export class OwnLease {
   /** By which the key was printed: what a later one's lease would allow may stand under another key. */
   readonly #ruleText: string;
   #deadlineMs = 0;
+  #early: string | undefined;
 
   constructor(core: CacheCore, context: FamilyContext, entry: Entry, flight: Flight) {
     this.#core = core;
@@ -36,11 +37,12 @@ export class OwnLease {
     return this.#deadlineMs;
   }
 
-  /** Undefined where Redis gives no answer. */
-  async take(waits: boolean): Promise<LeaseReply | undefined> {
+  /** Undefined where Redis gives no answer. `early` is the id of a live value that is refreshed before its time. */
+  async take(waits: boolean, early?: string): Promise<LeaseReply | undefined> {
     const { clock, limits, newToken } = this.#core;
     this.#flight.token = newToken();
     this.#deadlineMs = clock.monotonicMs() + limits.loadTimeoutMs;
+    this.#early = early;
     return this.#askLease(waits);
   }
 
@@ -52,6 +54,7 @@ export class OwnLease {
       rule: this.#ruleText,
       staleMs: this.#context.family.staleMs,
       waits,
+      ...(this.#early === undefined ? {} : { early: this.#early }),
     };
     return store.lease(this.#entry, request).catch((error: unknown) => this.noAnswer(error));
   }
@@ -71,7 +74,7 @@ export class OwnLease {
     return reading;
   }
 
-  async store(reading: LeaseReading, loaded: Loaded, payload: string | null): Promise<void> {
+  async store(reading: LeaseReading, loaded: Loaded, payload: string | null, loadMs: number): Promise<void> {
     const { counters, announcer, store, random } = this.#core;
     const { family, printer } = this.#context;
     const verdict = judgeFill(reading, loaded.evidence);
@@ -102,6 +105,7 @@ export class OwnLease {
       payload,
       // A lease stores once, so its token is as unique.
       id: token,
+      ...(family.early === 0 ? {} : { flags: { loadMs } }),
     };
     const reply = await store.store(this.#entry, request).catch((error: unknown) => this.noAnswer(error));
     if (reply === undefined) {
@@ -120,8 +124,9 @@ export class OwnLease {
   /** Ends the lease of what is not there and is not kept either. A value that lay under it stands for nothing any more. */
   #forgo(): void {
     const { ongoing, store } = this.#core;
+    const { family } = this.#context;
     this.giveUp();
-    if (this.#context.family.staleMs > 0) ongoing.goOn(store.evict([this.#entry]));
+    if (family.staleMs > 0 || family.early > 0) ongoing.goOn(store.evict([this.#entry]));
   }
 
   /** What Redis does not answer, the load answers. */

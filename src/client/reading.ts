@@ -1,7 +1,8 @@
 import { BusError } from '../protocol/errors.ts';
 import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { isReached, parseReadToken, type ReadToken } from '../protocol/read-token.ts';
-import { payloadOf } from '../protocol/value-slot.ts';
+import { isDueEarly } from '../protocol/early-refresh.ts';
+import { isReloaded, payloadOf, type StoredValue } from '../protocol/value-slot.ts';
 import type { ReadReply, ReadWants } from './cache-store.ts';
 import { decodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
@@ -35,8 +36,8 @@ export class Reading {
     this.#core = core;
     this.#context = context;
     this.#loads = new Loads(core, context);
-    const { staleMs, localMs } = context.family;
-    this.#plainWants = { ttl: staleMs > 0 || (localMs > 0 && core.tier !== undefined), watermark: false };
+    const { staleMs, localMs, early } = context.family;
+    this.#plainWants = { ttl: staleMs > 0 || early > 0 || (localMs > 0 && core.tier !== undefined), watermark: false };
   }
 
   /** Rejects; throws nothing. */
@@ -137,7 +138,7 @@ export class Reading {
 
   #hit(call: Call, reply: ReadReply, { value }: Extract<HitVerdict, { kind: 'hit' }>): unknown {
     const { counters, lastValues, tier, clock } = this.#core;
-    const { staleMs, localMs } = this.#context.family;
+    const { staleMs, localMs, early } = this.#context.family;
     const payload = payloadOf(value);
     const decoded = decodePayload(payload);
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
@@ -146,6 +147,7 @@ export class Reading {
       if (asOfMs === undefined || clock.nowMs() - asOfMs > call.maxStalenessMs) return this.#tooStale(call, decoded);
     }
     counters.values.hits += 1;
+    if (early > 0) this.#early(call, value, reply.ttlLeftMs);
     if (staleMs > 0) lastValues.confirm(call.entry.key, payload);
     if (tier !== undefined && localMs > 0) {
       const freshMs = reply.ttlLeftMs < 0 ? localMs : reply.ttlLeftMs - staleMs;
@@ -154,12 +156,22 @@ export class Reading {
     return decoded;
   }
 
-  #stale(call: Call, { value, isLeased }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
-    const { counters } = this.#core;
+  /** Refreshes a value that is served, where this reader draws it. */
+  #early(call: Call, value: StoredValue, ttlLeftMs: number): void {
+    const { random, clock } = this.#core;
+    const { staleMs, early } = this.#context.family;
+    if (ttlLeftMs < 0 || !this.#context.isProven || isReloaded(value, clock.nowMs())) return;
+    const facts = { leftMs: ttlLeftMs - staleMs, loadMs: value.loadMs, beta: early };
+    if (isDueEarly(facts, random())) this.#loads.behind(call, value.id);
+  }
+
+  #stale(call: Call, { value }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
+    const { counters, clock } = this.#core;
     const decoded = decodePayload(payloadOf(value));
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     counters.values.staleHits += 1;
-    if (!isLeased && this.#context.isProven) this.#loads.behind(call);
+    // A lease whose holder is gone may stand over the value for as long as that does.
+    if (!isReloaded(value, clock.nowMs()) && this.#context.isProven) this.#loads.behind(call);
     return decoded;
   }
 

@@ -12,6 +12,7 @@ export const STATS = {
   waits: 'Waits for another process’s load.',
   waitsAnswered: 'Of those, ended by a value.',
   loads: 'Loads begun.',
+  earlyLoads: 'Of those, before a value’s time was over, while it was served.',
   loadFailures: 'Loads that ended in an error.',
   loadTimeouts: 'Of those, by the deadline.',
   rememberedFailures: 'Answered by the error of a load before.',

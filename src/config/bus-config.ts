@@ -75,6 +75,8 @@ export interface Family {
   readonly jitter: number;
   /** How long an absence is kept; 0: it is not. */
   readonly absentMs: number;
+  /** How early a value is refreshed before its time is over: the beta of XFetch; 0 for not at all. */
+  readonly early: number;
   readonly rules: readonly Rule[];
   /** Labels, printed from the loaded value's columns. */
   readonly tags: readonly KeyTemplate[];

@@ -74,7 +74,8 @@ function kindOf(field: Json): string {
   if (others.some((other) => other.properties !== undefined)) return `${kindOf(plain)}, or map`;
   if (plain.const !== undefined) return `\`${JSON.stringify(plain.const)}\``;
   if (plain.enum !== undefined) return plain.enum.map((one) => `\`${one}\``).join(', ');
-  if (plain.type === 'integer') return `number, ${plain.minimum} to ${plain.maximum?.toLocaleString('en')}`;
+  if (plain.type === 'integer' || plain.type === 'number')
+    return `number, ${plain.minimum} to ${plain.maximum?.toLocaleString('en')}`;
   if (plain.type === 'boolean') return '`true`, `false`';
   if (plain.items !== undefined) return `list of ${kindOf(plain.items)}s`;
   if (plain.type === 'object') return plain.properties === undefined ? 'map by name' : 'map';

@@ -56,6 +56,7 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     key,
     ttlMs: durationMs(raw.ttl),
     absentMs: absentMs(raw),
+    early: raw.early ?? 0,
     jitter: raw.jitter === undefined ? JITTER_DEFAULT : shareOf(raw.jitter),
     rules,
     tags,

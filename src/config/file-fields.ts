@@ -63,6 +63,17 @@ export const count = (what: string, max: number) => {
     .describe(what);
 };
 
+/** Takes the digits as text too: that is what a variable of the environment holds. */
+export const factor = (what: string, max: number) => {
+  const error = `${what} is expected: a number from 0 to ${max}`;
+  return z
+    .preprocess(
+      (input) => (typeof input === 'string' && /^[0-9]{1,3}(?:\.[0-9]{1,3})?$/.test(input) ? Number(input) : input),
+      z.number({ error }).min(0, error).max(max, error),
+    )
+    .describe(what);
+};
+
 /** A share as `10%`, or 0 for none. A fraction alone would be a share to one reader and per cent to the next. */
 export const share = (what: string, maxPercent: number) => {
   const error = `${what} is expected: from 0% to ${maxPercent}%, such as 10%, or 0`;

@@ -3,6 +3,7 @@ import {
   count,
   duration,
   durationOrZero,
+  factor,
   flag,
   formed,
   name,
@@ -186,6 +187,11 @@ const family = z.strictObject(
     absent: durationOrZero('how long an absence is kept')
       .describe(
         'How long it is kept that something does not exist: at most so long as `ttl`. What is inserted evicts it like any change. Default a tenth of `ttl`, a minute at most; `0` keeps no absences.',
+      )
+      .optional(),
+    early: factor('how early a value is refreshed', 10)
+      .describe(
+        'How early a value is refreshed before its time is over, by a reader who draws it and waits for nothing: the beta of XFetch. 1 is the paper’s; more is earlier. Default 0: not at all.',
       )
       .optional(),
     source: text('the loader’s query')

@@ -18,6 +18,7 @@ export function family(name: string, key: string, rules: readonly Rule[], more: 
     key: template(key),
     ttlMs: 300_000,
     jitter: 0,
+    early: 0,
     absentMs: 30_000,
     rules,
     tags: [],

@@ -10,8 +10,11 @@ const BUS = strategyBus(
   'note: { key: "note:{id}", ttl: 5m, on: { notes: { id: id } } }',
   'long: { key: "long:{id}", ttl: 1h, jitter: 0, on: { notes: { id: id } } }',
   'gone: { key: "gone:{id}", ttl: 5m, jitter: 0, absent: 7s, on: { notes: { id: id } } }',
+  'soon: { key: "soon:{id}", ttl: 100s, jitter: 0, early: 1, on: { notes: { id: id } } }',
+  'late: { key: "late:{id}", ttl: 1s, jitter: 0, stale: 5m, on: { notes: { id: id } } }',
   'never: { key: "never:{id}", ttl: 1s, jitter: 0, stale: 5m, absent: 0, on: { notes: { id: id } } }',
 );
+const EARLY_TTL_MS = 100_000;
 const ID = { id: 'a' };
 
 let memory: MemoryCaches;
@@ -82,4 +85,132 @@ test('a family that keeps no absences asks each time, and what stood there befor
     assert.equal(await reading, null);
   }
   assert.equal(cache.stats().refusals.absence, 3);
+});
+
+/** A value whose load took 2 s, with 2 s of its time left: a reader who draws below 1/e is late enough. */
+async function nearItsEnd(draw: () => number) {
+  const { cache, opened } = await family('soon', { random: draw });
+  const first = opened.get(ID);
+  await loader.called();
+  await memory.clock.advance(2000);
+  await loader.answer({ v: 1 });
+  await first;
+  await memory.clock.advance(EARLY_TTL_MS - 2000);
+  return { cache, opened };
+}
+const DRAWN = 0.64;
+const NOT_DRAWN = 0.63;
+
+test('the reader who draws it refreshes a value before its time is over, and neither he nor anybody else waits', async () => {
+  let draw = NOT_DRAWN;
+  const { cache, opened } = await nearItsEnd(() => draw);
+  assert.deepEqual(await opened.get(ID), { v: 1 });
+  await quiet();
+  assert.equal(loader.calls.length, 1, 'not drawn');
+  draw = DRAWN;
+  assert.deepEqual(await opened.get(ID), { v: 1 });
+  await loader.called(1);
+  const { opened: elsewhere } = await family('soon', { random: () => 0.999 });
+  assert.deepEqual(await Promise.all([opened.get(ID), elsewhere.get(ID)]), [{ v: 1 }, { v: 1 }]);
+  await quiet();
+  assert.equal(loader.calls.length, 2, 'one refreshes');
+  await loader.answer({ v: 2 }, 1);
+  await quiet();
+  assert.deepEqual(await elsewhere.get(ID), { v: 2 });
+  const { ttlLeftMs } = await opened.inspect(ID);
+  assert.deepEqual([ttlLeftMs, cache.stats().earlyLoads, cache.stats().misses], [EARLY_TTL_MS, 1, 1]);
+});
+
+test('what an eviction crosses is not brought back by an early refresh', async () => {
+  const { cache, opened } = await nearItsEnd(() => DRAWN);
+  await opened.get(ID);
+  await loader.called(1);
+  await opened.evict(ID);
+  await loader.answer({ v: 1 }, 1);
+  await quiet();
+  assert.equal(await opened.peek(ID), undefined);
+  assert.equal(cache.stats().refusals.lease, 1);
+});
+
+test('an early refresh that fails, or that takes longer than what is left, costs its readers nothing', async () => {
+  const { opened } = await nearItsEnd(() => DRAWN);
+  await opened.get(ID);
+  await loader.fail(new Error('down'), 1);
+  await quiet();
+  assert.deepEqual(await opened.get(ID), { v: 1 }, 'the old value goes on');
+  await memory.clock.advance(1500);
+  await opened.get(ID);
+  await loader.called(2);
+  await memory.clock.advance(600);
+  const missed = opened.get(ID);
+  await loader.answer({ v: 3 }, 3);
+  assert.deepEqual(await missed, { v: 3 }, 'its time is over, and it is loaded as ever');
+  await loader.answer({ v: 2 }, 2);
+  await quiet();
+  assert.deepEqual(await opened.peek(ID), { v: 3 });
+});
+
+test('an early refresh takes no place that a reader waits for', async () => {
+  const cache = await memory.cache({ loadsMax: 1 }, { config: BUS.config, random: () => DRAWN });
+  const soon = cache.family<{ v: number }, { id: string }>('soon', { reads: 'primary', load: loader.load });
+  const first = soon.get(ID);
+  await loader.called();
+  await memory.clock.advance(2000);
+  await loader.answer({ v: 1 });
+  await first;
+  await memory.clock.advance(EARLY_TTL_MS - 2000);
+  const other = soon.get({ id: 'b' });
+  await loader.called(1);
+  assert.deepEqual(await soon.get(ID), { v: 1 });
+  await quiet();
+  assert.deepEqual([loader.calls.length, cache.stats().loadsWaiting], [2, 0]);
+  await loader.answer({ v: 1 }, 1);
+  await other;
+});
+
+test('past its time a value is reloaded by another where who reloaded it is gone with his lease', async () => {
+  const { opened } = await family('late');
+  const first = opened.get(ID);
+  await loader.answer({ v: 1 });
+  await first;
+  await memory.clock.advance(1500);
+  await opened.get(ID);
+  await loader.called(1);
+  // A second process, to which the first is as good as dead: its load never ends, its lease does.
+  const { opened: other } = await family('late');
+  assert.deepEqual(await other.get(ID), { v: 1 });
+  await quiet();
+  assert.equal(loader.calls.length, 2, 'under the lease');
+  await memory.clock.advance(10_000);
+  assert.deepEqual(await other.get(ID), { v: 1 });
+  await loader.answer({ v: 2 }, 2);
+  await quiet();
+  assert.deepEqual(await other.get(ID), { v: 2 });
+});
+
+test('readers with a bound of their own are served nothing that is past its time', async () => {
+  const { opened } = await family('late');
+  const first = opened.get(ID);
+  await loader.answer({ v: 1 });
+  await first;
+  await memory.clock.advance(1500);
+  const strict = opened.get(ID, { maxStalenessMs: 60_000 });
+  await loader.answer({ v: 2 }, 1);
+  assert.deepEqual(await strict, { v: 2 });
+});
+
+test('past its stale bound a value is gone, and until then a reload that fails leaves it', async () => {
+  const { opened } = await family('late');
+  const first = opened.get(ID);
+  await loader.answer({ v: 1 });
+  await first;
+  await memory.clock.advance(1500);
+  await opened.get(ID);
+  await loader.fail(new Error('down'), 1);
+  await quiet();
+  assert.deepEqual(await opened.get(ID), { v: 1 });
+  await memory.clock.advance(300_000);
+  const missed = opened.get(ID);
+  await loader.answer({ v: 2 }, 2);
+  assert.deepEqual(await missed, { v: 2 });
 });

@@ -14,6 +14,7 @@ import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspac
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark } from '../../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
+import { printFlags } from '../../protocol/value-flags.ts';
 import { printTagMarks } from '../../protocol/value-slot.ts';
 import { type Ask, ask, type RedisConnection } from './connection.ts';
 import { ReadReplies } from './read-reply.ts';
@@ -48,10 +49,10 @@ export class RedisCacheStore implements CacheStore {
   }
 
   async lease(entry: Entry, request: LeaseRequest): Promise<LeaseReply> {
-    const { token, leaseMs, rule, staleMs, waits } = request;
+    const { token, leaseMs, rule, staleMs, waits, early = '', version = 0 } = request;
     const bucket = `${RECORD_FIELD.bucketPrefix}${entry.bucket}`;
     const hash = entry.hash.toString(16).padStart(8, '0');
-    const args = [token, leaseMs, entry.family, rule, staleMs, waits ? 1 : 0, bucket, hash];
+    const args = [token, leaseMs, entry.family, rule, staleMs, waits ? 1 : 0, bucket, hash, early, version];
     const [kind, ...rest] = (await this.#run('lease', this.#keys(entry), args)) as [string, ...string[]];
     switch (kind) {
       case 'leased':
@@ -83,6 +84,7 @@ export class RedisCacheStore implements CacheStore {
       this.#keyspace.leaseEnds,
       entry.key,
       request.payload ?? '',
+      printFlags(request.flags ?? {}),
     ])) as [string, StoreRefusal | undefined];
     if (kind === 'stored') return { kind };
     if (kind === 'refused' && why !== undefined) return { kind, why };
