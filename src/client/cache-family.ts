@@ -29,9 +29,9 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     return this.#reading.get(params as KeyParams, options) as Promise<T | null>;
   }
 
-  /** Several values at once, in one flush; in the order of `params`. Rejects with the first error. */
+  /** Several values at once, in one flush, and where the family has `loadMany` by one call of it; in the order of `params`. Rejects with the first error. */
   getMany(params: readonly P[], options?: ReadOptions): Promise<(T | null)[]> {
-    return Promise.all(params.map((one) => this.get(one, options)));
+    return this.#reading.getMany(params as readonly KeyParams[], options) as Promise<(T | null)[]>;
   }
 
   /** What the cache holds, which may be null, or undefined where it holds nothing that may be served. Loads nothing. */

@@ -9,6 +9,8 @@ import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { Flight } from './flight.ts';
 import type { Place } from './gate.ts';
+import type { Many } from './many.ts';
+import type { Call } from './read-call.ts';
 import { LeaseWait } from './lease-wait.ts';
 import type { KeyParams, Loaded } from './origin.ts';
 import { OwnLease } from './own-lease.ts';
@@ -41,17 +43,19 @@ export class Fill {
   readonly #context: FamilyContext;
   readonly #entry: Entry;
   readonly #params: KeyParams;
+  readonly #many: Many | undefined;
   readonly #flight: Flight;
   #hasWaited = false;
   #hasLoaded = false;
   #loadMs = 0;
   readonly #lease: OwnLease;
 
-  constructor(core: CacheCore, context: FamilyContext, entry: Entry, params: KeyParams, flight: Flight) {
+  constructor(core: CacheCore, context: FamilyContext, { entry, params, many }: Call, flight: Flight) {
     this.#core = core;
     this.#context = context;
     this.#entry = entry;
     this.#params = params;
+    this.#many = many;
     this.#flight = flight;
     this.#lease = new OwnLease(core, context, entry, flight);
   }
@@ -63,7 +67,7 @@ export class Fill {
       if (value !== undefined) return payloadOf(value);
     }
     for (let lives = 0; ; lives += 1) {
-      const place = await this.#core.gate.enter(this.#flight.signal);
+      const place = await this.#enter();
       try {
         if (start.kind === 'through') return await this.#through(place);
         const reply = await this.#lease.take(!this.#hasWaited);
@@ -87,13 +91,17 @@ export class Fill {
 
   /** Loads behind a value past its time, if nobody else does. */
   async runBehind(): Promise<void> {
-    const place = await this.#core.gate.enter(this.#flight.signal);
+    const place = await this.#enter();
     try {
       const reply = await this.#lease.take(false);
       if (reply?.kind === 'leased') await this.#leased(place, reply.reading);
     } finally {
       if (!this.#hasLoaded) place.leave();
     }
+  }
+
+  #enter(): Promise<Place> {
+    return (this.#many?.entrance ?? this.#core.gate).enter(this.#flight.signal);
   }
 
   /** Refreshes a value before its time is over, if there is a place at once, and nobody else does. */
@@ -128,6 +136,7 @@ export class Fill {
   async #waitFor(wait: LeaseWait, token: string): Promise<StoredValue | undefined> {
     const { counters, limits } = this.#core;
     this.#hasWaited = true;
+    this.#many?.decided?.();
     counters.values.waits += 1;
     const end = await wait
       .until(this.#entry, {
@@ -202,7 +211,7 @@ export class Fill {
     this.#flight.begin();
     const { clock, loader } = this.#core;
     const beganMs = clock.monotonicMs();
-    const loaded = await loader.load({
+    const order = {
       family: family.name,
       origin,
       params: this.#params,
@@ -210,7 +219,8 @@ export class Fill {
       deadlineMs,
       signal: this.#flight.signal,
       place,
-    });
+    };
+    const loaded = await (this.#many?.load?.(order) ?? loader.load(order));
     this.#loadMs = Math.max(1, Math.round(clock.monotonicMs() - beganMs));
     return loaded;
   }

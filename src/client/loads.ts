@@ -41,13 +41,16 @@ export class Loads {
     }
     let flight = isAlone ? undefined : flights.find(key, seen, call.token, kind);
     const hasJoined = flight !== undefined;
-    if (flight !== undefined) counters.values.joins += 1;
-    else {
+    if (flight !== undefined) {
+      counters.values.joins += 1;
+      call.many?.decided?.();
+    } else {
       // Without leases one load of a key follows another: so a key's readers are one load at a time to the database.
       const before = start.kind === 'through' ? flights.last(key) : undefined;
       const started = (flight = flights.start(key, call.token, kind));
       const fill = this.#fill(call, started);
       void this.#fly(started, async () => {
+        if (before !== undefined) call.many?.decided?.();
         await before?.result.catch(() => undefined);
         return fill.run(start);
       });
@@ -76,7 +79,7 @@ export class Loads {
   }
 
   #fill(call: Call, flight: Flight): Fill {
-    return new Fill(this.#core, this.#context, call.entry, call.params, flight);
+    return new Fill(this.#core, this.#context, call, flight);
   }
 
   async #fly(flight: Flight, run: () => Promise<string | null>): Promise<void> {

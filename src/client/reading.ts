@@ -9,6 +9,8 @@ import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { SeenLease } from './flight.ts';
 import { Loads } from './loads.ts';
+import { inTurns, type Many } from './many.ts';
+import { ManyLoad } from './many-load.ts';
 import type { KeyParams } from './origin.ts';
 import type { Call, ReadOptions } from './read-call.ts';
 
@@ -41,7 +43,7 @@ export class Reading {
   }
 
   /** Rejects; throws nothing. */
-  get(params: KeyParams, options: ReadOptions = NO_OPTIONS): Promise<unknown> {
+  get(params: KeyParams, options: ReadOptions = NO_OPTIONS, many?: Many): Promise<unknown> {
     try {
       const { tier, counters, isClosed } = this.#core;
       if (isClosed()) throw new BusError('CACHE_CLOSED', 'The cache has been drained: nothing is read any more.');
@@ -69,11 +71,31 @@ export class Reading {
         token: demand,
         maxStalenessMs,
         signal,
+        many,
         sending: 0,
       });
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Several at once, in one flush. */
+  getMany(list: readonly KeyParams[], options?: ReadOptions): Promise<unknown[]> {
+    const { many } = this.#context;
+    if (list.length < 2) return Promise.all(list.map((params) => this.get(params, options)));
+    if (many === undefined) {
+      const turns = inTurns(this.#core);
+      return Promise.all(list.map((params) => this.get(params, options, turns)));
+    }
+    const load = new ManyLoad(this.#core, this.#context, many);
+    const each = list.map((_, i) => load.of(i));
+    return Promise.all(
+      each.map((one, i) => {
+        const answer = this.get(list[i] as KeyParams, options, one);
+        answer.then(one.decided, one.decided);
+        return answer;
+      }),
+    );
   }
 
   #ask(call: Call): Promise<unknown> {
