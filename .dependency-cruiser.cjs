@@ -40,6 +40,7 @@ module.exports = {
     },
     only('lru-cache', '^src/client/'),
     only('cockatiel', '^src/client/'),
+    only('@msgpack', '^src/client/'),
     only('pg', '^src/drivers/postgres/'),
     only('kafkajs', '^src/drivers/kafka/'),
     only('ioredis', '^src/drivers/redis/'),

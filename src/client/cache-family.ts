@@ -44,7 +44,7 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     // By types that were not known the key may print differently.
     if (this.#reading.learn(reply.rule) && rule.agrees) return this.peek(params);
     if (!rule.agrees || this.#core.kept.distrusts(entry.cell, reply.epoch)) return undefined;
-    const verdict = judgeHit(reply, family.staleMs);
+    const verdict = judgeHit(reply, family.staleMs, family.version);
     if (verdict.kind !== 'hit' && verdict.kind !== 'stale') return undefined;
     return decodePayload(payloadOf(verdict.value)) as T | null | undefined;
   }

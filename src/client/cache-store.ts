@@ -96,7 +96,7 @@ export interface StoreRequest {
   readonly rule: string;
   readonly tagMarks: readonly number[];
   readonly ttlMs: number;
-  /** Null is a cached absence. */
+  /** A character each byte (byte-text.ts); null is a cached absence. */
   readonly payload: string | null;
   readonly id: string;
   /** As the header has them (value-flags.ts). Default none. */

@@ -4,7 +4,7 @@ import { judgeHit } from '../protocol/hit.ts';
 import { isReached } from '../protocol/read-token.ts';
 import { payloadOf, type StoredValue } from '../protocol/value-slot.ts';
 import type { Entry, LeaseReply, ReadReply } from './cache-store.ts';
-import { encodePayload } from './codec.ts';
+import { encodePayload, unpackPayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { Flight } from './flight.ts';
@@ -64,7 +64,7 @@ export class Fill {
   async run(start: FillStart): Promise<string | null> {
     if (start.kind === 'held') {
       const value = await this.#waitFirst();
-      if (value !== undefined) return payloadOf(value);
+      if (value !== undefined) return unpackPayload(payloadOf(value));
     }
     for (let lives = 0; ; lives += 1) {
       const place = await this.#enter();
@@ -81,7 +81,7 @@ export class Fill {
           reply.kind === 'held'
             ? await this.#waitFor(new LeaseWait(this.#core, this.#entry.key), reply.token)
             : await this.#readAgain();
-        if (value !== undefined) return payloadOf(value);
+        if (value !== undefined) return unpackPayload(payloadOf(value));
       } finally {
         // From its beginning on it is the load that holds the place.
         if (!this.#hasLoaded) place.leave();
@@ -142,6 +142,7 @@ export class Fill {
       .until(this.#entry, {
         token,
         staleMs: this.#context.family.staleMs,
+        version: this.#context.family.version,
         limitMs: limits.loadTimeoutMs + WAIT_MARGIN_MS,
         accepts: (reply) => this.#accepts(reply),
         looking: (isLooking) => (isLooking ? this.#flight.seal() : this.#flight.unseal()),
@@ -156,13 +157,13 @@ export class Fill {
 
   async #readAgain(): Promise<StoredValue | undefined> {
     const { store } = this.#core;
-    const { staleMs } = this.#context.family;
+    const { staleMs, version } = this.#context.family;
     this.#flight.seal();
     const reply = await store
       .read(this.#entry, { ttl: staleMs > 0, watermark: true })
       .catch((error: unknown) => this.#lease.noAnswer(error));
     if (reply !== undefined) {
-      const verdict = judgeHit(reply, staleMs);
+      const verdict = judgeHit(reply, staleMs, version);
       if (verdict.kind === 'hit' && this.#accepts(reply)) return verdict.value;
     }
     this.#flight.unseal();
@@ -184,7 +185,7 @@ export class Fill {
     // A lease that was asked for without an answer may be taken late, behind an eviction that this load does not know.
     this.#flight.token = undefined;
     const loaded = await this.#load(place, deadlineMs);
-    return encodePayload(loaded.value, this.#context.family.name);
+    return encodePayload(loaded.value, this.#context.family);
   }
 
   async #leased(place: Place, first: LeaseReading): Promise<string | null> {
@@ -193,7 +194,7 @@ export class Fill {
       if (reading === undefined) return await this.#through(place);
       this.#flight.offset = reading.offset;
       const loaded = await this.#load(place, this.#lease.deadlineMs);
-      const payload = encodePayload(loaded.value, this.#context.family.name);
+      const payload = encodePayload(loaded.value, this.#context.family);
       await this.#lease.store(reading, loaded, payload, this.#loadMs);
       return payload;
     } catch (error) {

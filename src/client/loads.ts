@@ -57,7 +57,7 @@ export class Loads {
     }
     try {
       const payload = await flight.join(call.signal);
-      return payload === null ? null : (JSON.parse(payload) as unknown);
+      return decodePayload(payload);
     } catch (error) {
       // What another caller demanded, who came to the same load, is no error of this one.
       if (!isAlone && isOfOneCaller(error) && (hasJoined || asksMore(flight.demand, call.token)))

@@ -1,5 +1,6 @@
 import { isSettledOnPrimary, judgeFill, type LeaseReading } from '../protocol/fill.ts';
 import { livesForMs } from '../protocol/time-to-live.ts';
+import { packPayload } from './codec.ts';
 import type { Entry, LeaseReply } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
@@ -53,6 +54,7 @@ export class OwnLease {
       leaseMs: limits.loadTimeoutMs,
       rule: this.#ruleText,
       staleMs: this.#context.family.staleMs,
+      version: this.#context.family.version,
       waits,
       ...(this.#early === undefined ? {} : { early: this.#early }),
     };
@@ -102,10 +104,10 @@ export class OwnLease {
       rule: this.#ruleText,
       tagMarks: tags.marks,
       ttlMs: livesForMs(payload === null ? family.absentMs : family.ttlMs, family.jitter, random()) + family.staleMs,
-      payload,
+      payload: payload === null ? null : packPayload(payload, family.compressBytes),
       // A lease stores once, so its token is as unique.
       id: token,
-      ...(family.early === 0 ? {} : { flags: { loadMs } }),
+      flags: { loadMs: family.early === 0 ? undefined : loadMs, version: family.version },
     };
     const reply = await store.store(this.#entry, request).catch((error: unknown) => this.noAnswer(error));
     if (reply === undefined) {

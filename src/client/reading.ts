@@ -144,7 +144,7 @@ export class Reading {
     if (!rule.agrees || this.#core.kept.has(call.entry.key)) return this.#loads.answer(call, { kind: 'through' });
     if (this.#core.kept.distrusts(call.entry.cell, reply.epoch)) return this.#loads.answer(call, { kind: 'through' });
     if (call.token !== undefined && !hasReached(call.token, reply)) return this.#waitForRegion(call);
-    const verdict = judgeHit(reply, family.staleMs);
+    const verdict = judgeHit(reply, family.staleMs, family.version);
     switch (verdict.kind) {
       case 'hit':
         return this.#hit(call, reply, verdict);

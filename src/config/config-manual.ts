@@ -1,5 +1,6 @@
 import { DURATION, DURATION_OR_ZERO } from './duration.ts';
 import { fileJsonSchema } from './file-schema.ts';
+import { SIZE } from './size.ts';
 import { SHARE } from './share.ts';
 
 interface Json {
@@ -85,6 +86,7 @@ function kindOf(field: Json): string {
 function textKind(pattern: string): string {
   if (pattern === DURATION.source) return 'duration';
   if (pattern === DURATION_OR_ZERO.source) return 'duration, or `0`';
+  if (pattern === SIZE.source) return 'size';
   if (pattern === SHARE.source) return 'share';
   return pattern.includes(':\\/\\/') ? 'URL' : 'text';
 }

@@ -4,6 +4,7 @@ import { parseSource } from '../protocol/source-template.ts';
 import type { Family } from './bus-config.ts';
 import { durationMs, durationOrZeroMs } from './duration.ts';
 import type { RawFamily, RawFile } from './file-schema.ts';
+import { sizeBytes } from './size.ts';
 import { shareOf } from './share.ts';
 import { listOf, type NoteFault, readRules, readTemplate, shapeOf } from './rules.ts';
 import type { Path } from './yaml-file.ts';
@@ -44,6 +45,12 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     fault([...path, 'load'], 'two loaders: either source or load is expected, not both');
   if (absentMs(raw) > durationMs(raw.ttl))
     fault([...path, 'absent'], `an absence is kept no longer than a value: at most the ttl, ${raw.ttl}, is expected`);
+  for (const key of ['codec', 'compress'] as const)
+    if (raw.values === 'plain' && raw[key] !== undefined && raw[key] !== 'json')
+      fault(
+        [...path, key],
+        'plain values are JSON as it is, for readers without this library: no other form is expected',
+      );
   const tags = (raw.tags ?? []).flatMap((text, i) => readTemplate(text, [...path, 'tags', i], fault) ?? []);
   const key = readTemplate(raw.key, [...path, 'key'], fault);
   if (key === undefined) return undefined;
@@ -57,6 +64,9 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     ttlMs: durationMs(raw.ttl),
     absentMs: absentMs(raw),
     early: raw.early ?? 0,
+    codec: raw.codec ?? 'json',
+    compressBytes: raw.compress === undefined ? 0 : sizeBytes(raw.compress),
+    version: raw.version ?? 0,
     jitter: raw.jitter === undefined ? JITTER_DEFAULT : shareOf(raw.jitter),
     rules,
     tags,

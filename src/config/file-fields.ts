@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DURATION, DURATION_MAX_MS, DURATION_OR_ZERO, durationMs, durationOrZeroMs } from './duration.ts';
+import { SIZE, sizeBytes } from './size.ts';
 import { SHARE, shareOf } from './share.ts';
 
 // The kinds of value in the user's file. `what` is a noun phrase: it stands in the fault ("… is expected") and in the manual.
@@ -71,6 +72,17 @@ export const factor = (what: string, max: number) => {
       (input) => (typeof input === 'string' && /^[0-9]{1,3}(?:\.[0-9]{1,3})?$/.test(input) ? Number(input) : input),
       z.number({ error }).min(0, error).max(max, error),
     )
+    .describe(what);
+};
+
+export const size = (what: string, maxBytes: number) => {
+  const error = `${what} is expected, a number with its unit: 512b, 2kb, 1mb`;
+  return z
+    .string({ error })
+    .regex(SIZE, error)
+    .refine((value) => !SIZE.test(value) || (sizeBytes(value) > 0 && sizeBytes(value) <= maxBytes), {
+      error: `${what} is expected, above 0 and at most ${maxBytes / 1_048_576}mb`,
+    })
     .describe(what);
 };
 

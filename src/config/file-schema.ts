@@ -10,6 +10,7 @@ import {
   postgresUrl,
   redisUrl,
   share,
+  size,
   text,
 } from './file-fields.ts';
 import { jsonSchemaOf } from './json-schema.ts';
@@ -228,6 +229,20 @@ const family = z.strictObject(
       .enum(['headed', 'plain'], { error: 'headed or plain is expected' })
       .describe(
         'What the value’s key holds: `headed`, our header and the payload; `plain`, the payload alone, for readers without this library, with what docs/PROTOCOL.md says it gives up. Default `headed`.',
+      )
+      .optional(),
+    codec: z
+      .enum(['json', 'msgpack'], { error: 'json or msgpack is expected' })
+      .describe(
+        'How values are written: `json`, or `msgpack` (MessagePack, by the package `@msgpack/msgpack`, which the application installs). What stands already is read whichever way it was written. Default `json`.',
+      )
+      .optional(),
+    compress: size('the size from which values are compressed', 536_870_912)
+      .describe('Values of this size or more are compressed, such as `2kb`. Default: none is.')
+      .optional(),
+    version: count('the version of the values’ shape', 1_000_000_000)
+      .describe(
+        'The version of the values’ shape. A value that was stored by another is a miss, never an error: raise it when what the loader returns changes. Default: none, which is a version too.',
       )
       .optional(),
     'too-stale': z

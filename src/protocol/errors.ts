@@ -279,6 +279,11 @@ export const ERRORS = {
     summary: 'A loader returned what cannot be cached.',
     hint: 'Return null for what does not exist, and otherwise what JSON can hold: no undefined, no bigint, no circle.',
   },
+  CACHE_CODEC_MISSING: {
+    retry: 'never',
+    summary: 'A family is written in a form whose package is not installed.',
+    hint: 'Install @msgpack/msgpack in the application, or take `codec: msgpack` out of the family.',
+  },
   CACHE_LOAD_TIMEOUT: {
     retry: 'retry',
     summary: 'A load took longer than its deadline.',

@@ -10,6 +10,7 @@ import type {
 } from '../../src/client/cache-store.ts';
 import type { ExpiredKey } from '../../src/agent/region-store.ts';
 import type { LeaseReading } from '../../src/protocol/fill.ts';
+import { toByteText } from '../../src/protocol/byte-text.ts';
 import { judgeHit } from '../../src/protocol/hit.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { eventually } from '../support/eventually.ts';
@@ -79,7 +80,9 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
     };
 
     test('what is stored is read as it was, with its stamp, until its time is over', async () => {
-      const text = 'zwei\nZeilen – und “mehr” 🙂 {"a":1}';
+      // Every byte, and twice, so that no pair of them means something.
+      const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+      const text = `${toByteText('zwei\nZeilen – und “mehr” 🙂 {"a":1}')}${bytes.join('')}${bytes.toReversed().join('')}`;
       await fill(user, { payload: text, tagMarks: [3, 1023] });
       const reply = await reader.read(user, ALL);
       const found = judgeHit(reply, 0);
@@ -107,6 +110,16 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
       await region.untilLater(async () => (await region.get(user)) === null);
       assert.deepEqual(await verdict(user), { kind: 'miss', why: 'absent' });
     });
+
+    for (const entry of [user, plain])
+      test(`what stands in Redis is the bytes themselves, for whoever reads a ${entry.isPlain ? 'plain value' : 'value'} with GET`, async () => {
+        await fill(entry, { payload: toByteText('“ü”'), flags: { version: 3, loadMs: 5 } });
+        const head = entry.isPlain ? '' : 'aw1 v e1 1 i1 d5,v3 - -\n';
+        assert.equal(await region.get(entry), `${head}“ü”`);
+        const reply = await reader.read(entry, { ttl: false, watermark: false });
+        const found = judgeHit(reply, 0, 3);
+        assert.ok(found.kind === 'hit' && found.value.payload === toByteText('“ü”'));
+      });
 
     test('an absence is a value: a hit without payload', async () => {
       await fill(user, { payload: null });

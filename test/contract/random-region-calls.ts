@@ -137,7 +137,7 @@ export class RandomCalls {
       rule: this.#below(20) === 0 ? 'hx' : this.#rule,
       tagMarks: TAGS.filter(() => this.#below(3) === 0),
       ttlMs: this.#pick(TTLS),
-      payload: this.#pick([null, 'v', 'two\nlines', '']),
+      payload: this.#pick([null, 'v', 'two\nlines', '', '\u0000\u0001\u00ff\u00c3\n\u0080']),
       id: `i${(this.#ids += 1)}`,
       flags: { loadMs: this.#pick([undefined, 12]), version: this.#version() },
     };

@@ -9,6 +9,7 @@ import { strategyBus } from '../support/strategy-bus.ts';
 
 const BUS = strategyBus(
   'soon: { key: "soon:{id}", ttl: 5m, early: 10, on: { notes: { id: id } } }',
+  'packed: { key: "packed:{id}", ttl: 5m, codec: msgpack, compress: 500b, on: { notes: { id: id } } }',
   'soon-plain: { key: "soon-plain:{id}", ttl: 5m, early: 10, values: plain, on: { notes: { id: id } } }',
 );
 const ID = { id: 'a1' };
@@ -76,3 +77,24 @@ for (const name of ['soon', 'soon-plain'] as const) {
     assert.equal(await family.peek(ID), undefined, 'nothing was brought back');
   });
 }
+
+test('binary values come back from Redis as they were, through tracking, a script that the server has forgotten, and a watermark', async () => {
+  const cache = await region.cache({ config: { text: BUS.text } });
+  const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const small = { bytes };
+  const large = { text: 'größer '.repeat(500), bytes };
+  const load = ({ id }: { id: string }): object => (id === 'small' ? small : large);
+  const packed = cache.family<object, { id: string }>('packed', { reads: 'primary', load });
+  for (const [id, value] of [
+    ['small', small],
+    ['large', large],
+  ] as const) {
+    await packed.get({ id });
+    assert.deepEqual(await packed.peek({ id }), value);
+    assert.deepEqual(await packed.get({ id }, { maxStalenessMs: 60_000 }), value);
+    await redis.script('FLUSH');
+    assert.deepEqual(await packed.get({ id }), value);
+  }
+  assert.equal(cache.stats().loads, 2);
+  assert.ok((await redis.strlen('shop:packed:large')) < 600, 'compressed');
+});

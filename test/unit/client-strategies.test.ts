@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
+import { loadMsgpack } from '../../src/client/msgpack.ts';
 import type { CachePorts } from '../../src/client/cache.ts';
 import { MemoryCaches } from '../support/memory-cache.ts';
 import { ScriptedLoader } from '../support/scripted-loader.ts';
@@ -213,4 +214,48 @@ test('past its stale bound a value is gone, and until then a reload that fails l
   const missed = opened.get(ID);
   await loader.answer({ v: 2 }, 2);
   assert.deepEqual(await missed, { v: 2 });
+});
+
+const shapedBus = (more: string) =>
+  strategyBus(`shaped: { key: "shaped:{id}", ttl: 5m, ${more}, on: { notes: { id: id } } }`);
+
+/** A process of the application whose file says other things of the family. */
+async function release(more: string, load: (params: { id: string }) => unknown) {
+  const cache = await memory.cache({}, { config: shapedBus(more).config });
+  return cache.family<unknown, { id: string }>('shaped', { reads: 'primary', load });
+}
+
+test('a family may change its codec and its compression while old values stand: each release reads what the others stored', async () => {
+  await loadMsgpack(['shaped']);
+  await memory.begin(shapedBus('codec: json').rules);
+  const wordy = { name: 'ü'.repeat(200) };
+  const forms = ['codec: json', 'codec: msgpack', 'codec: json, compress: 10b', 'codec: msgpack, compress: 10b'];
+  const nobody = (): never => assert.fail('it was in the cache');
+  const stored = new Set<string>();
+  for (const form of forms) {
+    const writer = await release(form, () => wordy);
+    const id = form.replaceAll(/\W/g, '-');
+    assert.deepEqual(await writer.get({ id }), wordy);
+    stored.add(memory.region.get(`shaped:${id}`)?.split('\n')[1]?.slice(0, 1) ?? '');
+    for (const other of forms) {
+      const reader = await release(other, nobody);
+      assert.deepEqual(await reader.get({ id }), wordy, `${form}, read by ${other}`);
+    }
+  }
+  assert.equal(stored.size, 3, 'JSON, MessagePack, and compressed');
+});
+
+test('a value of another version of its shape is a miss, never an error, and is replaced; both releases go on', async () => {
+  await memory.begin(shapedBus('version: 1').rules);
+  const old = await release('version: 1', () => ({ name: 'x' }));
+  const next = await release('version: 2', () => ({ names: ['x'] }));
+  const none = await release('jitter: 0', () => 'x');
+  assert.deepEqual(await old.get(ID), { name: 'x' });
+  assert.equal(await next.peek(ID), undefined);
+  assert.equal((await next.inspect(ID)).why, 'version');
+  assert.deepEqual(await next.get(ID), { names: ['x'] });
+  assert.deepEqual(await next.peek(ID), { names: ['x'] });
+  assert.deepEqual(await old.get(ID), { name: 'x' });
+  assert.equal(await none.get(ID), 'x');
+  assert.deepEqual(await next.get(ID), { names: ['x'] });
 });

@@ -9,6 +9,7 @@ import type {
   StoreReply,
   StoreRequest,
 } from '../../client/cache-store.ts';
+import { bytesOf } from '../../protocol/byte-text.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
@@ -35,7 +36,7 @@ export class RedisCacheStore implements CacheStore {
     this.#keyspace = keyspace;
     this.#ask = asks;
     this.#run = scriptsOf(redis, asks);
-    this.#read = new ReadScript(redis, this.#run, asks);
+    this.#read = new ReadScript(redis, asks);
     const replies = new ReadReplies();
     this.#parse = (reply) => replies.parse(reply);
   }
@@ -83,7 +84,7 @@ export class RedisCacheStore implements CacheStore {
       request.id,
       this.#keyspace.leaseEnds,
       entry.key,
-      request.payload ?? '',
+      bytesOf(request.payload ?? ''),
       printFlags(request.flags ?? {}),
     ])) as [string, StoreRefusal | undefined];
     if (kind === 'stored') return { kind };
