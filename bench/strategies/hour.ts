@@ -47,17 +47,17 @@ export async function hourOf(situation: Situation, random: () => number, lengthM
   const { processes, close } = await openProcesses(situation, { clock, region, random }, (key) => origin.load(key));
   const startMs = clock.nowMs();
   const waits = { waited: 0, longestWaitMs: 0, reads: 0, refused: 0 };
-  const read = (get: Get, key: string): void => {
+  const read = async (get: Get, key: string): Promise<void> => {
     const askedMs = clock.nowMs();
     waits.reads += 1;
-    get(key).then(
-      () => {
-        const ms = clock.nowMs() - askedMs;
-        if (ms > 0) waits.waited += 1;
-        waits.longestWaitMs = Math.max(waits.longestWaitMs, ms);
-      },
-      () => (waits.refused += 1),
-    );
+    try {
+      await get(key);
+      const ms = clock.nowMs() - askedMs;
+      if (ms > 0) waits.waited += 1;
+      waits.longestWaitMs = Math.max(waits.longestWaitMs, ms);
+    } catch {
+      waits.refused += 1;
+    }
   };
   // All keys are stored in one moment, as by a warm-up, and that is not counted.
   for (let key = 0; key < situation.keys; key++) void processes[key % PROCESSES]?.(`k${key}`);
@@ -75,7 +75,7 @@ export async function hourOf(situation: Situation, random: () => number, lengthM
     const readers = due[slot] ?? [];
     due[slot] = [];
     for (const reader of readers) {
-      read(processes[reader % PROCESSES] as Get, `k${Math.floor(random() * situation.keys)}`);
+      void read(processes[reader % PROCESSES] as Get, `k${Math.floor(random() * situation.keys)}`);
       // Not in step, or the same readers would meet each time.
       const next = Math.max(1, Math.round(((0.5 + random()) * READ_EVERY_MS) / TICK_MS));
       due[(slot + next) % due.length]?.push(reader);

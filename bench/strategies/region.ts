@@ -62,6 +62,8 @@ export class BenchRegion {
         settledPrimary: { timeline: 1, lsn: at },
         keys: [],
         plainKeys: [],
+        expires: [],
+        refreshes: [],
         fences: new Map(),
         marks: [],
         sweeps: new Map(),

@@ -1,23 +1,18 @@
 import { BusError } from '../protocol/errors.ts';
 
-interface Library {
-  encode(value: unknown, options: { readonly ignoreUndefined: boolean }): Uint8Array;
-  decode(bytes: Uint8Array): unknown;
-}
+type Library = Pick<typeof import('@msgpack/msgpack'), 'encode' | 'decode'>;
 
-/** An optional peer: who uses no MessagePack need not have it. */
-const PACKAGE = '@msgpack/msgpack';
 let library: Library | undefined;
 
-/** Called before the first value is read. Values that another release of the application has stored are read too, where the package is there. */
+/** An optional peer: who uses no MessagePack need not have it. Called before the first value is read. Values that another release of the application has stored are read too, where the package is there. */
 export async function loadMsgpack(families: readonly string[]): Promise<void> {
   try {
-    library ??= (await import(PACKAGE)) as Library;
+    library ??= await import('@msgpack/msgpack');
   } catch (cause) {
     if (families.length === 0) return;
     throw new BusError(
       'CACHE_CODEC_MISSING',
-      `Families with codec: msgpack need the package ${PACKAGE}: ${families.join(', ')}.`,
+      `Families with codec: msgpack need the package @msgpack/msgpack: ${families.join(', ')}.`,
       { cause },
     );
   }
@@ -33,6 +28,6 @@ export function unpackMsgpack(bytes: Uint8Array): unknown {
 }
 
 function loaded(): Library {
-  if (library === undefined) throw new BusError('CACHE_CODEC_MISSING', `The package ${PACKAGE} was not loaded.`);
+  if (library === undefined) throw new BusError('CACHE_CODEC_MISSING', `The package @msgpack/msgpack was not loaded.`);
   return library;
 }
