@@ -6,7 +6,6 @@ import { type ConfigSource, readBusConfig } from './client/config-source.ts';
 import type { BusConfig } from './config/bus-config.ts';
 import { Announcer, type EventListener, warnByProcess } from './client/events.ts';
 import { lendClient } from './client/lent-client.ts';
-import { loadMsgpack } from './client/msgpack.ts';
 import { type CacheLimits, readLimits } from './client/options.ts';
 import { checkPools } from './client/pool-check.ts';
 import type { Pool, PoolClient } from './client/pool.ts';
@@ -58,7 +57,7 @@ export interface CacheOptions extends Partial<CacheLimits> {
 const START_WAIT_MS = 1000;
 
 /**
- * Opens a region's cache. Throws `CONFIG_INVALID`, `CACHE_OPTION_INVALID`, `CACHE_REDIS_UNFIT`, `CACHE_CODEC_MISSING` or `REDIS_DENIED`, and for pools that are not what
+ * Opens a region's cache. Throws `CONFIG_INVALID`, `CACHE_OPTION_INVALID`, `CACHE_REDIS_UNFIT` or `REDIS_DENIED`, and for pools that are not what
  * they are passed for `POSTGRES_POOL_INVALID`, `POSTGRES_POOL_MISDIRECTED` or `REPLICA_UNFIT`.
  */
 export async function createCache(options: CacheOptions): Promise<Cache> {
@@ -66,8 +65,6 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
   const isCluster = isClusterOf(options.redis);
   const config = await readBusConfig(options.config, options.region, options.env ?? process.env);
   const { bus, prefix, log } = config;
-  const packed = [...config.families.values()].filter(({ codec }) => codec === 'msgpack');
-  await loadMsgpack(packed.map((family) => family.name));
   const listener = options.onEvent ?? warnByProcess;
   const announcer = new Announcer(listener, systemClock);
   const pools = options.postgres;

@@ -1,8 +1,8 @@
+import { decode, encode } from '@msgpack/msgpack';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Family } from '../config/bus-config.ts';
 import { fromByteText, toByteText } from '../protocol/byte-text.ts';
 import { BusError } from '../protocol/errors.ts';
-import { packMsgpack, unpackMsgpack } from './msgpack.ts';
 
 /**
  * The first byte of a payload says what it is, so that a family may change its mind while old values stand. No JSON text begins so.
@@ -11,6 +11,9 @@ import { packMsgpack, unpackMsgpack } from './msgpack.ts';
  */
 const MSGPACK = '\u0001';
 const DEFLATED = '\u0002';
+
+/** What is undefined in an object is left out. */
+const AS_JSON = { ignoreUndefined: true };
 
 type CodecOf = Pick<Family, 'name' | 'codec'>;
 
@@ -28,7 +31,7 @@ export function encodePayload(value: unknown, { name, codec }: CodecOf): string 
   if (value instanceof Map || value instanceof Set)
     throw invalid(name, `a ${value.constructor.name}, which no codec here can hold`);
   try {
-    if (codec === 'msgpack') return MSGPACK + Buffer.from(packMsgpack(value)).toString('latin1');
+    if (codec === 'msgpack') return MSGPACK + Buffer.from(encode(value, AS_JSON)).toString('latin1');
   } catch (cause) {
     throw invalid(name, `what MessagePack cannot hold: ${(cause as Error).message}`, cause);
   }
@@ -77,7 +80,7 @@ export function decodePayload(payload: string | null): unknown {
   const plain = unpackPayload(payload);
   if (plain === null) return null;
   try {
-    if (plain.startsWith(MSGPACK)) return unpackMsgpack(new Uint8Array(Buffer.from(plain.slice(1), 'latin1')));
+    if (plain.startsWith(MSGPACK)) return decode(new Uint8Array(Buffer.from(plain.slice(1), 'latin1')));
     return JSON.parse(fromByteText(plain)) as unknown;
   } catch {
     return undefined;

@@ -234,7 +234,7 @@ const family = z.strictObject(
     codec: z
       .enum(['json', 'msgpack'], { error: 'json or msgpack is expected' })
       .describe(
-        'How values are written: `json`, or `msgpack` (MessagePack, by the package `@msgpack/msgpack`, which the application installs). What stands already is read whichever way it was written. Default `json`.',
+        'How values are written: `json`, or `msgpack`, MessagePack. What stands already is read whichever way it was written. Default `json`.',
       )
       .optional(),
     compress: size('the size from which values are compressed', 536_870_912)

@@ -277,12 +277,7 @@ export const ERRORS = {
   CACHE_VALUE_INVALID: {
     retry: 'never',
     summary: 'A loader returned what cannot be cached.',
-    hint: 'Return null for what does not exist, and otherwise what JSON can hold: no undefined, no bigint, no circle.',
-  },
-  CACHE_CODEC_MISSING: {
-    retry: 'never',
-    summary: 'A family is written in a form whose package is not installed.',
-    hint: 'Install @msgpack/msgpack in the application, or take `codec: msgpack` out of the family.',
+    hint: 'Return null for what does not exist, and otherwise what the family’s codec can hold: no undefined, no bigint, no circle.',
   },
   CACHE_LOAD_TIMEOUT: {
     retry: 'retry',

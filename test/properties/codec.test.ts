@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { decodePayload, encodePayload, packPayload, unpackPayload } from '../../src/client/codec.ts';
-import { loadMsgpack } from '../../src/client/msgpack.ts';
 import { bytesOf, fromByteText, toByteText } from '../../src/protocol/byte-text.ts';
-
-before(() => loadMsgpack(['f']));
 
 const value = fc.jsonValue({ noUnicodeString: false }).filter((one) => one !== null);
 const codec = fc.constantFrom('json', 'msgpack');

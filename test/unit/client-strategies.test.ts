@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { loadMsgpack } from '../../src/client/msgpack.ts';
 import type { CachePorts } from '../../src/client/cache.ts';
 import { MemoryCaches } from '../support/memory-cache.ts';
 import { ScriptedLoader } from '../support/scripted-loader.ts';
@@ -226,7 +225,6 @@ async function release(more: string, load: (params: { id: string }) => unknown) 
 }
 
 test('a family may change its codec and its compression while old values stand: each release reads what the others stored', async () => {
-  await loadMsgpack(['shaped']);
   await memory.begin(shapedBus('codec: json').rules);
   const wordy = { name: 'ü'.repeat(200) };
   const forms = ['codec: json', 'codec: msgpack', 'codec: json, compress: 10b', 'codec: msgpack, compress: 10b'];
