@@ -35,9 +35,9 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     return this.#reading.get(params as KeyParams, options) as Promise<T | null>;
   }
 
-  /** Several values at once, in one flush; in the order of `params`. Rejects with the first error. */
+  /** Several values at once, in one flush, and where the family has `loadMany` by one call of it; in the order of `params`. Rejects with the first error. */
   getMany(params: readonly P[], options?: ReadOptions): Promise<(T | null)[]> {
-    return Promise.all(params.map((one) => this.get(one, options)));
+    return this.#reading.getMany(params as readonly KeyParams[], options) as Promise<(T | null)[]>;
   }
 
   /** What the cache holds, which may be null, or undefined where it holds nothing that may be served. Loads nothing. */
@@ -50,7 +50,7 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     // By types that were not known the key may print differently.
     if (this.#reading.learn(reply.rule) && rule.agrees) return this.peek(params);
     if (!rule.agrees || this.#core.kept.distrusts(entry.cell, reply.epoch)) return undefined;
-    const verdict = judgeHit(reply, family.staleMs);
+    const verdict = judgeHit(reply, family.staleMs, family.version);
     if (verdict.kind !== 'hit' && verdict.kind !== 'stale') return undefined;
     return decodePayload(payloadOf(verdict.value)) as T | null | undefined;
   }

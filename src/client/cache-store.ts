@@ -1,6 +1,7 @@
 import type { LeaseReading } from '../protocol/fill.ts';
 import type { ReadFacts } from '../protocol/hit.ts';
 import type { Lsn } from '../protocol/lsn.ts';
+import type { ValueFlags } from '../protocol/value-flags.ts';
 
 /**
  * The region's Redis as readers and writers need it. Each call is one round trip and one step: it happens whole or not at all.
@@ -69,6 +70,10 @@ export interface LeaseRequest {
   readonly rule: string;
   /** A value whose time is below this may be reloaded; 0 for none. */
   readonly staleMs: number;
+  /** The id of a value that is read while its time lasts: over that one, and no other, the lease is taken all the same, and it goes on being served. */
+  readonly early?: string;
+  /** Of the value's shape; one of another is nothing. Default 0. */
+  readonly version?: number;
   /** Whether to be told of the end of another's lease. */
   readonly waits: boolean;
 }
@@ -101,9 +106,11 @@ export interface StoreRequest {
   readonly rule: string;
   readonly tagMarks: readonly number[];
   readonly ttlMs: number;
-  /** Null is a cached absence. */
+  /** A character each byte (byte-text.ts); null is a cached absence. */
   readonly payload: string | null;
   readonly id: string;
+  /** As the header has them (value-flags.ts). Default none. */
+  readonly flags?: ValueFlags;
 }
 
 export type StoreReply =

@@ -139,7 +139,7 @@ export class Cache {
         `The file has no family "${name}"; its families: ${[...config.families.keys()].join(', ')}.`,
       );
     const known = this.#opened.get(name);
-    if (known !== undefined && options?.load === undefined) return known;
+    if (known !== undefined && options?.load === undefined && options?.loadMany === undefined) return known;
     if (known !== undefined)
       throw new BusError(
         'CACHE_LOADER_TWICE',

@@ -12,6 +12,7 @@ export const STATS = {
   waits: 'Waits for another process’s load.',
   waitsAnswered: 'Of those, ended by a value.',
   loads: 'Loads begun.',
+  earlyLoads: 'Of those, before a value’s time was over, while it was served.',
   loadFailures: 'Loads that ended in an error.',
   loadTimeouts: 'Of those, by the deadline.',
   rememberedFailures: 'Answered by the error of a load before.',
@@ -35,8 +36,10 @@ export const STATS = {
 
 export type StatName = keyof typeof STATS;
 
-/** Why a value was not stored: by the reading, by the store, by its labels, or since what a write returned cannot be. */
-export type Refusal = RefuseReason | StoreRefusal | 'label' | 'unreachable' | 'absent' | 'value';
+/**
+ * Why a value was not stored: by the reading, by the store, by its labels, as an absence that is not kept, or since what a write returned cannot be.
+ */
+export type Refusal = RefuseReason | StoreRefusal | 'label' | 'absence' | 'unreachable' | 'value';
 
 export interface CacheStats extends Readonly<Record<StatName, number>> {
   readonly refusals: Readonly<Partial<Record<Refusal, number>>>;

@@ -35,10 +35,10 @@ export function whyNoWriterKnows(family: Family, tagRules: BusConfig['tagRules']
 /** Decides whether what a work returned can be stored under the key of `params`. Throws nothing. */
 export function readWritten(family: Family, printer: KeyPrinter, params: KeyParams, value: unknown): WrittenValue {
   // An absence locks nothing: another may insert the row, and have it evicted, between the work and the lease.
-  if (value === null) return { kind: 'unfit', why: 'absent' };
+  if (value === null) return { kind: 'unfit', why: 'absence' };
   let payload: string | null;
   try {
-    payload = encodePayload(value, family.name);
+    payload = encodePayload(value, family);
   } catch (error) {
     return { kind: 'unfit', why: 'value', detail: (error as Error).message };
   }

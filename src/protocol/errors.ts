@@ -287,7 +287,7 @@ export const ERRORS = {
   CACHE_VALUE_INVALID: {
     retry: 'never',
     summary: 'A loader returned what cannot be cached.',
-    hint: 'Return null for what does not exist, and otherwise what JSON can hold: no undefined, no bigint, no circle.',
+    hint: 'Return null for what does not exist, and otherwise what the family’s codec can hold: no undefined, no bigint, no circle.',
   },
   CACHE_WRITE_UNFIT: {
     retry: 'never',

@@ -11,6 +11,7 @@ import type {
   WriteLeaseRequest,
 } from '../client/cache-store.ts';
 import type { ExpiredKey, SweptKeys } from '../agent/region-store.ts';
+import { parseFlags, printFlags } from '../protocol/value-flags.ts';
 import type { MemoryCell } from './memory-cell.ts';
 import { fencedBy } from './memory-fence.ts';
 import type { MemoryKeys, Tracker } from './memory-keys.ts';
@@ -79,7 +80,7 @@ export class MemoryFills {
 
   /** Undefined where the token holds the lease from now on, or did already. */
   #takeLease(entry: Entry, request: LeaseRequest, cell: MemoryCell, epoch: string): LeaseReply | undefined {
-    const { token, leaseMs, staleMs, waits } = request;
+    const { token, leaseMs, staleMs, waits, early, version = 0 } = request;
     const nowMs = this.#nowMs();
     const slot = this.#slot(entry);
     if (slot?.kind === 'lease' && slot.epoch === epoch) {
@@ -87,16 +88,18 @@ export class MemoryFills {
       if (waits && !slot.isWaited) this.#put(entry, { ...slot, isWaited: true });
       return { kind: 'held', token: slot.token };
     }
-    if (slot?.kind === 'value' && slot.epoch === epoch && this.#isServable(entry, slot, cell)) {
+    const isOfVersion = slot?.kind === 'value' && (parseFlags(slot.flags).version ?? 0) === version;
+    if (isOfVersion && slot.epoch === epoch && this.#isServable(entry, slot, cell)) {
       const { lease } = slot;
       const left = this.#keys.left(slot);
       if (lease?.token === token) return undefined;
-      if (left < 0 || left > staleMs) return { kind: 'live' };
+      const isEarly = slot.id === early;
+      if ((left < 0 || left > staleMs) && !isEarly) return { kind: 'live' };
       if (lease !== undefined && lease.untilMs > nowMs) {
         if (waits && !lease.isWaited) this.#put(entry, { ...slot, lease: { ...lease, isWaited: true } });
         return { kind: 'held', token: lease.token };
       }
-      if (left > leaseMs) {
+      if (left > leaseMs || isEarly) {
         this.#put(entry, { ...slot, lease: { token, untilMs: nowMs + leaseMs, isWaited: false } });
         return undefined;
       }
@@ -168,10 +171,20 @@ export class MemoryFills {
     return why === undefined ? { kind: 'stored' } : { kind: 'refused', why };
   }
 
-  #write(entry: Entry, { epoch, offset, id, tagMarks, payload, ttlMs }: StoreRequest): void {
-    const endsAtMs = this.#nowMs() + ttlMs;
-    const isAbsent = payload === null;
-    const value = { kind: 'value', isAbsent, epoch, offset, id, lease: undefined, marks: tagMarks, endsAtMs } as const;
+  #write(entry: Entry, request: StoreRequest): void {
+    const { epoch, offset, id, payload } = request;
+    const endsAtMs = this.#nowMs() + request.ttlMs;
+    const value = {
+      kind: 'value',
+      isAbsent: payload === null,
+      epoch,
+      offset,
+      id,
+      flags: printFlags(request.flags ?? {}),
+      lease: undefined,
+      marks: request.tagMarks,
+      endsAtMs,
+    } as const;
     this.#put(entry, { ...value, payload: entry.isPlain ? '' : (payload ?? '') });
     if (!entry.isPlain) return;
     if (payload === null) this.#keys.drop(entry.key, 'value');

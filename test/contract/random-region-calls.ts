@@ -43,6 +43,8 @@ export class RandomCalls {
   #epochs = 0;
   #rule = 'h1';
   #ids = 0;
+  /** The ids of what was to be stored last. */
+  #stored: readonly string[] = ['i0'];
 
   constructor(model: RegionUnderTest, below: (bound: number) => number) {
     this.#model = model;
@@ -107,6 +109,8 @@ export class RandomCalls {
       leaseMs: this.#pick(LEASES),
       staleMs: this.#pick(STALE),
       waits: this.#below(2) === 0,
+      ...(this.#below(3) === 0 ? { early: this.#pick(this.#stored) } : {}),
+      version: this.#version(),
     });
     return {
       name: `lease ${entry.key} ${show(request)}`,
@@ -154,10 +158,17 @@ export class RandomCalls {
       rule: this.#below(20) === 0 ? 'hx' : this.#rule,
       tagMarks: TAGS.filter(() => this.#below(3) === 0),
       ttlMs: this.#pick(TTLS),
-      payload: this.#pick([null, 'v', 'two\nlines', '']),
+      payload: this.#pick([null, 'v', 'two\nlines', '', '\u0000\u0001\u00ff\u00c3\n\u0080']),
       id: `i${(this.#ids += 1)}`,
+      flags: { loadMs: this.#pick([undefined, 12]), version: this.#version() },
     };
+    this.#stored = [...this.#stored.slice(-2), request.id];
     return { name: `store ${entry.key} ${show(request)}`, run: ({ reader }) => reader.store(entry, request) };
+  }
+
+  /** Mostly the same, so that values stand for longer. */
+  #version(): number {
+    return this.#below(12) === 0 ? 1 : 0;
   }
 
   #giveUp(): RegionCall {

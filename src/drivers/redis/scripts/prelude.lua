@@ -42,6 +42,8 @@ local function wholeCell(record, state)
   return fields
 end
 
+-- The version of a value's shape, which its flags name where it is not 0.
+local function versionIn(flags) return string.match(',' .. flags .. ',', ',v(%d+),') or '0' end
 -- The lease in a slot, alone or over a value: its token, "!" or "" for the waiting mark, and of a value what stands before and behind the lease.
 local function leaseIn(slot)
   local token, waited = string.match(slot, '^aw1 l %S+ (%w+)(!?)$')
