@@ -212,7 +212,7 @@ test('what is not the row that was written is not stored: the key is evicted, an
   await rows.get({ id: '2' });
   await write(async (tx) => (await tx.query<Row>(UPDATE, ['2', 'Ida'])).rows[0]);
   assert.deepEqual(await elsewhere('2'), { name: 'Ida', loads: 1 }, 'the key that the row has is evicted too');
-  assert.deepEqual(refusals(cache), { absent: 1, value: 4 });
+  assert.deepEqual(refusals(cache), { absence: 1, value: 4 });
   const told = region.events.filter(({ code }) => code === 'write-not-stored');
   assert.deepEqual(
     ['list', 'written nothing', 'undefined', 'another key'].map((what) =>
