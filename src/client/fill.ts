@@ -173,8 +173,10 @@ export class Fill {
   /** Whether a value that others stored will do for all who wait. */
   #accepts(reply: ReadReply): boolean {
     const { demand } = this.#flight;
-    if (reply.rule !== this.#context.rule.text || this.#core.kept.distrusts(this.#entry.cell, reply.epoch))
-      return false;
+    const { kept } = this.#core;
+    if (reply.rule !== this.#context.rule.text || kept.distrusts(this.#entry.cell, reply.epoch)) return false;
+    // Whoever has come since the eviction waits for this load too.
+    if (kept.has(this.#entry.key)) return false;
     return demand === undefined || (reply.watermark !== null && isReached(demand, reply.watermark));
   }
 

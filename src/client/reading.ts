@@ -149,9 +149,12 @@ export class Reading {
       case 'hit':
         return this.#hit(call, reply, verdict);
       case 'stale':
+        if (verdict.isLeased && this.#isTooStale(call, reply)) return this.#pastCache(call);
         if (call.token !== undefined || call.maxStalenessMs !== undefined) return this.#miss(call, undefined, 'lease');
         return this.#stale(call, verdict);
       case 'held':
+        // The load that is under way began before this call: it has seen no more than the region has, and what was committed until then.
+        if (this.#isTooStale(call, reply)) return this.#pastCache(call);
         return this.#miss(call, { token: verdict.token, markedAt: this.#markedAt(reply) }, 'held');
       case 'miss':
         return this.#miss(call, undefined, 'lease');
@@ -159,15 +162,12 @@ export class Reading {
   }
 
   #hit(call: Call, reply: ReadReply, { value }: Extract<HitVerdict, { kind: 'hit' }>): unknown {
-    const { counters, lastValues, tier, clock } = this.#core;
+    const { counters, lastValues, tier } = this.#core;
     const { staleMs, localMs, early } = this.#context.family;
     const payload = payloadOf(value);
     const decoded = decodePayload(payload);
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
-    if (call.maxStalenessMs !== undefined) {
-      const asOfMs = reply.watermark?.asOfMs;
-      if (asOfMs === undefined || clock.nowMs() - asOfMs > call.maxStalenessMs) return this.#tooStale(call, decoded);
-    }
+    if (this.#isTooStale(call, reply)) return this.#tooStale(call, decoded);
     counters.values.hits += 1;
     if (early > 0) this.#early(call, value, reply.ttlLeftMs);
     if (staleMs > 0) lastValues.confirm(call.entry.key, payload);
@@ -267,10 +267,19 @@ export class Reading {
     return this.#loads.answer(call, { kind: this.#context.isProven ? 'lease' : 'through' }, undefined, 'bypass');
   }
 
-  async #tooStale(call: Call, cached: unknown): Promise<unknown> {
+  #isTooStale({ maxStalenessMs }: Call, { watermark }: ReadReply): boolean {
+    if (maxStalenessMs === undefined) return false;
+    return watermark === null || this.#core.clock.nowMs() - watermark.asOfMs > maxStalenessMs;
+  }
+
+  #pastCache(call: Call): Promise<unknown> {
     this.#core.counters.values.tooStale += 1;
+    return this.#loads.answer(call, { kind: 'through' }, undefined, 'bypass');
+  }
+
+  async #tooStale(call: Call, cached: unknown): Promise<unknown> {
     try {
-      return await this.#loads.answer(call, { kind: 'through' }, undefined, 'bypass');
+      return await this.#pastCache(call);
     } catch (cause) {
       call.signal?.throwIfAborted();
       const { tooStale, name } = this.#context.family;
