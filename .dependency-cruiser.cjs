@@ -32,7 +32,7 @@ module.exports = {
     never('client-knows-protocol-config-and-time-only', room('client'), '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
     never('client-knows-no-more-of-runtime', room('client'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),
     {
-      // An application that imports the library gets ioredis (a peer), lru-cache, cockatiel, yaml and zod, also through other files.
+      // An application that imports the library gets ioredis (a peer), lru-cache, cockatiel, @msgpack/msgpack, yaml and zod, also through other files.
       name: 'the-library-stays-light',
       severity: 'error',
       from: { path: '^src/(index\\.ts|client/)' },
@@ -40,6 +40,7 @@ module.exports = {
     },
     only('lru-cache', '^src/client/'),
     only('cockatiel', '^src/client/'),
+    only('@msgpack', '^src/client/'),
     only('pg', '^src/drivers/postgres/'),
     only('kafkajs', '^src/drivers/kafka/'),
     only('ioredis', '^src/drivers/redis/'),

@@ -29,11 +29,12 @@ export type { CacheEvent, EventCode } from './client/events.ts';
 // With a star, so that an application's `declare module 'afterwrite'` meets the interface itself.
 export type * from './client/families.ts';
 export type { Inspection } from './client/inspect.ts';
-export type { Pool, PoolClient, Queryable } from './client/pool.ts';
+export type { Pool, PoolClient, Queryable, WriteSession } from './client/pool.ts';
 export type { Pools } from './client/source-origin.ts';
 export type { LocalValues } from './client/tracked-tier.ts';
 export type { ReadOptions } from './client/read-call.ts';
 export type { CacheStats } from './client/stats.ts';
+export type { WriteOptions } from './client/writing.ts';
 export { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
 
 export interface CacheOptions extends Partial<CacheLimits> {
@@ -137,8 +138,12 @@ function openTier({ config, limits, values, isCluster, announcer }: TierWish): T
   });
 }
 
-function postgresPorts(pools: Pools, limitMs: number): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf'> {
+function postgresPorts(
+  pools: Pools,
+  limitMs: number,
+): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf' | 'primary'> {
   return {
+    ...(pools.primary === undefined ? {} : { primary: pools.primary }),
     sourceOrigin: (family, rule) => new SourceOrigin({ family, pools, keyTypes: () => rule.keyTypes }),
     hasReplica: pools.replica !== undefined,
     tokenOf: async (on, options) => {

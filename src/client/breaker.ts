@@ -5,6 +5,7 @@ import {
   ConsecutiveBreaker,
   type CircuitBreakerPolicy,
   handleWhen,
+  type IBackoff,
 } from 'cockatiel';
 import { BusError, isBusError } from '../protocol/errors.ts';
 
@@ -35,7 +36,7 @@ export class CircuitBreaker implements Breaker {
 
   constructor({ breakerFailures, breakerWaitMs }: BreakerLimits, changed: (state: Breaker['state']) => void) {
     this.#policy = circuitBreaker(handleWhen(isAway), {
-      halfOpenAfter: breakerWaitMs,
+      halfOpenAfter: { next: () => new Waiting(breakerWaitMs) },
       breaker: new ConsecutiveBreaker(breakerFailures),
     });
     this.#policy.onStateChange(() => changed(this.state));
@@ -85,5 +86,27 @@ export class CircuitBreaker implements Breaker {
         cause: error,
       });
     }
+  }
+}
+
+/**
+ * The time that Redis is not asked. Cockatiel holds `duration` against the clock of the machine, which may jump: set back by an hour, Redis would not be
+ * asked for an hour. So the duration is none, or without end, by the clock that does not.
+ */
+class Waiting implements IBackoff<unknown> {
+  readonly #waitMs: number;
+  readonly #untilMs: number;
+
+  constructor(waitMs: number) {
+    this.#waitMs = waitMs;
+    this.#untilMs = performance.now() + waitMs;
+  }
+
+  get duration(): number {
+    return performance.now() < this.#untilMs ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+  }
+
+  next(): Waiting {
+    return new Waiting(this.#waitMs);
   }
 }

@@ -1,14 +1,16 @@
 import { judgeHit } from '../protocol/hit.ts';
 import { payloadOf } from '../protocol/value-slot.ts';
-import { isBusError, BusError } from '../protocol/errors.ts';
+import { BusError } from '../protocol/errors.ts';
 import { decodePayload } from './codec.ts';
-import type { Entry } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
+import { type Evicted, Evicting } from './evicting.ts';
 import type { FamilyContext } from './family-context.ts';
 import { type Inspection, inspectReply } from './inspect.ts';
 import type { KeyParams } from './origin.ts';
 import type { ReadOptions } from './read-call.ts';
+import type { WriteSession } from './pool.ts';
 import type { Reading } from './reading.ts';
+import { type WriteOptions, type WritePorts, Writing } from './writing.ts';
 
 /** A family of cached values: `T` is what is loaded, as JSON keeps it; `P` are the parameters of its key. */
 export class CacheFamily<T = unknown, P extends object = KeyParams> {
@@ -16,12 +18,16 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
   readonly #core: CacheCore;
   readonly #context: FamilyContext;
   readonly #reading: Reading;
+  readonly #evicting: Evicting;
+  readonly #writing: Writing;
 
-  constructor(core: CacheCore, context: FamilyContext, reading: Reading) {
+  constructor(core: CacheCore, context: FamilyContext, reading: Reading, ports: WritePorts) {
     this.name = context.family.name;
     this.#core = core;
     this.#context = context;
     this.#reading = reading;
+    this.#evicting = new Evicting(core, context, reading);
+    this.#writing = new Writing(core, context, reading, this.#evicting, ports);
   }
 
   /** The value, from the cache or loaded; null is "does not exist". Rejects with the loader's own error, or a `BusError`. */
@@ -29,9 +35,9 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     return this.#reading.get(params as KeyParams, options) as Promise<T | null>;
   }
 
-  /** Several values at once, in one flush; in the order of `params`. Rejects with the first error. */
+  /** Several values at once, in one flush, and where the family has `loadMany` by one call of it; in the order of `params`. Rejects with the first error. */
   getMany(params: readonly P[], options?: ReadOptions): Promise<(T | null)[]> {
-    return Promise.all(params.map((one) => this.get(one, options)));
+    return this.#reading.getMany(params as readonly KeyParams[], options) as Promise<(T | null)[]>;
   }
 
   /** What the cache holds, which may be null, or undefined where it holds nothing that may be served. Loads nothing. */
@@ -44,7 +50,7 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     // By types that were not known the key may print differently.
     if (this.#reading.learn(reply.rule) && rule.agrees) return this.peek(params);
     if (!rule.agrees || this.#core.kept.distrusts(entry.cell, reply.epoch)) return undefined;
-    const verdict = judgeHit(reply, family.staleMs);
+    const verdict = judgeHit(reply, family.staleMs, family.version);
     if (verdict.kind !== 'hit' && verdict.kind !== 'stale') return undefined;
     return decodePayload(payloadOf(verdict.value)) as T | null | undefined;
   }
@@ -69,64 +75,42 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
    * processes may be served the old value until then. Where too many are kept it is `lost`: this process trusts nothing in the region
    * until that has outlived its time, and others may be served the value until its time to live is over.
    */
-  async evict(params: P): Promise<'evicted' | 'kept' | 'lost'> {
+  async evict(params: P): Promise<Evicted> {
     this.#assertOpen();
-    const evicting = this.#evict(params as KeyParams);
+    const evicting = this.#evicting.evict(params as KeyParams);
     this.#core.ongoing.goOn(evicting);
     return evicting;
   }
 
-  async #evict(given: KeyParams): Promise<'evicted' | 'kept' | 'lost'> {
-    const { store, kept, counters } = this.#core;
-    const { printer } = this.#context;
-    // The caller may change his object while the eviction waits.
-    const params = Object.fromEntries(this.#context.family.key.parameters.map((name) => [name, given[name]]));
-    const first = printer.entryOf(printer.keyOf(params));
-    counters.values.evictions += 1;
-    this.#forget(first.key);
-    let entry = first;
-    try {
-      // Where they are known the eviction is sent in this turn, before whatever is read after the call.
-      if (!this.#context.rule.agrees) await this.#learnTypes(first);
-      entry = printer.entryOf(printer.keyOf(params));
-      await store.evict([entry]);
-      return 'evicted';
-    } catch (error) {
-      if (!isBusError(error, 'REDIS_UNREACHABLE')) throw error;
-      const learn = (): Promise<void> => this.#learnTypes(first);
-      return kept.keep(entry.key, { entry: () => this.#printedAgain(params, first), learn }) ? 'kept' : 'lost';
-    } finally {
-      // What a read that was under way has brought meanwhile.
-      this.#forget(entry.key);
-    }
-  }
-
-  #forget(key: string): void {
-    const { failures, lastValues, tier } = this.#core;
-    failures.forget(key);
-    lastValues.forget(key);
-    tier?.drop(key);
-    this.#reading.evicting(key);
-  }
-
-  /** Without its types a key may be printed otherwise than it stands in the region, and nothing would be evicted. */
-  async #learnTypes(entry: Entry): Promise<void> {
-    if (this.#context.rule.agrees) return;
-    const reply = await this.#core.store.read(entry, { ttl: false, watermark: false }).catch((error: unknown) => {
-      if (isBusError(error, 'REDIS_UNREACHABLE')) throw error;
-      return undefined;
-    });
-    if (reply !== undefined) this.#reading.learn(reply.rule);
-  }
-
-  /** By the types as they are known now. Where the parameters are no longer any, as they were. */
-  #printedAgain(params: KeyParams, before: Entry): Entry {
-    const { printer } = this.#context;
-    try {
-      return printer.entryOf(printer.keyOf(params));
-    } catch {
-      return before;
-    }
+  /**
+   * Runs `work` in a transaction of its own, on a client of `postgres.primary`, and returns what it returned, once it is committed. What it throws takes
+   * the transaction back, and is thrown as it is.
+   *
+   *     evict     after COMMIT the key is evicted (the default)
+   *     update    after COMMIT what the work returned is stored, unless it may not be: then the key is evicted
+   *     leave     nothing is done: the bus evicts what was changed, as it does in each case
+   *
+   * With `update` the work returns the new value of the key, built of nothing but the row that its own UPDATE or INSERT returned. No failure of Redis
+   * is one of the write. Throws `WRITE_OUTCOME_UNKNOWN` where COMMIT has no answer, `WRITE_ROLLED_BACK`, and before anything is done
+   * `CACHE_WRITE_UNFIT`, `CACHE_OPTION_INVALID` or `POSTGRES_POOL_INVALID`.
+   */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the application says what its pool's clients are
+  write<S = WriteSession>(
+    params: P,
+    work: (tx: S) => Promise<T | null> | T | null,
+    options: WriteOptions & { readonly then: 'update' },
+  ): Promise<T | null>;
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- likewise
+  write<R, S = WriteSession>(
+    params: P,
+    work: (tx: S) => Promise<R> | R,
+    options?: WriteOptions & { readonly then?: 'evict' | 'leave' },
+  ): Promise<R>;
+  async write<R, S>(params: P, work: (tx: S) => Promise<R> | R, options: WriteOptions = {}): Promise<R> {
+    this.#assertOpen();
+    const writing = this.#writing.write(params as KeyParams, work as (tx: unknown) => Promise<R> | R, options);
+    this.#core.ongoing.goOn(writing);
+    return writing;
   }
 
   #assertOpen(): void {

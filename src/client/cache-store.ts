@@ -1,14 +1,16 @@
 import type { LeaseReading } from '../protocol/fill.ts';
 import type { ReadFacts } from '../protocol/hit.ts';
 import type { Lsn } from '../protocol/lsn.ts';
+import type { ValueFlags } from '../protocol/value-flags.ts';
 
 /**
- * The region's Redis as a reader needs it. Each call is one round trip and one step: it happens whole or not at all.
+ * The region's Redis as readers and writers need it. Each call is one round trip and one step: it happens whole or not at all.
  *
- *     read     ──▶ nothing is changed
- *     lease    ──▶ the right to store, and what the key is fenced by, in one step
- *     store    ──▶ only while the lease stands and nothing was invalidated since
- *     giveUp   ──▶ the lease's end, without a value
+ *     read          ──▶ nothing is changed
+ *     lease         ──▶ the right to store, and what the key is fenced by, in one step
+ *     leaseToWrite  ──▶ the right to store, taken from whoever has it
+ *     store         ──▶ only while the lease stands and nothing was invalidated since
+ *     giveUp        ──▶ the lease's end, without a value
  *
  * A call that fails may or may not have happened: a lease that was taken so ends by its time. Nothing is sent again on another connection.
  * Throws `REDIS_UNREACHABLE` (also past the deadline), `REDIS_DENIED` or `REDIS_COMMAND_FAILED`.
@@ -17,6 +19,8 @@ export interface CacheStore {
   read(entry: Entry, wants: ReadWants): Promise<ReadReply>;
   /** Takes the lease, or, where the token holds it already, reads again. */
   lease(entry: Entry, request: LeaseRequest): Promise<LeaseReply>;
+  /** Takes the lease before a COMMIT: every other on the key is void, and a value that may be served goes on being served. */
+  leaseToWrite(entry: Entry, request: WriteLeaseRequest): Promise<WriteLeaseReply>;
   store(entry: Entry, request: StoreRequest): Promise<StoreReply>;
   giveUp(entry: Entry, token: string): Promise<void>;
   /** Drops values, and with them every lease on them. */
@@ -66,6 +70,10 @@ export interface LeaseRequest {
   readonly rule: string;
   /** A value whose time is below this may be reloaded; 0 for none. */
   readonly staleMs: number;
+  /** The id of a value that is read while its time lasts: over that one, and no other, the lease is taken all the same, and it goes on being served. */
+  readonly early?: string;
+  /** Of the value's shape; one of another is nothing. Default 0. */
+  readonly version?: number;
   /** Whether to be told of the end of another's lease. */
   readonly waits: boolean;
 }
@@ -81,6 +89,13 @@ export type LeaseReply =
   /** The region works by other rules for the family: store nothing. */
   | { readonly kind: 'rules'; readonly rule: string | null };
 
+export type WriteLeaseRequest = Pick<LeaseRequest, 'token' | 'leaseMs' | 'rule'>;
+
+export type WriteLeaseReply =
+  /** A writer has read nothing under his lease: what fences the key is nothing to him, but the stamp is. */
+  | { readonly kind: 'leased'; readonly reading: Pick<LeaseReading, 'epoch' | 'offset'> }
+  | Extract<LeaseReply, { kind: 'lost' | 'rules' }>;
+
 export interface StoreRequest {
   readonly token: string;
   /** As read with the lease. */
@@ -91,9 +106,11 @@ export interface StoreRequest {
   readonly rule: string;
   readonly tagMarks: readonly number[];
   readonly ttlMs: number;
-  /** Null is a cached absence. */
+  /** A character each byte (byte-text.ts); null is a cached absence. */
   readonly payload: string | null;
   readonly id: string;
+  /** As the header has them (value-flags.ts). Default none. */
+  readonly flags?: ValueFlags;
 }
 
 export type StoreReply =

@@ -25,9 +25,10 @@ import { Ongoing } from './ongoing.ts';
 import type { Queryable } from './pool.ts';
 import { type CacheStats, Counters } from './stats.ts';
 import type { LocalTier } from './tier.ts';
+import type { WritePorts } from './writing.ts';
 
 /** What a cache is made of. Time, chance and every foreign system are given. */
-export interface CachePorts extends OriginPorts {
+export interface CachePorts extends OriginPorts, WritePorts {
   readonly config: BusConfig;
   readonly limits: CacheLimits;
   readonly store: CacheStore;
@@ -138,7 +139,7 @@ export class Cache {
         `The file has no family "${name}"; its families: ${[...config.families.keys()].join(', ')}.`,
       );
     const known = this.#opened.get(name);
-    if (known !== undefined && options?.load === undefined) return known;
+    if (known !== undefined && options?.load === undefined && options?.loadMany === undefined) return known;
     if (known !== undefined)
       throw new BusError(
         'CACHE_LOADER_TWICE',

@@ -1,13 +1,44 @@
+import { decode, encode } from '@msgpack/msgpack';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import type { Family } from '../config/bus-config.ts';
+import { fromByteText, toByteText } from '../protocol/byte-text.ts';
 import { BusError } from '../protocol/errors.ts';
 
 /**
- * The text that is stored for a loaded value; null for an absence. Throws `CACHE_VALUE_INVALID`.
+ * The first byte of a payload says what it is, so that a family may change its mind while old values stand. No JSON text begins so.
  *
- * Every caller gets his value from this text, the one who loaded too: so a value is the same whether it was in the cache or not (a Date is a
+ *     01 <MessagePack>       02 <a payload, deflated>       else JSON, as UTF-8
+ */
+const MSGPACK = '\u0001';
+const DEFLATED = '\u0002';
+
+/** What is undefined in an object is left out. */
+const AS_JSON = { ignoreUndefined: true };
+
+type CodecOf = Pick<Family, 'name' | 'codec'>;
+
+/**
+ * What is stored for a loaded value, but for compression; null for an absence. Throws `CACHE_VALUE_INVALID`.
+ *
+ * Every caller gets his value from this, the one who loaded too: so a value is the same whether it was in the cache or not (in JSON a Date is a
  * text), and nobody changes another's.
  */
-export function encodePayload(value: unknown, family: string): string | null {
+export function encodePayload(value: unknown, { name, codec }: CodecOf): string | null {
   if (value === null) return null;
+  if (value === undefined || typeof value === 'function' || typeof value === 'symbol')
+    throw invalid(name, `${typeof value}, where a value or null is expected`);
+  // Both make nothing of these without a word.
+  if (value instanceof Map || value instanceof Set)
+    throw invalid(name, `a ${value.constructor.name}, which no codec here can hold`);
+  try {
+    if (codec === 'msgpack') return MSGPACK + Buffer.from(encode(value, AS_JSON)).toString('latin1');
+  } catch (cause) {
+    throw invalid(name, `what MessagePack cannot hold: ${(cause as Error).message}`, cause);
+  }
+  return toByteText(jsonOf(value, name));
+}
+
+function jsonOf(value: unknown, family: string): string {
   let text: string | undefined;
   try {
     text = JSON.stringify(value);
@@ -15,11 +46,29 @@ export function encodePayload(value: unknown, family: string): string | null {
     throw invalid(family, `what JSON cannot hold: ${(cause as Error).message}`, cause);
   }
   if (text === undefined) throw invalid(family, `${typeof value}, where a value or null is expected`);
-  // JSON makes nothing of these without a word, and null would come back as an absence.
-  if (value instanceof Map || value instanceof Set)
-    throw invalid(family, `a ${value.constructor.name}, which JSON cannot hold`);
+  // Null would come back as an absence.
   if (text === 'null') throw invalid(family, typeof value === 'number' ? String(value) : 'what JSON takes for null');
   return text;
+}
+
+/** As it is stored: compressed from a size on, where that makes it smaller. 0 is never. */
+export function packPayload(payload: string, compressBytes: number): string {
+  if (compressBytes === 0 || payload.length < compressBytes) return payload;
+  const deflated = deflateRawSync(Buffer.from(payload, 'latin1'), { level: COMPRESSION_LEVEL });
+  return deflated.length + 1 < payload.length ? DEFLATED + deflated.toString('latin1') : payload;
+}
+
+/** The fastest: see docs/strategies/codecs.md for what a higher one brings. */
+const COMPRESSION_LEVEL = 1;
+
+/** Undoes `packPayload`. What cannot be undone stays as it is: decoding tells. */
+export function unpackPayload(payload: string | null): string | null {
+  if (payload === null || !payload.startsWith(DEFLATED)) return payload;
+  try {
+    return inflateRawSync(Buffer.from(payload.slice(1), 'latin1')).toString('latin1');
+  } catch {
+    return payload;
+  }
 }
 
 function invalid(family: string, what: string, cause?: unknown): BusError {
@@ -28,9 +77,11 @@ function invalid(family: string, what: string, cause?: unknown): BusError {
 
 /** The value of a payload, null for an absence, or undefined where it is none of ours. */
 export function decodePayload(payload: string | null): unknown {
-  if (payload === null) return null;
+  const plain = unpackPayload(payload);
+  if (plain === null) return null;
   try {
-    return JSON.parse(payload) as unknown;
+    if (plain.startsWith(MSGPACK)) return decode(new Uint8Array(Buffer.from(plain.slice(1), 'latin1')));
+    return JSON.parse(fromByteText(plain)) as unknown;
   } catch {
     return undefined;
   }

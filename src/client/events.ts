@@ -13,6 +13,7 @@ export const EVENTS = {
   unproven: 'The family’s loader does not declare `reads: "primary"`: what it loads is returned and not stored.',
   'pool-unfit': 'A pool of Postgres cannot do all that it was passed for.',
   'label-missing': 'A label cannot be printed from the loaded value: the value is returned and not stored.',
+  'write-not-stored': 'What a write returned is not a value that can be stored: its key is evicted instead.',
   'evictions-lost':
     'More evictions were waiting for Redis than are kept: cached values are not trusted until they have been replaced.',
   'evictions-sent': 'Evictions that waited for Redis have been sent.',
@@ -41,6 +42,7 @@ const WARNINGS: ReadonlySet<EventCode> = new Set([
   'unproven',
   'pool-unfit',
   'label-missing',
+  'write-not-stored',
   'evictions-lost',
   'local-off',
   'evictions-dropped',

@@ -4,11 +4,13 @@ import { judgeHit } from '../protocol/hit.ts';
 import { isReached } from '../protocol/read-token.ts';
 import { payloadOf, type StoredValue } from '../protocol/value-slot.ts';
 import type { Entry, LeaseReply, ReadReply } from './cache-store.ts';
-import { encodePayload } from './codec.ts';
+import { encodePayload, unpackPayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { Flight } from './flight.ts';
 import type { Place } from './gate.ts';
+import type { Many } from './many.ts';
+import type { Call } from './read-call.ts';
 import { LeaseWait } from './lease-wait.ts';
 import type { KeyParams, Loaded } from './origin.ts';
 import { OwnLease } from './own-lease.ts';
@@ -41,16 +43,19 @@ export class Fill {
   readonly #context: FamilyContext;
   readonly #entry: Entry;
   readonly #params: KeyParams;
+  readonly #many: Many | undefined;
   readonly #flight: Flight;
   #hasWaited = false;
   #hasLoaded = false;
+  #loadMs = 0;
   readonly #lease: OwnLease;
 
-  constructor(core: CacheCore, context: FamilyContext, entry: Entry, params: KeyParams, flight: Flight) {
+  constructor(core: CacheCore, context: FamilyContext, { entry, params, many }: Call, flight: Flight) {
     this.#core = core;
     this.#context = context;
     this.#entry = entry;
     this.#params = params;
+    this.#many = many;
     this.#flight = flight;
     this.#lease = new OwnLease(core, context, entry, flight);
   }
@@ -59,10 +64,10 @@ export class Fill {
   async run(start: FillStart): Promise<string | null> {
     if (start.kind === 'held') {
       const value = await this.#waitFirst();
-      if (value !== undefined) return payloadOf(value);
+      if (value !== undefined) return unpackPayload(payloadOf(value));
     }
     for (let lives = 0; ; lives += 1) {
-      const place = await this.#core.gate.enter(this.#flight.signal);
+      const place = await this.#enter();
       try {
         if (start.kind === 'through') return await this.#through(place);
         const reply = await this.#lease.take(!this.#hasWaited);
@@ -76,7 +81,7 @@ export class Fill {
           reply.kind === 'held'
             ? await this.#waitFor(new LeaseWait(this.#core, this.#entry.key), reply.token)
             : await this.#readAgain();
-        if (value !== undefined) return payloadOf(value);
+        if (value !== undefined) return unpackPayload(payloadOf(value));
       } finally {
         // From its beginning on it is the load that holds the place.
         if (!this.#hasLoaded) place.leave();
@@ -86,10 +91,28 @@ export class Fill {
 
   /** Loads behind a value past its time, if nobody else does. */
   async runBehind(): Promise<void> {
-    const place = await this.#core.gate.enter(this.#flight.signal);
+    const place = await this.#enter();
     try {
       const reply = await this.#lease.take(false);
       if (reply?.kind === 'leased') await this.#leased(place, reply.reading);
+    } finally {
+      if (!this.#hasLoaded) place.leave();
+    }
+  }
+
+  #enter(): Promise<Place> {
+    return (this.#many?.entrance ?? this.#core.gate).enter(this.#flight.signal);
+  }
+
+  /** Refreshes a value before its time is over, if there is a place at once, and nobody else does. */
+  async runEarly(id: string): Promise<void> {
+    const place = this.#core.gate.tryEnter();
+    if (place === undefined) return;
+    try {
+      const reply = await this.#lease.take(false, id);
+      if (reply?.kind !== 'leased') return;
+      this.#core.counters.values.earlyLoads += 1;
+      await this.#leased(place, reply.reading);
     } finally {
       if (!this.#hasLoaded) place.leave();
     }
@@ -113,11 +136,13 @@ export class Fill {
   async #waitFor(wait: LeaseWait, token: string): Promise<StoredValue | undefined> {
     const { counters, limits } = this.#core;
     this.#hasWaited = true;
+    this.#many?.decided?.();
     counters.values.waits += 1;
     const end = await wait
       .until(this.#entry, {
         token,
         staleMs: this.#context.family.staleMs,
+        version: this.#context.family.version,
         limitMs: limits.loadTimeoutMs + WAIT_MARGIN_MS,
         accepts: (reply) => this.#accepts(reply),
         looking: (isLooking) => (isLooking ? this.#flight.seal() : this.#flight.unseal()),
@@ -132,13 +157,13 @@ export class Fill {
 
   async #readAgain(): Promise<StoredValue | undefined> {
     const { store } = this.#core;
-    const { staleMs } = this.#context.family;
+    const { staleMs, version } = this.#context.family;
     this.#flight.seal();
     const reply = await store
       .read(this.#entry, { ttl: staleMs > 0, watermark: true })
       .catch((error: unknown) => this.#lease.noAnswer(error));
     if (reply !== undefined) {
-      const verdict = judgeHit(reply, staleMs);
+      const verdict = judgeHit(reply, staleMs, version);
       if (verdict.kind === 'hit' && this.#accepts(reply)) return verdict.value;
     }
     this.#flight.unseal();
@@ -148,8 +173,10 @@ export class Fill {
   /** Whether a value that others stored will do for all who wait. */
   #accepts(reply: ReadReply): boolean {
     const { demand } = this.#flight;
-    if (reply.rule !== this.#context.rule.text || this.#core.kept.distrusts(this.#entry.cell, reply.epoch))
-      return false;
+    const { kept } = this.#core;
+    if (reply.rule !== this.#context.rule.text || kept.distrusts(this.#entry.cell, reply.epoch)) return false;
+    // Whoever has come since the eviction waits for this load too.
+    if (kept.has(this.#entry.key)) return false;
     return demand === undefined || (reply.watermark !== null && isReached(demand, reply.watermark));
   }
 
@@ -160,7 +187,7 @@ export class Fill {
     // A lease that was asked for without an answer may be taken late, behind an eviction that this load does not know.
     this.#flight.token = undefined;
     const loaded = await this.#load(place, deadlineMs);
-    return encodePayload(loaded.value, this.#context.family.name);
+    return encodePayload(loaded.value, this.#context.family);
   }
 
   async #leased(place: Place, first: LeaseReading): Promise<string | null> {
@@ -169,8 +196,8 @@ export class Fill {
       if (reading === undefined) return await this.#through(place);
       this.#flight.offset = reading.offset;
       const loaded = await this.#load(place, this.#lease.deadlineMs);
-      const payload = encodePayload(loaded.value, this.#context.family.name);
-      await this.#lease.store(reading, loaded, payload);
+      const payload = encodePayload(loaded.value, this.#context.family);
+      await this.#lease.store(reading, loaded, payload, this.#loadMs);
       return payload;
     } catch (error) {
       this.#lease.giveUp();
@@ -185,7 +212,9 @@ export class Fill {
     this.#assertSameKey();
     this.#hasLoaded = true;
     this.#flight.begin();
-    return this.#core.loader.load({
+    const { clock, loader } = this.#core;
+    const beganMs = clock.monotonicMs();
+    const order = {
       family: family.name,
       origin,
       params: this.#params,
@@ -193,7 +222,10 @@ export class Fill {
       deadlineMs,
       signal: this.#flight.signal,
       place,
-    });
+    };
+    const loaded = await (this.#many?.load?.(order) ?? loader.load(order));
+    this.#loadMs = Math.max(1, Math.round(clock.monotonicMs() - beganMs));
+    return loaded;
   }
 
   /** The parameters are the caller's own object: had he changed it since, another key's value would be stored. */

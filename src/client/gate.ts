@@ -7,8 +7,14 @@ export interface Place {
   leave(): void;
 }
 
+export interface Entrance {
+  /** A place, as soon as there is one. */
+  enter(signal: AbortSignal): Promise<Place>;
+}
+
 export interface GateLimits {
   readonly loadQueueMax: number;
+  /** Infinite: whoever waits waits. */
   readonly loadQueueWaitMs: number;
 }
 
@@ -18,7 +24,7 @@ interface Waiting {
 }
 
 /** Lets so many loads through at a time, and keeps a bounded queue before it. What the database has to bear is decided here. */
-export class LoadGate {
+export class LoadGate implements Entrance {
   readonly #limits: GateLimits;
   readonly #limit: () => number;
   readonly #clock: Clock;
@@ -30,6 +36,10 @@ export class LoadGate {
     this.#limits = limits;
     this.#limit = limit;
     this.#clock = clock;
+  }
+
+  get limit(): number {
+    return this.#limit();
   }
 
   get inside(): number {
@@ -74,6 +84,7 @@ export class LoadGate {
         };
         signal.addEventListener('abort', () => giveUp(signal.reason), { once: true, signal: over.signal });
         const { loadQueueWaitMs } = this.#limits;
+        if (!Number.isFinite(loadQueueWaitMs)) return;
         void this.#clock
           .sleep(loadQueueWaitMs, over.signal)
           .then(() => giveUp(this.#overloaded(`none was free for ${loadQueueWaitMs} ms`)));

@@ -8,6 +8,8 @@ import type {
   ReadWants,
   StoreReply,
   StoreRequest,
+  WriteLeaseReply,
+  WriteLeaseRequest,
 } from './cache-store.ts';
 
 /** A store behind a breaker. */
@@ -44,11 +46,19 @@ export class GuardedStore implements CacheStore {
   }
 
   /** Where no answer came, the lease may have been taken, or be taken yet: what is sent behind it ends it. */
-  async lease(entry: Entry, request: LeaseRequest): Promise<LeaseReply> {
+  lease(entry: Entry, request: LeaseRequest): Promise<LeaseReply> {
+    return this.#orGiveUp(entry, request.token, () => this.#store.lease(entry, request));
+  }
+
+  leaseToWrite(entry: Entry, request: WriteLeaseRequest): Promise<WriteLeaseReply> {
+    return this.#orGiveUp(entry, request.token, () => this.#store.leaseToWrite(entry, request));
+  }
+
+  async #orGiveUp<T>(entry: Entry, token: string, lease: () => Promise<T>): Promise<T> {
     try {
-      return await this.#breaker.run(() => this.#store.lease(entry, request));
+      return await this.#breaker.run(lease);
     } catch (error) {
-      void this.#store.giveUp(entry, request.token).catch(() => undefined);
+      void this.#store.giveUp(entry, token).catch(() => undefined);
       throw error;
     }
   }

@@ -43,7 +43,7 @@ export interface InspectFacts {
 
 export function inspectReply(context: FamilyContext, entry: Entry, reply: ReadReply, facts: InspectFacts): Inspection {
   const { family } = context;
-  const verdict = judgeHit(reply, family.staleMs);
+  const verdict = judgeHit(reply, family.staleMs, family.version);
   const slot = reply.slot === null ? undefined : parseSlot(reply.slot);
   const value = slot?.kind === 'value' ? slot : undefined;
   return {

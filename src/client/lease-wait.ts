@@ -20,6 +20,7 @@ export interface WaitFor {
   /** The lease's. */
   readonly token: string;
   readonly staleMs: number;
+  readonly version: number;
   readonly limitMs: number;
   /** Whether a value that was read will do. */
   readonly accepts: (reply: ReadReply) => boolean;
@@ -58,7 +59,7 @@ export class LeaseWait {
       this.#isNoticed = false;
       wait.looking(true);
       const reply = await store.read(entry, { ttl: wait.staleMs > 0, watermark: true });
-      const verdict = judgeHit(reply, wait.staleMs);
+      const verdict = judgeHit(reply, wait.staleMs, wait.version);
       if (verdict.kind === 'hit' && wait.accepts(reply)) return { kind: 'value', value: verdict.value };
       wait.looking(false);
       if (verdict.kind !== 'held' || verdict.token !== wait.token) return { kind: 'ended' };

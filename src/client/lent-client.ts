@@ -90,8 +90,9 @@ async function connect(pool: Pool, aborted: Promise<never>, signal: AbortSignal 
 const SESSION_ENDED = /^(?:57P0|08|25P0[34])/;
 
 /** Whether the session may be in a state that nobody knows: the server did not answer, or said that it ends. */
-function isInDoubt(error: unknown): boolean {
-  if (error instanceof BusError) return error.code === 'POSTGRES_IN_TRANSACTION';
+export function isInDoubt(error: unknown): boolean {
+  if (error instanceof BusError)
+    return error.code === 'POSTGRES_IN_TRANSACTION' || error.code === 'WRITE_OUTCOME_UNKNOWN';
   const code = sqlStateOf(error);
   return code === undefined || SESSION_ENDED.test(code);
 }

@@ -1,5 +1,5 @@
 import type { Evidence } from '../protocol/fill.ts';
-import type { KeyParams, Loaded, LoadRequest, Origin } from './origin.ts';
+import type { KeyParams, Loaded, LoadManyOrigin, LoadRequest, Origin } from './origin.ts';
 
 /**
  * An application's loader: the value, or null for what does not exist. Its query begins when it is called, outside any open transaction, through no
@@ -7,20 +7,40 @@ import type { KeyParams, Loaded, LoadRequest, Origin } from './origin.ts';
  */
 export type Load<T, P> = (params: P, request: { readonly signal: AbortSignal }) => Promise<T | null> | T | null;
 
+/** Many keys by one call: the value of each, or null for what does not exist, in the order of `list`. What is said of `Load` holds here too. */
+export type LoadMany<T, P> = (
+  list: readonly P[],
+  request: { readonly signal: AbortSignal },
+) => Promise<readonly (T | null)[]> | readonly (T | null)[];
+
+/** One of the two at least. */
+export interface Loaders<T, P> {
+  readonly load?: Load<T, P>;
+  readonly loadMany?: LoadMany<T, P>;
+}
+
 const PRIMARY: Evidence = { kind: 'primary' };
 const NOTHING: Evidence = { kind: 'none' };
 
 /** What a loader says of where it reads is its declaration: nothing can be proved. */
 export class LoaderOrigin implements Origin {
-  readonly #load: Load<unknown, KeyParams>;
+  readonly many: LoadManyOrigin | undefined;
+  readonly #loaders: Loaders<unknown, KeyParams>;
   readonly #evidence: Evidence;
 
-  constructor(load: Load<unknown, KeyParams>, reads: 'primary' | undefined) {
-    this.#load = load;
+  constructor(loaders: Loaders<unknown, KeyParams>, reads: 'primary' | undefined) {
+    const { loadMany } = loaders;
+    this.#loaders = loaders;
     this.#evidence = reads === 'primary' ? PRIMARY : NOTHING;
+    if (loadMany !== undefined)
+      this.many = {
+        loadMany: async (list, { signal }) => ({ value: await loadMany(list, { signal }), evidence: this.#evidence }),
+      };
   }
 
   async load(params: KeyParams, { signal }: LoadRequest): Promise<Loaded> {
-    return { value: await this.#load(params, { signal }), evidence: this.#evidence };
+    const { load, loadMany } = this.#loaders;
+    const value = load === undefined ? (await loadMany?.([params], { signal }))?.[0] : await load(params, { signal });
+    return { value, evidence: this.#evidence };
   }
 }

@@ -41,20 +41,23 @@ export class Loads {
     }
     let flight = isAlone ? undefined : flights.find(key, seen, call.token, kind);
     const hasJoined = flight !== undefined;
-    if (flight !== undefined) counters.values.joins += 1;
-    else {
+    if (flight !== undefined) {
+      counters.values.joins += 1;
+      call.many?.decided?.();
+    } else {
       // Without leases one load of a key follows another: so a key's readers are one load at a time to the database.
       const before = start.kind === 'through' ? flights.last(key) : undefined;
       const started = (flight = flights.start(key, call.token, kind));
       const fill = this.#fill(call, started);
       void this.#fly(started, async () => {
+        if (before !== undefined) call.many?.decided?.();
         await before?.result.catch(() => undefined);
         return fill.run(start);
       });
     }
     try {
       const payload = await flight.join(call.signal);
-      return payload === null ? null : (JSON.parse(payload) as unknown);
+      return decodePayload(payload);
     } catch (error) {
       // What another caller demanded, who came to the same load, is no error of this one.
       if (!isAlone && isOfOneCaller(error) && (hasJoined || asksMore(flight.demand, call.token)))
@@ -63,18 +66,20 @@ export class Loads {
     }
   }
 
-  /** Loads behind a value past its time, where nobody in this process does. */
-  behind(call: Call): void {
+  /** Loads behind a value that is served, where nobody in this process does: past its time, or, where its id is given, before. */
+  behind(call: Call, early?: string): void {
     const { flights, failures, ongoing, closing } = this.#core;
     const { key } = call.entry;
     if (closing.aborted || flights.last(key) !== undefined || failures.of(key) !== undefined) return;
     const flight = flights.start(key, undefined, 'behind');
     const fill = this.#fill(call, flight);
-    ongoing.goOn(this.#fly(flight, () => fill.runBehind().then(() => null)));
+    ongoing.goOn(
+      this.#fly(flight, () => (early === undefined ? fill.runBehind() : fill.runEarly(early)).then(() => null)),
+    );
   }
 
   #fill(call: Call, flight: Flight): Fill {
-    return new Fill(this.#core, this.#context, call.entry, call.params, flight);
+    return new Fill(this.#core, this.#context, call, flight);
   }
 
   async #fly(flight: Flight, run: () => Promise<string | null>): Promise<void> {

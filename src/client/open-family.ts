@@ -5,9 +5,10 @@ import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import { FamilyRule } from './family-rule.ts';
 import { KeyPrinter } from './key-printer.ts';
-import { type Load, LoaderOrigin } from './loader-origin.ts';
+import { LoaderOrigin, type Loaders } from './loader-origin.ts';
 import type { KeyParams, Origin } from './origin.ts';
 import { Reading } from './reading.ts';
+import type { WritePorts } from './writing.ts';
 
 /** Where families with a `source` are loaded. */
 export interface OriginPorts {
@@ -17,9 +18,8 @@ export interface OriginPorts {
   readonly hasReplica?: boolean;
 }
 
-export interface FamilyOptions<T, P> {
-  /** The family's loader, where the file names no `source`. */
-  readonly load?: Load<T, P>;
+/** Where the file names no `source`: the family's loader, of one key or of many at once, which `getMany` calls once for all that it has to load. */
+export interface FamilyOptions<T, P> extends Loaders<T, P> {
   /** Declares that the loader reads the primary: only then is what it loads stored. */
   readonly reads?: 'primary';
 }
@@ -27,29 +27,32 @@ export interface FamilyOptions<T, P> {
 /** `ruleText` is the region’s for the family, where it is known. Throws `CACHE_LOADER_MISSING` or `CACHE_LOADER_TWICE`. */
 export function openFamily(
   core: CacheCore,
-  ports: OriginPorts,
+  ports: OriginPorts & WritePorts,
   family: Family,
   ruleText: string | undefined,
   options: FamilyOptions<unknown, KeyParams> | undefined,
 ): CacheFamily {
   const { name, source, reads } = family;
-  const load = options?.load;
-  if (load !== undefined && source !== undefined)
+  const hasLoader = options?.load !== undefined || options?.loadMany !== undefined;
+  if (hasLoader && source !== undefined)
     throw new BusError('CACHE_LOADER_TWICE', `Family ${name} has a source in the file: take it out, or pass no load.`);
   const rule = new FamilyRule(family);
-  const origin = load === undefined ? sourceOriginOf(ports, family, rule) : new LoaderOrigin(load, options?.reads);
+  const loader = hasLoader ? new LoaderOrigin(options, options.reads) : undefined;
+  const origin = loader ?? sourceOriginOf(ports, family, rule);
   const context: FamilyContext = {
     family,
     rule,
     printer: new KeyPrinter(family, rule, core.cells),
     origin,
-    isProven: load === undefined || options?.reads === 'primary',
-    readsPrimary: load === undefined ? reads === 'primary' || ports.hasReplica === false : options?.reads === 'primary',
+    many: loader?.many,
+    isProven: loader === undefined || options?.reads === 'primary',
+    readsPrimary:
+      loader === undefined ? reads === 'primary' || ports.hasReplica === false : options?.reads === 'primary',
   };
   if (!context.isProven) core.announcer.once('unproven', { family: name });
   const reading = new Reading(core, context);
   if (ruleText !== undefined) reading.learn(ruleText);
-  return new CacheFamily(core, context, reading);
+  return new CacheFamily(core, context, reading, ports);
 }
 
 function sourceOriginOf(ports: OriginPorts, family: Family, rule: FamilyRule): Origin {

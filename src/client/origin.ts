@@ -11,6 +11,11 @@ export interface Origin {
   load(params: KeyParams, request: LoadRequest): Promise<Loaded>;
 }
 
+/** An origin that loads many keys by one call: the value of each, by position; null is "does not exist". */
+export interface LoadManyOrigin {
+  loadMany(list: readonly KeyParams[], request: LoadRequest): Promise<Loaded>;
+}
+
 /** The parameters of a key, by name, as the caller gave them. */
 export type KeyParams = Readonly<Record<string, unknown>>;
 

@@ -1,4 +1,6 @@
 import { isSettledOnPrimary, judgeFill, type LeaseReading } from '../protocol/fill.ts';
+import { livesForMs } from '../protocol/time-to-live.ts';
+import { packPayload } from './codec.ts';
 import type { Entry, LeaseReply } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
@@ -17,6 +19,7 @@ export class OwnLease {
   /** By which the key was printed: what a later one's lease would allow may stand under another key. */
   readonly #ruleText: string;
   #deadlineMs = 0;
+  #early: string | undefined;
 
   constructor(core: CacheCore, context: FamilyContext, entry: Entry, flight: Flight) {
     this.#core = core;
@@ -35,11 +38,12 @@ export class OwnLease {
     return this.#deadlineMs;
   }
 
-  /** Undefined where Redis gives no answer. */
-  async take(waits: boolean): Promise<LeaseReply | undefined> {
+  /** Undefined where Redis gives no answer. `early` is the id of a live value that is refreshed before its time. */
+  async take(waits: boolean, early?: string): Promise<LeaseReply | undefined> {
     const { clock, limits, newToken } = this.#core;
     this.#flight.token = newToken();
     this.#deadlineMs = clock.monotonicMs() + limits.loadTimeoutMs;
+    this.#early = early;
     return this.#askLease(waits);
   }
 
@@ -50,7 +54,9 @@ export class OwnLease {
       leaseMs: limits.loadTimeoutMs,
       rule: this.#ruleText,
       staleMs: this.#context.family.staleMs,
+      version: this.#context.family.version,
       waits,
+      ...(this.#early === undefined ? {} : { early: this.#early }),
     };
     return store.lease(this.#entry, request).catch((error: unknown) => this.noAnswer(error));
   }
@@ -70,13 +76,17 @@ export class OwnLease {
     return reading;
   }
 
-  async store(reading: LeaseReading, loaded: Loaded, payload: string | null): Promise<void> {
-    const { counters, announcer, store } = this.#core;
+  async store(reading: LeaseReading, loaded: Loaded, payload: string | null, loadMs: number): Promise<void> {
+    const { counters, announcer, store, random } = this.#core;
     const { family, printer } = this.#context;
     const verdict = judgeFill(reading, loaded.evidence);
     if (verdict.kind === 'refuse') {
       counters.refused(verdict.why);
       return this.giveUp();
+    }
+    if (payload === null && family.absentMs === 0) {
+      counters.refused('absence');
+      return this.#forgo();
     }
     const tags = printer.tagMarksOf(loaded.value);
     if (tags.kind === 'unfit') {
@@ -93,10 +103,11 @@ export class OwnLease {
       bound: verdict.bound,
       rule: this.#ruleText,
       tagMarks: tags.marks,
-      ttlMs: family.ttlMs + family.staleMs,
-      payload,
+      ttlMs: livesForMs(payload === null ? family.absentMs : family.ttlMs, family.jitter, random()) + family.staleMs,
+      payload: payload === null ? null : packPayload(payload, family.compressBytes),
       // A lease stores once, so its token is as unique.
       id: token,
+      flags: { loadMs: family.early === 0 ? undefined : loadMs, version: family.version },
     };
     const reply = await store.store(this.#entry, request).catch((error: unknown) => this.noAnswer(error));
     if (reply === undefined) {
@@ -110,6 +121,14 @@ export class OwnLease {
   giveUp(): void {
     const { token } = this.#flight;
     if (token !== undefined) this.#core.ongoing.goOn(this.#core.store.giveUp(this.#entry, token));
+  }
+
+  /** Ends the lease of what is not there and is not kept either. A value that lay under it stands for nothing any more. */
+  #forgo(): void {
+    const { ongoing, store } = this.#core;
+    const { family } = this.#context;
+    this.giveUp();
+    if (family.staleMs > 0 || family.early > 0) ongoing.goOn(store.evict([this.#entry]));
   }
 
   /** What Redis does not answer, the load answers. */

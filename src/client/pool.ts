@@ -30,6 +30,17 @@ export interface QueryRequest {
 }
 
 export interface QueryReply {
+  /** The first word of the server's command tag. */
+  readonly command?: string;
   readonly fields: readonly { readonly name: string; readonly dataTypeID: number }[];
   readonly rows: unknown[][];
+}
+
+/** What the work of a write is given, as far as this library knows it. It is the client of the pool: declare yours as `pg.PoolClient`. */
+export interface WriteSession {
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as pg has it
+  query<R = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<{ rows: R[]; rowCount: number | null }>;
 }

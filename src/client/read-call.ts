@@ -1,4 +1,5 @@
 import type { ReadToken } from '../protocol/read-token.ts';
+import type { Many } from './many.ts';
 import type { Entry } from './cache-store.ts';
 import type { KeyParams } from './origin.ts';
 
@@ -18,6 +19,8 @@ export interface Call {
   readonly token: ReadToken | undefined;
   readonly maxStalenessMs: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** What it is one of, of a getMany. */
+  readonly many: Many | undefined;
   /** The tier's, as the read is sent. */
   sending: number;
 }

@@ -1,13 +1,16 @@
 import { BusError } from '../protocol/errors.ts';
 import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { isReached, parseReadToken, type ReadToken } from '../protocol/read-token.ts';
-import { payloadOf } from '../protocol/value-slot.ts';
+import { isDueEarly } from '../protocol/early-refresh.ts';
+import { isReloaded, payloadOf, type StoredValue } from '../protocol/value-slot.ts';
 import type { ReadReply, ReadWants } from './cache-store.ts';
 import { decodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { SeenLease } from './flight.ts';
 import { Loads } from './loads.ts';
+import { inTurns, type Many } from './many.ts';
+import { ManyLoad } from './many-load.ts';
 import type { KeyParams } from './origin.ts';
 import type { Call, ReadOptions } from './read-call.ts';
 
@@ -35,12 +38,12 @@ export class Reading {
     this.#core = core;
     this.#context = context;
     this.#loads = new Loads(core, context);
-    const { staleMs, localMs } = context.family;
-    this.#plainWants = { ttl: staleMs > 0 || (localMs > 0 && core.tier !== undefined), watermark: false };
+    const { staleMs, localMs, early } = context.family;
+    this.#plainWants = { ttl: staleMs > 0 || early > 0 || (localMs > 0 && core.tier !== undefined), watermark: false };
   }
 
   /** Rejects; throws nothing. */
-  get(params: KeyParams, options: ReadOptions = NO_OPTIONS): Promise<unknown> {
+  get(params: KeyParams, options: ReadOptions = NO_OPTIONS, many?: Many): Promise<unknown> {
     try {
       const { tier, counters, isClosed } = this.#core;
       if (isClosed()) throw new BusError('CACHE_CLOSED', 'The cache has been drained: nothing is read any more.');
@@ -68,11 +71,31 @@ export class Reading {
         token: demand,
         maxStalenessMs,
         signal,
+        many,
         sending: 0,
       });
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** Several at once, in one flush. */
+  getMany(list: readonly KeyParams[], options?: ReadOptions): Promise<unknown[]> {
+    const { many } = this.#context;
+    if (list.length < 2) return Promise.all(list.map((params) => this.get(params, options)));
+    if (many === undefined) {
+      const turns = inTurns(this.#core);
+      return Promise.all(list.map((params) => this.get(params, options, turns)));
+    }
+    const load = new ManyLoad(this.#core, this.#context, many);
+    const each = list.map((_, i) => load.of(i));
+    return Promise.all(
+      each.map((one, i) => {
+        const answer = this.get(list[i] as KeyParams, options, one);
+        answer.then(one.decided, one.decided);
+        return answer;
+      }),
+    );
   }
 
   #ask(call: Call): Promise<unknown> {
@@ -121,14 +144,17 @@ export class Reading {
     if (!rule.agrees || this.#core.kept.has(call.entry.key)) return this.#loads.answer(call, { kind: 'through' });
     if (this.#core.kept.distrusts(call.entry.cell, reply.epoch)) return this.#loads.answer(call, { kind: 'through' });
     if (call.token !== undefined && !hasReached(call.token, reply)) return this.#waitForRegion(call);
-    const verdict = judgeHit(reply, family.staleMs);
+    const verdict = judgeHit(reply, family.staleMs, family.version);
     switch (verdict.kind) {
       case 'hit':
         return this.#hit(call, reply, verdict);
       case 'stale':
+        if (verdict.isLeased && this.#isTooStale(call, reply)) return this.#pastCache(call);
         if (call.token !== undefined || call.maxStalenessMs !== undefined) return this.#miss(call, undefined, 'lease');
         return this.#stale(call, verdict);
       case 'held':
+        // The load that is under way began before this call: it has seen no more than the region has, and what was committed until then.
+        if (this.#isTooStale(call, reply)) return this.#pastCache(call);
         return this.#miss(call, { token: verdict.token, markedAt: this.#markedAt(reply) }, 'held');
       case 'miss':
         return this.#miss(call, undefined, 'lease');
@@ -136,16 +162,14 @@ export class Reading {
   }
 
   #hit(call: Call, reply: ReadReply, { value }: Extract<HitVerdict, { kind: 'hit' }>): unknown {
-    const { counters, lastValues, tier, clock } = this.#core;
-    const { staleMs, localMs } = this.#context.family;
+    const { counters, lastValues, tier } = this.#core;
+    const { staleMs, localMs, early } = this.#context.family;
     const payload = payloadOf(value);
     const decoded = decodePayload(payload);
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
-    if (call.maxStalenessMs !== undefined) {
-      const asOfMs = reply.watermark?.asOfMs;
-      if (asOfMs === undefined || clock.nowMs() - asOfMs > call.maxStalenessMs) return this.#tooStale(call, decoded);
-    }
+    if (this.#isTooStale(call, reply)) return this.#tooStale(call, decoded);
     counters.values.hits += 1;
+    if (early > 0) this.#early(call, value, reply.ttlLeftMs);
     if (staleMs > 0) lastValues.confirm(call.entry.key, payload);
     if (tier !== undefined && localMs > 0) {
       const freshMs = reply.ttlLeftMs < 0 ? localMs : reply.ttlLeftMs - staleMs;
@@ -154,12 +178,22 @@ export class Reading {
     return decoded;
   }
 
-  #stale(call: Call, { value, isLeased }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
-    const { counters } = this.#core;
+  /** Refreshes a value that is served, where this reader draws it. */
+  #early(call: Call, value: StoredValue, ttlLeftMs: number): void {
+    const { random, clock } = this.#core;
+    const { staleMs, early } = this.#context.family;
+    if (ttlLeftMs < 0 || !this.#context.isProven || isReloaded(value, clock.nowMs())) return;
+    const facts = { leftMs: ttlLeftMs - staleMs, loadMs: value.loadMs, beta: early };
+    if (isDueEarly(facts, random())) this.#loads.behind(call, value.id);
+  }
+
+  #stale(call: Call, { value }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
+    const { counters, clock } = this.#core;
     const decoded = decodePayload(payloadOf(value));
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     counters.values.staleHits += 1;
-    if (!isLeased && this.#context.isProven) this.#loads.behind(call);
+    // A lease whose holder is gone may stand over the value for as long as that does.
+    if (!isReloaded(value, clock.nowMs()) && this.#context.isProven) this.#loads.behind(call);
     return decoded;
   }
 
@@ -233,10 +267,19 @@ export class Reading {
     return this.#loads.answer(call, { kind: this.#context.isProven ? 'lease' : 'through' }, undefined, 'bypass');
   }
 
-  async #tooStale(call: Call, cached: unknown): Promise<unknown> {
+  #isTooStale({ maxStalenessMs }: Call, { watermark }: ReadReply): boolean {
+    if (maxStalenessMs === undefined) return false;
+    return watermark === null || this.#core.clock.nowMs() - watermark.asOfMs > maxStalenessMs;
+  }
+
+  #pastCache(call: Call): Promise<unknown> {
     this.#core.counters.values.tooStale += 1;
+    return this.#loads.answer(call, { kind: 'through' }, undefined, 'bypass');
+  }
+
+  async #tooStale(call: Call, cached: unknown): Promise<unknown> {
     try {
-      return await this.#loads.answer(call, { kind: 'through' }, undefined, 'bypass');
+      return await this.#pastCache(call);
     } catch (cause) {
       call.signal?.throwIfAborted();
       const { tooStale, name } = this.#context.family;

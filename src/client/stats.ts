@@ -12,6 +12,7 @@ export const STATS = {
   waits: 'Waits for another process’s load.',
   waitsAnswered: 'Of those, ended by a value.',
   loads: 'Loads begun.',
+  earlyLoads: 'Of those, before a value’s time was over, while it was served.',
   loadFailures: 'Loads that ended in an error.',
   loadTimeouts: 'Of those, by the deadline.',
   rememberedFailures: 'Answered by the error of a load before.',
@@ -21,7 +22,10 @@ export const STATS = {
   stored: 'Loaded values that were stored.',
   notStored: 'Loaded values that were not stored under a lease; why, is in `refusals`.',
   labelsMissing: 'Of those, for a label that could not be printed.',
-  evictions: 'Evictions by this process.',
+  writes: 'Writes that were committed.',
+  writesStored: 'Of those, written through: what they returned was stored.',
+  writesNotStored: 'Of those that were to be, evicted instead; why, is in `refusals`.',
+  evictions: 'Evictions by this process, those after writes among them.',
   evictionsKept: 'Of those, kept since Redis was away.',
   evictionsLost: 'Evictions beyond the limit of those that are kept, or still kept when the cache was drained.',
   tokenWaits: 'Reads with a token that had to wait for the region.',
@@ -32,8 +36,10 @@ export const STATS = {
 
 export type StatName = keyof typeof STATS;
 
-/** Why a loaded value was not stored: by the reading, by the store, or by its labels. */
-export type Refusal = RefuseReason | StoreRefusal | 'label' | 'unreachable';
+/**
+ * Why a value was not stored: by the reading, by the store, by its labels, as an absence that is not kept, or since what a write returned cannot be.
+ */
+export type Refusal = RefuseReason | StoreRefusal | 'label' | 'absence' | 'unreachable' | 'value';
 
 export interface CacheStats extends Readonly<Record<StatName, number>> {
   readonly refusals: Readonly<Partial<Record<Refusal, number>>>;
@@ -52,8 +58,8 @@ export class Counters {
   >;
   readonly refusals: Partial<Record<Refusal, number>> = {};
 
-  refused(why: Refusal): void {
-    this.values.notStored += 1;
+  refused(why: Refusal, what: 'notStored' | 'writesNotStored' = 'notStored'): void {
+    this.values[what] += 1;
     this.refusals[why] = (this.refusals[why] ?? 0) + 1;
   }
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../runtime/clock.ts';
 import type { Entry } from './cache-store.ts';
-import { decodePayload } from './codec.ts';
+import { decodePayload, unpackPayload } from './codec.ts';
 import { Heard } from './heard.ts';
 import type { LocalTier, TierNews } from './tier.ts';
 
@@ -18,7 +18,7 @@ export interface TrackedTierParts {
 }
 
 interface Held {
-  /** What each hit parses; undefined where the value itself may be given to all. */
+  /** What each hit decodes, not compressed; undefined where the value itself may be given to all. */
   readonly text: string | undefined;
   readonly value: unknown;
   readonly cell: number;
@@ -61,7 +61,7 @@ export class TrackedTier implements LocalTier, TierNews {
       this.#values.delete(key);
       return undefined;
     }
-    return held.text === undefined ? held.value : JSON.parse(held.text);
+    return held.text === undefined ? held.value : decodePayload(held.text);
   }
 
   sending(): number {
@@ -72,11 +72,12 @@ export class TrackedTier implements LocalTier, TierNews {
     const { key, cell } = entry;
     if (lifeMs <= 0 || sending < this.#emptiedAt || sending < (this.#heardOfCell[cell] ?? 0)) return;
     if (this.#heard.hasSince(key, sending)) return;
-    const value = decodePayload(payload);
+    const text = unpackPayload(payload);
+    const value = decodePayload(text);
     if (value === undefined) return;
     const isCopied = this.#parts.values === 'copied' && typeof value === 'object' && value !== null;
     this.#values.set(key, {
-      text: isCopied && payload !== null ? payload : undefined,
+      text: isCopied && text !== null ? text : undefined,
       value: isCopied ? undefined : freeze(value),
       cell,
       sending,

@@ -71,6 +71,18 @@ export interface Family {
   readonly name: string;
   readonly key: KeyTemplate;
   readonly ttlMs: number;
+  /** The share of a TTL by which it is shortened at most, at random: from 0 to below 1. */
+  readonly jitter: number;
+  /** How long an absence is kept; 0: it is not. */
+  readonly absentMs: number;
+  /** How early a value is refreshed before its time is over: the beta of XFetch; 0 for not at all. */
+  readonly early: number;
+  /** How values are written. What stands already is read whichever way it was written. */
+  readonly codec: 'json' | 'msgpack';
+  /** Values of so many bytes are compressed; 0: none is. */
+  readonly compressBytes: number;
+  /** Of the values' shape: a value of another is a miss. */
+  readonly version: number;
   readonly rules: readonly Rule[];
   /** Labels, printed from the loaded value's columns. */
   readonly tags: readonly KeyTemplate[];

@@ -1,5 +1,7 @@
-import { DURATION } from './duration.ts';
+import { DURATION, DURATION_OR_ZERO } from './duration.ts';
 import { fileJsonSchema } from './file-schema.ts';
+import { SIZE } from './size.ts';
+import { SHARE } from './share.ts';
 
 interface Json {
   readonly type?: string;
@@ -73,7 +75,8 @@ function kindOf(field: Json): string {
   if (others.some((other) => other.properties !== undefined)) return `${kindOf(plain)}, or map`;
   if (plain.const !== undefined) return `\`${JSON.stringify(plain.const)}\``;
   if (plain.enum !== undefined) return plain.enum.map((one) => `\`${one}\``).join(', ');
-  if (plain.type === 'integer') return `number, ${plain.minimum} to ${plain.maximum?.toLocaleString('en')}`;
+  if (plain.type === 'integer' || plain.type === 'number')
+    return `number, ${plain.minimum} to ${plain.maximum?.toLocaleString('en')}`;
   if (plain.type === 'boolean') return '`true`, `false`';
   if (plain.items !== undefined) return `list of ${kindOf(plain.items)}s`;
   if (plain.type === 'object') return plain.properties === undefined ? 'map by name' : 'map';
@@ -82,6 +85,9 @@ function kindOf(field: Json): string {
 
 function textKind(pattern: string): string {
   if (pattern === DURATION.source) return 'duration';
+  if (pattern === DURATION_OR_ZERO.source) return 'duration, or `0`';
+  if (pattern === SIZE.source) return 'size';
+  if (pattern === SHARE.source) return 'share';
   return pattern.includes(':\\/\\/') ? 'URL' : 'text';
 }
 

@@ -2,8 +2,10 @@ import type { KeyTemplate } from '../protocol/key-template.ts';
 import { matcherOf } from '../protocol/key-template.ts';
 import { parseSource } from '../protocol/source-template.ts';
 import type { Family } from './bus-config.ts';
-import { durationMs } from './duration.ts';
+import { durationMs, durationOrZeroMs } from './duration.ts';
 import type { RawFamily, RawFile } from './file-schema.ts';
+import { sizeBytes } from './size.ts';
+import { shareOf } from './share.ts';
 import { listOf, type NoteFault, readRules, readTemplate, shapeOf } from './rules.ts';
 import type { Path } from './yaml-file.ts';
 
@@ -11,6 +13,11 @@ export interface FamilyNotes {
   readonly fault: NoteFault;
   readonly warn: NoteFault;
 }
+
+const JITTER_DEFAULT = 0.1;
+/** Of the time to live. Keys that somebody makes up are as many as he likes, and each takes room. */
+const ABSENT_SHARE = 0.1;
+const ABSENT_DEFAULT_MAX_MS = 60_000;
 
 /** A family before the rules of its labels are known. */
 export type FamilyDraft = Omit<Family, 'ruleHash'>;
@@ -36,6 +43,14 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
   const path: Path = ['families', name];
   if (raw.source !== undefined && raw.load === true)
     fault([...path, 'load'], 'two loaders: either source or load is expected, not both');
+  if (absentMs(raw) > durationMs(raw.ttl))
+    fault([...path, 'absent'], `an absence is kept no longer than a value: at most the ttl, ${raw.ttl}, is expected`);
+  for (const key of ['codec', 'compress'] as const)
+    if (raw.values === 'plain' && raw[key] !== undefined && raw[key] !== 'json')
+      fault(
+        [...path, key],
+        'plain values are JSON as it is, for readers without this library: no other form is expected',
+      );
   const tags = (raw.tags ?? []).flatMap((text, i) => readTemplate(text, [...path, 'tags', i], fault) ?? []);
   const key = readTemplate(raw.key, [...path, 'key'], fault);
   if (key === undefined) return undefined;
@@ -47,6 +62,12 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     name,
     key,
     ttlMs: durationMs(raw.ttl),
+    absentMs: absentMs(raw),
+    early: raw.early ?? 0,
+    codec: raw.codec ?? 'json',
+    compressBytes: raw.compress === undefined ? 0 : sizeBytes(raw.compress),
+    version: raw.version ?? 0,
+    jitter: raw.jitter === undefined ? JITTER_DEFAULT : shareOf(raw.jitter),
     rules,
     tags,
     source: raw.source,
@@ -59,6 +80,11 @@ function readFamily(name: string, raw: RawFamily, { fault, warn }: FamilyNotes):
     tooStale: raw['too-stale'] ?? 'fail',
     whenChanged: raw['when-changed'] ?? 'evict',
   };
+}
+
+function absentMs(raw: RawFamily): number {
+  if (raw.absent !== undefined) return durationOrZeroMs(raw.absent);
+  return Math.ceil(Math.min(ABSENT_DEFAULT_MAX_MS, durationMs(raw.ttl) * ABSENT_SHARE));
 }
 
 function checkKey(

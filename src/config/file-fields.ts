@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { DURATION, DURATION_MAX_MS, durationMs } from './duration.ts';
+import { DURATION, DURATION_MAX_MS, DURATION_OR_ZERO, durationMs, durationOrZeroMs } from './duration.ts';
+import { SIZE, sizeBytes } from './size.ts';
+import { SHARE, shareOf } from './share.ts';
 
 // The kinds of value in the user's file. `what` is a noun phrase: it stands in the fault ("… is expected") and in the manual.
 
@@ -33,6 +35,17 @@ export const duration = (what: string) =>
     })
     .describe(what);
 
+/** A duration, or 0 for not at all. */
+export const durationOrZero = (what: string) => {
+  const error = ({ input }: { readonly input: unknown }): string => `${what} is expected, ${asDuration(input)}; or 0`;
+  return z
+    .preprocess((input) => (input === 0 ? '0' : input), z.string({ error }).regex(DURATION_OR_ZERO, { error }))
+    .refine((value) => !DURATION_OR_ZERO.test(value) || durationOrZeroMs(value) <= DURATION_MAX_MS, {
+      error: `${what} is expected, at most ${DURATION_MAX_MS / 86_400_000}d`,
+    })
+    .describe(what);
+};
+
 function asDuration(input: unknown): string {
   const number = typeof input === 'number' || (typeof input === 'string' && /^[\d.]+$/.test(input)) ? input : undefined;
   return number === undefined
@@ -48,6 +61,37 @@ export const count = (what: string, max: number) => {
       (input) => (typeof input === 'string' && /^[0-9]{1,15}$/.test(input) ? Number(input) : input),
       z.int({ error }).min(1, error).max(max, error),
     )
+    .describe(what);
+};
+
+/** Takes the digits as text too: that is what a variable of the environment holds. */
+export const factor = (what: string, max: number) => {
+  const error = `${what} is expected: a number from 0 to ${max}`;
+  return z
+    .preprocess(
+      (input) => (typeof input === 'string' && /^[0-9]{1,3}(?:\.[0-9]{1,3})?$/.test(input) ? Number(input) : input),
+      z.number({ error }).min(0, error).max(max, error),
+    )
+    .describe(what);
+};
+
+export const size = (what: string, maxBytes: number) => {
+  const error = `${what} is expected, a number with its unit: 512b, 2kb, 1mb`;
+  return z
+    .string({ error })
+    .regex(SIZE, error)
+    .refine((value) => !SIZE.test(value) || (sizeBytes(value) > 0 && sizeBytes(value) <= maxBytes), {
+      error: `${what} is expected, above 0 and at most ${maxBytes / 1_048_576}mb`,
+    })
+    .describe(what);
+};
+
+/** A share as `10%`, or 0 for none. A fraction alone would be a share to one reader and per cent to the next. */
+export const share = (what: string, maxPercent: number) => {
+  const error = `${what} is expected: from 0% to ${maxPercent}%, such as 10%, or 0`;
+  return z
+    .preprocess((input) => (input === 0 ? '0' : input), z.string({ error }).regex(SHARE, error))
+    .refine((value) => !SHARE.test(value) || shareOf(value) <= maxPercent / 100, { error })
     .describe(what);
 };
 

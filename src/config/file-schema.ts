@@ -1,5 +1,18 @@
 import { z } from 'zod';
-import { count, duration, flag, formed, name, postgresUrl, redisUrl, text } from './file-fields.ts';
+import {
+  count,
+  duration,
+  durationOrZero,
+  factor,
+  flag,
+  formed,
+  name,
+  postgresUrl,
+  redisUrl,
+  share,
+  size,
+  text,
+} from './file-fields.ts';
 import { jsonSchemaOf } from './json-schema.ts';
 
 /** The raw file. Descriptions become the JSON Schema's and the manual's; a key that stands nowhere here is a fault. */
@@ -167,6 +180,21 @@ const family = z.strictObject(
     ttl: duration('a time to live').describe(
       'How long a value lives at most. Every family has one: the last line of defence.',
     ),
+    jitter: share('how much shorter than its ttl a value may live', 90)
+      .describe(
+        'How much shorter than its ttl a value may live, drawn at random for each that is stored, so that what was stored together does not end together: a share of the ttl. Default `10%`; `0` turns it off.',
+      )
+      .optional(),
+    absent: durationOrZero('how long an absence is kept')
+      .describe(
+        'How long it is kept that something does not exist: at most so long as `ttl`. What is inserted evicts it like any change. Default a tenth of `ttl`, a minute at most; `0` keeps no absences.',
+      )
+      .optional(),
+    early: factor('how early a value is refreshed', 10)
+      .describe(
+        'How early a value is refreshed before its time is over, by a reader who draws it and waits for nothing: the beta of XFetch. 1 is the paper’s; more is earlier. Default 0: not at all.',
+      )
+      .optional(),
     source: text('the loader’s query')
       .describe(
         'The loader: a query of the source, with key parameters in braces: `select name from users where id = {id}`.',
@@ -201,6 +229,20 @@ const family = z.strictObject(
       .enum(['headed', 'plain'], { error: 'headed or plain is expected' })
       .describe(
         'What the value’s key holds: `headed`, our header and the payload; `plain`, the payload alone, for readers without this library, with what docs/PROTOCOL.md says it gives up. Default `headed`.',
+      )
+      .optional(),
+    codec: z
+      .enum(['json', 'msgpack'], { error: 'json or msgpack is expected' })
+      .describe(
+        'How values are written: `json`, or `msgpack`, MessagePack. What stands already is read whichever way it was written. Default `json`.',
+      )
+      .optional(),
+    compress: size('the size from which values are compressed', 536_870_912)
+      .describe('Values of this size or more are compressed, such as `2kb`. Default: none is.')
+      .optional(),
+    version: count('the version of the values’ shape', 1_000_000_000)
+      .describe(
+        'The version of the values’ shape. A value that was stored by another is a miss, never an error: raise it when what the loader returns changes. Default: none, which is a version too.',
       )
       .optional(),
     'too-stale': z

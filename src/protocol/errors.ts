@@ -73,6 +73,16 @@ export const ERRORS = {
     summary: 'The replica cannot say how far it has replayed, so that nothing read there can be stored.',
     hint: 'A streaming standby and a user with pg_read_all_stats are needed; readers of Aurora share storage and replay nothing: use `reads: primary` there.',
   },
+  WRITE_ROLLED_BACK: {
+    retry: 'never',
+    summary: 'A write was taken back by Postgres, though its work returned.',
+    hint: 'Let the error of a statement go through the work, or put the statement behind a SAVEPOINT: after an error a transaction takes nothing more.',
+  },
+  WRITE_OUTCOME_UNKNOWN: {
+    retry: 'never',
+    summary: 'Nobody knows whether a write was committed. Its key was evicted.',
+    hint: 'Look whether the write is there before it is tried again. Where the work ended the transaction itself: leave COMMIT and ROLLBACK to `write`.',
+  },
   READ_TOKEN_UNREACHED: {
     retry: 'retry',
     summary: 'No server that could be asked has seen what the read token demands.',
@@ -277,7 +287,12 @@ export const ERRORS = {
   CACHE_VALUE_INVALID: {
     retry: 'never',
     summary: 'A loader returned what cannot be cached.',
-    hint: 'Return null for what does not exist, and otherwise what JSON can hold: no undefined, no bigint, no circle.',
+    hint: 'Return null for what does not exist, and otherwise what the family’s codec can hold: no undefined, no bigint, no circle.',
+  },
+  CACHE_WRITE_UNFIT: {
+    retry: 'never',
+    summary: 'The values of a family cannot be written through.',
+    hint: 'Use `then: "evict"`: a writer knows the new value of a key only where it is built from the one row that the transaction has locked.',
   },
   CACHE_LOAD_TIMEOUT: {
     retry: 'retry',

@@ -21,7 +21,7 @@ export type HitVerdict =
   | { readonly kind: 'held'; readonly token: string }
   | { readonly kind: 'miss'; readonly why: MissReason };
 
-export type MissReason = 'absent' | 'foreign' | 'epoch' | 'mark' | 'lost';
+export type MissReason = 'absent' | 'foreign' | 'epoch' | 'version' | 'mark' | 'lost';
 
 /**
  * Decides what a slot is worth:
@@ -30,17 +30,19 @@ export type MissReason = 'absent' | 'foreign' | 'epoch' | 'mark' | 'lost';
  *     nothing there, or not ours      miss
  *     a lease of this epoch           held     one of a dead epoch is nothing
  *     another epoch                   miss     what came between is unknown
+ *     another version of its shape    miss
  *     a mark above the stamp          miss     the family or a tag was invalidated since
  *     past its time to live           stale
  *     else                            hit
  */
-export function judgeHit(facts: ReadFacts, staleMs: number): HitVerdict {
+export function judgeHit(facts: ReadFacts, staleMs: number, version = 0): HitVerdict {
   if (facts.epoch === null) return { kind: 'miss', why: 'lost' };
   if (facts.slot === null) return { kind: 'miss', why: 'absent' };
   const slot = parseSlot(facts.slot);
   if (slot.kind === 'foreign') return { kind: 'miss', why: 'foreign' };
   if (slot.epoch !== facts.epoch) return { kind: 'miss', why: 'epoch' };
   if (slot.kind === 'lease') return { kind: 'held', token: slot.token };
+  if (slot.version !== version) return { kind: 'miss', why: 'version' };
   if (isAbove(facts.familyMark, slot.offset)) return { kind: 'miss', why: 'mark' };
   // As many marks were read as the header names, or the header was read wrong.
   if (facts.tagMarks.length !== slot.tagMarks.length) return { kind: 'miss', why: 'foreign' };

@@ -6,7 +6,8 @@ export type Lsn = bigint & { readonly __brand: 'Lsn' };
 /** The LSN before every other. Postgres calls it the invalid one: no record begins there. */
 export const LSN_ZERO = 0n as Lsn;
 
-const LSN_MAX = 0xffff_ffff_ffff_ffffn;
+/** The highest LSN: as a bound, none. */
+export const LSN_MAX = 0xffff_ffff_ffff_ffffn as Lsn;
 const POSTGRES_TEXT = /^([0-9A-F]{1,8})\/([0-9A-F]{1,8})$/i;
 const HEX = /^[0-9a-f]{16}$/;
 

@@ -1,3 +1,5 @@
+import { parseFlags } from './value-flags.ts';
+
 /**
  * What stands in the Redis key of a cached value: a lease alone, or a value with its header.
  *
@@ -7,7 +9,7 @@
  * `epoch` and `offset` are the stamp: what the value is held against at each hit. `id` is unique, so that two stores of one value differ. `lease`
  * lies over a value that may still be served while one reader reloads it: `<token>:<until>`, by the Redis server's clock in milliseconds. `!` says
  * that somebody waits for the lease's end. `marks` are the numbers of the tags' marks, so that a hit need not know the tags. `-` stands for nothing.
- * `flags` is kept for later forms. Fields hold no space; everything before the line's end is ASCII.
+ * `flags` say more of the value (value-flags.ts). Fields hold no space; everything before the line's end is ASCII.
  *
  * A value that does not begin so is none of ours: a miss, over which a lease is taken.
  */
@@ -18,6 +20,12 @@ export interface StoredValue {
   readonly offset: number;
   readonly id: string;
   readonly lease: string | undefined;
+  /** When that is over, by the Redis server's clock. */
+  readonly leasedUntilMs: number | undefined;
+  /** How long its load took; undefined where the header does not say. */
+  readonly loadMs: number | undefined;
+  /** Of its shape. */
+  readonly version: number;
   readonly tagMarks: readonly number[];
   readonly payload: string;
 }
@@ -40,23 +48,33 @@ export function parseSlot(text: string): Slot {
   }
   const end = text.indexOf('\n');
   if ((kind !== 'v' && kind !== 'n') || end < 0) return { kind: 'foreign' };
-  const [, , epoch, offset, id, , lease, marks] = text.slice(0, end).split(' ');
+  const [, , epoch, offset, id, flags = NOTHING, lease, marks] = text.slice(0, end).split(' ');
   const place = Number(offset);
   if (epoch === undefined || id === undefined || lease === undefined || marks === undefined) return { kind: 'foreign' };
   if (!Number.isSafeInteger(place)) return { kind: 'foreign' };
+  const leaseEnd = lease.lastIndexOf(':');
+  const { loadMs, version = 0 } = parseFlags(flags);
   return {
     kind: 'value',
     isAbsent: kind === 'n',
     epoch,
     offset: place,
     id,
-    lease: lease === NOTHING ? undefined : lease.slice(0, lease.lastIndexOf(':')),
+    lease: lease === NOTHING ? undefined : lease.slice(0, leaseEnd),
+    leasedUntilMs: lease === NOTHING ? undefined : Number.parseInt(lease.slice(leaseEnd + 1), 10),
+    loadMs,
+    version,
     tagMarks: marks === NOTHING ? NO_MARKS : marks.split(',').map(Number),
     payload: text.slice(end + 1),
   };
 }
 
 const NO_MARKS: readonly number[] = [];
+
+/** Whether somebody reloads a value that is served. By a clock that is about that of Redis: a wrong answer costs a question, or a little time. */
+export function isReloaded({ leasedUntilMs }: StoredValue, nowMs: number): boolean {
+  return leasedUntilMs !== undefined && leasedUntilMs > nowMs;
+}
 
 /** What is stored; null for a cached absence. */
 export function payloadOf(value: StoredValue): string | null {

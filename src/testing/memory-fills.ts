@@ -7,14 +7,17 @@ import type {
   StoreRefusal,
   StoreReply,
   StoreRequest,
+  WriteLeaseReply,
+  WriteLeaseRequest,
 } from '../client/cache-store.ts';
 import type { ExpiredKey, SweptKeys } from '../agent/region-store.ts';
+import { parseFlags, printFlags } from '../protocol/value-flags.ts';
 import type { MemoryCell } from './memory-cell.ts';
 import { fencedBy } from './memory-fence.ts';
 import type { MemoryKeys, Tracker } from './memory-keys.ts';
-import { type MemorySlot, textOf, type ValueSlot } from './memory-slot.ts';
+import { type LeaseSlot, type MemorySlot, textOf, type ValueSlot } from './memory-slot.ts';
 
-/** The steps of a reader: read.lua, lease.lua, store.lua and give-up.lua, line for line. */
+/** The steps of readers and writers: read.lua, lease.lua, lease-to-write.lua, store.lua and give-up.lua, line for line. */
 export class MemoryFills {
   readonly #keys: MemoryKeys;
   readonly #cell: (cell: number) => MemoryCell;
@@ -77,7 +80,7 @@ export class MemoryFills {
 
   /** Undefined where the token holds the lease from now on, or did already. */
   #takeLease(entry: Entry, request: LeaseRequest, cell: MemoryCell, epoch: string): LeaseReply | undefined {
-    const { token, leaseMs, staleMs, waits } = request;
+    const { token, leaseMs, staleMs, waits, early, version = 0 } = request;
     const nowMs = this.#nowMs();
     const slot = this.#slot(entry);
     if (slot?.kind === 'lease' && slot.epoch === epoch) {
@@ -85,22 +88,39 @@ export class MemoryFills {
       if (waits && !slot.isWaited) this.#put(entry, { ...slot, isWaited: true });
       return { kind: 'held', token: slot.token };
     }
-    if (slot?.kind === 'value' && slot.epoch === epoch && this.#isServable(entry, slot, cell)) {
+    const isOfVersion = slot?.kind === 'value' && (parseFlags(slot.flags).version ?? 0) === version;
+    if (isOfVersion && slot.epoch === epoch && this.#isServable(entry, slot, cell)) {
       const { lease } = slot;
       const left = this.#keys.left(slot);
       if (lease?.token === token) return undefined;
-      if (left < 0 || left > staleMs) return { kind: 'live' };
+      const isEarly = slot.id === early;
+      if ((left < 0 || left > staleMs) && !isEarly) return { kind: 'live' };
       if (lease !== undefined && lease.untilMs > nowMs) {
         if (waits && !lease.isWaited) this.#put(entry, { ...slot, lease: { ...lease, isWaited: true } });
         return { kind: 'held', token: lease.token };
       }
-      if (left > leaseMs) {
+      if (left > leaseMs || isEarly) {
         this.#put(entry, { ...slot, lease: { token, untilMs: nowMs + leaseMs, isWaited: false } });
         return undefined;
       }
     }
     this.#put(entry, { kind: 'lease', epoch, token, isWaited: false, endsAtMs: nowMs + leaseMs });
     return undefined;
+  }
+
+  leaseToWrite(entry: Entry, { token, leaseMs, rule }: WriteLeaseRequest): WriteLeaseReply {
+    const cell = this.#cell(entry.cell);
+    const { epoch, position } = cell;
+    if (epoch === undefined || position === undefined) return { kind: 'lost' };
+    const stands = cell.rules.get(entry.family) ?? null;
+    if (stands !== rule) return { kind: 'rules', rule: stands };
+    const slot = this.#slot(entry);
+    const isWaited = leaseIn(slot)?.isWaited ?? false;
+    const endsAtMs = this.#nowMs() + leaseMs;
+    if (slot?.kind === 'value' && slot.epoch === epoch && this.#isServable(entry, slot, cell))
+      this.#put(entry, { ...slot, lease: { token, untilMs: endsAtMs, isWaited } });
+    else this.#put(entry, { kind: 'lease', epoch, token, isWaited, endsAtMs });
+    return { kind: 'leased', reading: { epoch, offset: position.offset } };
   }
 
   #isServable(entry: Entry, slot: ValueSlot, cell: MemoryCell): boolean {
@@ -141,7 +161,7 @@ export class MemoryFills {
 
   store(entry: Entry, request: StoreRequest): StoreReply {
     const slot = this.#slot(entry);
-    const lease = slot?.kind === 'lease' ? slot : slot?.kind === 'value' ? slot.lease : undefined;
+    const lease = leaseIn(slot);
     if (slot === undefined || lease?.token !== request.token) return { kind: 'refused', why: 'lease' };
     const why = whyNot(entry, request, this.#cell(entry.cell));
     if (why === undefined) this.#write(entry, request);
@@ -151,10 +171,20 @@ export class MemoryFills {
     return why === undefined ? { kind: 'stored' } : { kind: 'refused', why };
   }
 
-  #write(entry: Entry, { epoch, offset, id, tagMarks, payload, ttlMs }: StoreRequest): void {
-    const endsAtMs = this.#nowMs() + ttlMs;
-    const isAbsent = payload === null;
-    const value = { kind: 'value', isAbsent, epoch, offset, id, lease: undefined, marks: tagMarks, endsAtMs } as const;
+  #write(entry: Entry, request: StoreRequest): void {
+    const { epoch, offset, id, payload } = request;
+    const endsAtMs = this.#nowMs() + request.ttlMs;
+    const value = {
+      kind: 'value',
+      isAbsent: payload === null,
+      epoch,
+      offset,
+      id,
+      flags: printFlags(request.flags ?? {}),
+      lease: undefined,
+      marks: request.tagMarks,
+      endsAtMs,
+    } as const;
     this.#put(entry, { ...value, payload: entry.isPlain ? '' : (payload ?? '') });
     if (!entry.isPlain) return;
     if (payload === null) this.#keys.drop(entry.key, 'value');
@@ -163,7 +193,7 @@ export class MemoryFills {
 
   giveUp(entry: Entry, token: string): void {
     const slot = this.#slot(entry);
-    const lease = slot?.kind === 'lease' ? slot : slot?.kind === 'value' ? slot.lease : undefined;
+    const lease = leaseIn(slot);
     if (slot === undefined || lease?.token !== token) return;
     if (slot.kind === 'value') this.#put(entry, { ...slot, lease: undefined });
     else this.#keys.drop(entry.key, placeOf(entry));
@@ -184,6 +214,11 @@ export class MemoryFills {
   #put(entry: Entry, slot: MemorySlot): void {
     this.#keys.put(entry.key, placeOf(entry), slot);
   }
+}
+
+/** The lease in a slot, alone or over a value. */
+function leaseIn(slot: MemorySlot | undefined): Pick<LeaseSlot, 'token' | 'isWaited'> | undefined {
+  return slot?.kind === 'lease' ? slot : slot?.kind === 'value' ? slot.lease : undefined;
 }
 
 /** What of the cell no longer is as the lease's reading found it. */

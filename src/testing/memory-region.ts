@@ -7,7 +7,10 @@ import type {
   ReadWants,
   StoreReply,
   StoreRequest,
+  WriteLeaseReply,
+  WriteLeaseRequest,
 } from '../client/cache-store.ts';
+import { fromByteText, toByteText } from '../protocol/byte-text.ts';
 import { lsnToHex } from '../protocol/lsn.ts';
 import { MemoryCell } from './memory-cell.ts';
 import { MemoryFills } from './memory-fills.ts';
@@ -146,6 +149,10 @@ export class MemoryRegion {
     return this.#fills.lease(entry, request);
   }
 
+  leaseToWrite(entry: Entry, request: WriteLeaseRequest): WriteLeaseReply {
+    return this.#fills.leaseToWrite(entry, request);
+  }
+
   store(entry: Entry, request: StoreRequest): StoreReply {
     return this.#fills.store(entry, request);
   }
@@ -216,13 +223,13 @@ export class MemoryRegion {
 
   /** SET by somebody who knows nothing of slots. Without a TTL it stays. */
   set(key: string, text: string, ttlMs?: number): void {
-    this.#keys.put(key, 'value', slotOf(text, ttlMs === undefined ? NEVER : this.#options.nowMs() + ttlMs));
+    this.#keys.put(key, 'value', slotOf(toByteText(text), ttlMs === undefined ? NEVER : this.#options.nowMs() + ttlMs));
   }
 
   /** GET by somebody who knows nothing of slots. */
   get(key: string, place: 'value' | 'beside' = 'value'): string | null {
     const slot = this.#keys.get(key, place);
-    return slot === undefined ? null : textOf(slot);
+    return slot === undefined ? null : fromByteText(textOf(slot));
   }
 
   loseRecord(number: number): void {

@@ -15,6 +15,7 @@ export interface ValueSlot {
   readonly epoch: string;
   readonly offset: number;
   readonly id: string;
+  readonly flags: string;
   readonly lease: { readonly token: string; readonly untilMs: number; readonly isWaited: boolean } | undefined;
   readonly marks: readonly number[];
   /** Empty in plain mode, where it stands in the value's own key. */
@@ -33,7 +34,7 @@ export interface ForeignSlot {
 export const NEVER = Number.POSITIVE_INFINITY;
 
 const LEASE = /^aw1 l (\S+) ([0-9A-Za-z]+)(!?)$/;
-const VALUE = /^aw1 ([vn]) (\S+) (\d+) (\S+) - (\S+) (\S+)\n/;
+const VALUE = /^aw1 ([vn]) (\S+) (\d+) (\S+) (\S+) (\S+) (\S+)\n/;
 const OVERLAID = /^([0-9A-Za-z]+):(\d+)(!?)$/;
 
 /** Takes a text apart that somebody has set: one of ours that was put back is one of ours. */
@@ -45,7 +46,7 @@ export function slotOf(text: string, endsAtMs: number): MemorySlot {
   }
   const value = VALUE.exec(text);
   if (value === null) return { kind: 'foreign', text, endsAtMs };
-  const [head, kind, epoch = '', offset, id = '', overlaid = '', marks = ''] = value;
+  const [head, kind, epoch = '', offset, id = '', flags = '', overlaid = '', marks = ''] = value;
   const over = OVERLAID.exec(overlaid);
   return {
     kind: 'value',
@@ -53,6 +54,7 @@ export function slotOf(text: string, endsAtMs: number): MemorySlot {
     epoch,
     offset: Number(offset),
     id,
+    flags,
     lease: over === null ? undefined : { token: over[1] ?? '', untilMs: Number(over[2]), isWaited: over[3] === '!' },
     marks: marks === '-' ? [] : marks.split(',').map(Number),
     payload: text.slice(head.length),
@@ -66,5 +68,5 @@ export function textOf(slot: MemorySlot): string {
   const { lease, marks } = slot;
   const over = lease === undefined ? '-' : `${lease.token}:${lease.untilMs}${lease.isWaited ? '!' : ''}`;
   const numbers = marks.length === 0 ? '-' : marks.join(',');
-  return `aw1 ${slot.isAbsent ? 'n' : 'v'} ${slot.epoch} ${slot.offset} ${slot.id} - ${over} ${numbers}\n${slot.payload}`;
+  return `aw1 ${slot.isAbsent ? 'n' : 'v'} ${slot.epoch} ${slot.offset} ${slot.id} ${slot.flags} ${over} ${numbers}\n${slot.payload}`;
 }

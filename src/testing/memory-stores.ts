@@ -54,6 +54,7 @@ export function cacheStoreOf(region: MemoryRegion): CacheStore {
   return {
     read: async (entry, wants) => region.read(entry, wants),
     lease: async (entry, request) => region.lease(entry, request),
+    leaseToWrite: async (entry, request) => region.leaseToWrite(entry, request),
     store: async (entry, request) => region.store(entry, request),
     giveUp: async (entry, token) => region.giveUp(entry, token),
     evict: async (entries) => region.evict(entries),

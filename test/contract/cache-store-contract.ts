@@ -7,11 +7,13 @@ import type {
   StoreReply,
   StoreRefusal,
   StoreRequest,
+  WriteLeaseReply,
 } from '../../src/client/cache-store.ts';
 import type { ExpiredKey } from '../../src/agent/region-store.ts';
 import type { LeaseReading } from '../../src/protocol/fill.ts';
+import { toByteText } from '../../src/protocol/byte-text.ts';
 import { judgeHit } from '../../src/protocol/hit.ts';
-import { lsn } from '../../src/protocol/lsn.ts';
+import { LSN_MAX, lsn } from '../../src/protocol/lsn.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   batchOf,
@@ -79,7 +81,9 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
     };
 
     test('what is stored is read as it was, with its stamp, until its time is over', async () => {
-      const text = 'zwei\nZeilen – und “mehr” 🙂 {"a":1}';
+      // Every byte, and twice, so that no pair of them means something.
+      const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+      const text = `${toByteText('zwei\nZeilen – und “mehr” 🙂 {"a":1}')}${bytes.join('')}${bytes.toReversed().join('')}`;
       await fill(user, { payload: text, tagMarks: [3, 1023] });
       const reply = await reader.read(user, ALL);
       const found = judgeHit(reply, 0);
@@ -92,6 +96,9 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
           offset: 1,
           id: 'i1',
           lease: undefined,
+          leasedUntilMs: undefined,
+          loadMs: undefined,
+          version: 0,
           tagMarks: [3, 1023],
           payload: text,
         },
@@ -104,6 +111,16 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
       await region.untilLater(async () => (await region.get(user)) === null);
       assert.deepEqual(await verdict(user), { kind: 'miss', why: 'absent' });
     });
+
+    for (const entry of [user, plain])
+      test(`what stands in Redis is the bytes themselves, for whoever reads a ${entry.isPlain ? 'plain value' : 'value'} with GET`, async () => {
+        await fill(entry, { payload: toByteText('“ü”'), flags: { version: 3, loadMs: 5 } });
+        const head = entry.isPlain ? '' : 'aw1 v e1 1 i1 d5,v3 - -\n';
+        assert.equal(await region.get(entry), `${head}“ü”`);
+        const reply = await reader.read(entry, { ttl: false, watermark: false });
+        const found = judgeHit(reply, 0, 3);
+        assert.ok(found.kind === 'hit' && found.value.payload === toByteText('“ü”'));
+      });
 
     test('an absence is a value: a hit without payload', async () => {
       await fill(user, { payload: null });
@@ -320,6 +337,156 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
       await take(user, 'T1', { staleMs: 120_000, leaseMs: 90_000 });
       assert.deepEqual(await verdict(user), HELD);
     });
+
+    const takeToWrite = async (entry: Entry, token: string): Promise<WriteLeaseReply> =>
+      reader.leaseToWrite(entry, { token, leaseMs: 10_000, rule: 'h1' });
+    const WRITTEN: Partial<StoreRequest> = { payload: 'v2', bound: LSN_MAX, id: 'i2' };
+
+    for (const entry of [user, plain]) {
+      const kind = entry.isPlain ? 'plain key' : 'key';
+      test(`a writer’s lease voids whoever holds the ${kind}, reader or writer, and he alone stores`, async () => {
+        const leased = { kind: 'leased', reading: { epoch: 'e1', offset: 1 } };
+        await take(entry, 'R1');
+        assert.deepEqual(await takeToWrite(entry, 'W1'), leased);
+        assert.deepEqual(await reader.lease(entry, leaseOf('R2')), { kind: 'held', token: 'W1' });
+        assert.deepEqual(await takeToWrite(entry, 'W2'), leased);
+        for (const token of ['R1', 'W1'])
+          assert.deepEqual(await put(entry, token, WRITTEN), { kind: 'refused', why: 'lease' });
+        assert.deepEqual(await verdict(entry), { kind: 'held', token: 'W2' });
+        assert.deepEqual(await put(entry, 'W2', WRITTEN), { kind: 'stored' });
+        assert.equal(await payload(entry), 'v2');
+      });
+
+      test(`a writer’s lease lies over a live value of a ${kind}, which is served until it is replaced, or for good`, async () => {
+        await fill(entry);
+        await takeToWrite(entry, 'W1');
+        assert.equal((await verdict(entry)).kind, 'hit');
+        assert.equal(await payload(entry), 'v1');
+        assert.deepEqual(await reader.lease(entry, leaseOf('R1')), { kind: 'live' });
+        await reader.giveUp(entry, 'W1');
+        assert.equal(await payload(entry), 'v1', 'after a ROLLBACK');
+        await takeToWrite(entry, 'W2');
+        await takeToWrite(entry, 'W3');
+        assert.deepEqual(await put(entry, 'W2', WRITTEN), { kind: 'refused', why: 'lease' });
+        assert.equal(await payload(entry), 'v1');
+        assert.deepEqual(await put(entry, 'W3', WRITTEN), { kind: 'stored' });
+        assert.equal(await payload(entry), 'v2');
+        await takeToWrite(entry, 'W4');
+        await region.agent.apply(cell, TOKEN, batchOf(1, evictionOf([entry], 95)));
+        assert.deepEqual(await put(entry, 'W4', WRITTEN), { kind: 'refused', why: 'lease' });
+        assert.deepEqual(await verdict(entry), { kind: 'miss', why: 'absent' });
+      });
+    }
+
+    test('a writer’s lease over a value that ends goes with it, and over one that is old the value goes', async () => {
+      await fill(user, { ttlMs: 30 });
+      await takeToWrite(user, 'W1');
+      await region.untilLater(async () => (await region.get(user)) === null);
+      assert.deepEqual(await put(user, 'W1', WRITTEN), { kind: 'refused', why: 'lease' });
+      await fill(user, { tagMarks: [7] });
+      await mark('t:7', 80);
+      await takeToWrite(user, 'W2');
+      assert.deepEqual(await verdict(user), { kind: 'held', token: 'W2' });
+      await reader.giveUp(user, 'W2');
+      await region.set(user, 'x');
+      await takeToWrite(user, 'W3');
+      assert.deepEqual(await put(user, 'W3', { ...WRITTEN, offset: 2 }), { kind: 'stored' });
+      await region.agent.beginEpoch(cell, TOKEN, epochOf('e2', 2, 5));
+      await takeToWrite(user, 'W4');
+      assert.deepEqual(await verdict(user), { kind: 'held', token: 'W4' });
+    });
+
+    test('a writer’s store has no bound, and yet no mark above its reading', async () => {
+      await region.agent.apply(
+        cell,
+        TOKEN,
+        batchOf(1, { marks: [{ field: 'f:user', offset: 2, lsn: lsn(1_000_000) }] }),
+      );
+      await takeToWrite(user, 'W1');
+      assert.deepEqual(await put(user, 'W1', { ...WRITTEN, offset: 2 }), { kind: 'stored' });
+      await takeToWrite(user, 'W2');
+      await region.agent.apply(cell, TOKEN, batchOf(2, { marks: [{ field: 't:7', offset: 3, lsn: lsn(1) }] }));
+      const tagged = { ...WRITTEN, offset: 2, tagMarks: [7] };
+      assert.deepEqual(await put(user, 'W2', tagged), { kind: 'refused', why: 'mark' });
+    });
+
+    test('a writer takes no lease without record or state, nor by other rules', async () => {
+      assert.deepEqual(await reader.leaseToWrite(user, leaseOf('W1', { rule: 'h0' })), { kind: 'rules', rule: 'h1' });
+      await region.loseState(cell);
+      assert.deepEqual(await takeToWrite(user, 'W1'), { kind: 'lost' });
+      await region.empty();
+      assert.deepEqual(await takeToWrite(user, 'W1'), { kind: 'lost' });
+    });
+
+    test('who waits for a lease that a writer voids is told of the end of the writer’s', async () => {
+      const ends = region.leaseEnds;
+      const said = ends.length;
+      await take(user, 'R1');
+      await reader.lease(user, leaseOf('R2', { waits: true }));
+      await takeToWrite(user, 'W1');
+      assert.deepEqual(await put(user, 'R1'), { kind: 'refused', why: 'lease' });
+      assert.equal(ends.length, said);
+      await put(user, 'W1', WRITTEN);
+      await eventually('an end', () => ends.length === said + 1);
+      const stale = { staleMs: 1_200_000 };
+      await take(user, 'R3', stale);
+      await reader.lease(user, leaseOf('R4', { ...stale, waits: true }));
+      await takeToWrite(user, 'W2');
+      await reader.giveUp(user, 'W2');
+      await eventually('another', () => ends.length === said + 2);
+    });
+
+    for (const entry of [user, plain]) {
+      const kind = entry.isPlain ? 'plain value' : 'value';
+      test(`a live ${kind} is served on under a lease of who refreshes it early, until it is replaced`, async () => {
+        await fill(entry, { id: 'old', flags: { loadMs: 40 } });
+        const early = { early: 'old' };
+        assert.deepEqual(await reader.lease(entry, leaseOf('T1', { early: 'other' })), { kind: 'live' });
+        await take(entry, 'T1', { ...early, leaseMs: 3_600_000 });
+        await take(entry, 'T1', early);
+        assert.deepEqual(await reader.lease(entry, leaseOf('T2', early)), HELD);
+        assert.deepEqual(await reader.lease(entry, leaseOf('T2')), { kind: 'live' }, 'for whoever is not early');
+        const found = await verdict(entry);
+        assert.ok(found.kind === 'hit' && found.value.payload === 'v1' && found.value.lease === 'T1');
+        assert.ok(found.value.loadMs === 40 && found.value.leasedUntilMs !== undefined);
+        assert.deepEqual(await put(entry, 'T2'), { kind: 'refused', why: 'lease' });
+        assert.deepEqual(await put(entry, 'T1', { payload: 'v2', id: 'new' }), { kind: 'stored' });
+        assert.equal(await payload(entry), 'v2');
+        assert.deepEqual(await reader.lease(entry, leaseOf('T3', early)), { kind: 'live' }, 'it is fresh already');
+      });
+
+      test(`an eviction during the early refresh of a ${kind} voids it; given up or refused, it leaves the value`, async () => {
+        const early = { early: 'old' };
+        await fill(entry, { id: 'old' });
+        await take(entry, 'T1', early);
+        await reader.giveUp(entry, 'T1');
+        await take(entry, 'T2', early);
+        assert.deepEqual(await put(entry, 'T2', { offset: 2 }), { kind: 'refused', why: 'position' });
+        const found = await verdict(entry);
+        assert.ok(found.kind === 'hit' && found.value.lease === undefined && found.value.payload === 'v1');
+        await take(entry, 'T3', early);
+        await region.agent.apply(cell, TOKEN, batchOf(1, evictionOf([entry], 95)));
+        assert.deepEqual(await put(entry, 'T3'), { kind: 'refused', why: 'lease' });
+        assert.deepEqual((await verdict(entry)).kind, 'miss');
+      });
+
+      test(`a ${kind} that is marked, or of a dead epoch, is refreshed by nobody early: a lease of its own is taken`, async () => {
+        await fill(entry, { id: 'old' });
+        await mark('f:user', 80);
+        await take(entry, 'T1', { early: 'old' });
+        assert.deepEqual(await verdict(entry), HELD);
+      });
+
+      test(`a ${kind} of another version of its shape is nothing: a lease is taken over it, and what is stored names its own`, async () => {
+        await fill(entry, { flags: { loadMs: 7, version: 1 } });
+        assert.deepEqual(await verdict(entry), { kind: 'miss', why: 'version' });
+        assert.deepEqual(await reader.lease(entry, leaseOf('T1', { version: 1 })), { kind: 'live' });
+        await take(entry, 'T1', { version: 2 });
+        assert.deepEqual(await put(entry, 'T1', { flags: { version: 2 } }), { kind: 'stored' });
+        assert.equal(judgeHit(await reader.read(entry, ALL), 0, 2).kind, 'hit');
+        await take(entry, 'T2');
+      });
+    }
 
     test('the end of a lease is told only where somebody asked, whichever way it ends', async () => {
       const ends = region.leaseEnds;

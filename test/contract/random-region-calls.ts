@@ -11,6 +11,7 @@ export interface RegionCall {
   run(region: RegionUnderTest): Promise<unknown>;
 }
 
+type Stamp = Omit<LeaseReading, Exclude<keyof LeaseReading, 'epoch' | 'offset'>>;
 type Pick = <T>(list: readonly T[]) => T;
 
 const CELL = entryOf('user:1').cell;
@@ -35,13 +36,15 @@ export class RandomCalls {
   readonly #below: (bound: number) => number;
   readonly #pick: Pick;
   readonly #model: RegionUnderTest;
-  readonly #readings = new Map<string, LeaseReading>();
+  readonly #readings = new Map<string, Stamp>();
   #owner = '';
   #offset = 0;
   #lsn = 10;
   #epochs = 0;
   #rule = 'h1';
   #ids = 0;
+  /** The ids of what was to be stored last. */
+  #stored: readonly string[] = ['i0'];
 
   constructor(model: RegionUnderTest, below: (bound: number) => number) {
     this.#model = model;
@@ -57,7 +60,8 @@ export class RandomCalls {
 
   async next(): Promise<RegionCall> {
     const draw = this.#below(100);
-    if (draw < 18) return this.#lease();
+    if (draw < 14) return this.#lease();
+    if (draw < 19) return this.#leaseToWrite();
     if (draw < 34) return this.#store();
     if (draw < 44) return this.#read();
     if (draw < 50) return this.#giveUp();
@@ -105,11 +109,32 @@ export class RandomCalls {
       leaseMs: this.#pick(LEASES),
       staleMs: this.#pick(STALE),
       waits: this.#below(2) === 0,
+      ...(this.#below(3) === 0 ? { early: this.#pick(this.#stored) } : {}),
+      version: this.#version(),
     });
     return {
       name: `lease ${entry.key} ${show(request)}`,
       run: async (region) => {
         const reply = await region.reader.lease(entry, request);
+        if (region === this.#model && reply.kind === 'leased')
+          this.#readings.set(`${entry.key} ${token}`, reply.reading);
+        return reply;
+      },
+    };
+  }
+
+  #leaseToWrite(): RegionCall {
+    const entry = this.#pick(ENTRIES);
+    const token = this.#pick(READERS);
+    const request = {
+      token,
+      rule: this.#below(20) === 0 ? 'hx' : this.#rule,
+      leaseMs: this.#pick(LEASES),
+    };
+    return {
+      name: `write-lease ${entry.key} ${show(request)}`,
+      run: async (region) => {
+        const reply = await region.reader.leaseToWrite(entry, request);
         if (region === this.#model && reply.kind === 'leased')
           this.#readings.set(`${entry.key} ${token}`, reply.reading);
         return reply;
@@ -133,10 +158,17 @@ export class RandomCalls {
       rule: this.#below(20) === 0 ? 'hx' : this.#rule,
       tagMarks: TAGS.filter(() => this.#below(3) === 0),
       ttlMs: this.#pick(TTLS),
-      payload: this.#pick([null, 'v', 'two\nlines', '']),
+      payload: this.#pick([null, 'v', 'two\nlines', '', '\u0000\u0001\u00ff\u00c3\n\u0080']),
       id: `i${(this.#ids += 1)}`,
+      flags: { loadMs: this.#pick([undefined, 12]), version: this.#version() },
     };
+    this.#stored = [...this.#stored.slice(-2), request.id];
     return { name: `store ${entry.key} ${show(request)}`, run: ({ reader }) => reader.store(entry, request) };
+  }
+
+  /** Mostly the same, so that values stand for longer. */
+  #version(): number {
+    return this.#below(12) === 0 ? 1 : 0;
   }
 
   #giveUp(): RegionCall {

@@ -86,6 +86,7 @@ async function sendScripts(real: RegionUnderTest): Promise<void> {
   await begin(real, entry.cell);
   await reader.lease(entry, leaseOf('T1'));
   await reader.store(entry, { ...STORE, token: 'T1' });
+  await reader.leaseToWrite(entry, leaseOf('T1'));
   await reader.giveUp(entry, 'T1');
   await reader.read(entry, { ttl: false, watermark: false });
   await agent.beat([entry.cell], TOKEN);
@@ -114,6 +115,7 @@ async function play(memory: RegionUnderTest, real: RegionUnderTest, seed: number
 
 const EXPECTED = [
   ...['leased', 'held', 'live', 'lost', 'rules'].map((kind) => `lease ${kind}`),
+  ...['leased', 'lost', 'rules'].map((kind) => `write-lease ${kind}`),
   ...['stored', 'lease', 'lost', 'epoch', 'position', 'rules', 'mark'].map((kind) => `store ${kind}`),
   ...['applied', 'owner', 'position', 'lost'].map((kind) => `apply ${kind}`),
   ...['applied', 'owner', 'position'].map((kind) => `begin ${kind}`),

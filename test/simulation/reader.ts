@@ -3,6 +3,7 @@ import type { LeaseReply, ReadReply } from '../../src/client/cache-store.ts';
 import { isSettledOnPrimary, type LeaseReading } from '../../src/protocol/fill.ts';
 import { type HitVerdict, judgeHit } from '../../src/protocol/hit.ts';
 import { isReached, type ReadToken } from '../../src/protocol/read-token.ts';
+import type { StoredValue } from '../../src/protocol/value-slot.ts';
 import type { SimKey } from './catalog.ts';
 import { fill, SimFlight } from './flight.ts';
 import { Load, type LoadKind } from './load.ts';
@@ -55,6 +56,8 @@ export class Get {
   #isReadingForFlight = false;
   /** It has answered, and loads behind. */
   #isBehind = false;
+  /** The id of the value that it refreshes before its time is over. */
+  #early: string | undefined;
 
   constructor(process: ClientProcess, wish: Wish) {
     this.#process = process;
@@ -196,7 +199,7 @@ export class Get {
         if (this.#isReadingForFlight && this.#isTooOld) return this.#readOn();
         if (this.#isTooOld) return token === undefined ? this.#loadBare() : this.#waitForToken();
         tier?.offer(key, verdict.value.payload, this.#sentAt);
-        return this.#end();
+        return this.#refresh(verdict.value);
       case 'stale':
         if (this.#isReadingForFlight) return this.#readOn();
         if (this.#isTooOld) return this.#enter(undefined, 'lease');
@@ -212,6 +215,17 @@ export class Get {
       case 'miss':
         return this.#isReadingForFlight ? this.#readOn() : this.#enter(undefined, 'lease');
     }
+  }
+
+  /** Has answered by a value whose time lasts, and now and then draws to refresh it all the same. */
+  #refresh(value: StoredValue): boolean {
+    const { world, flights } = this.#process;
+    const isOthers = value.lease !== undefined || flights.last(this.wish.key.key) !== undefined;
+    if (this.#flight !== undefined || isOthers || !world.random.oneIn(6)) return this.#end();
+    world.seen.refreshedEarly += 1;
+    this.#early = value.id;
+    this.#isBehind = true;
+    return this.#leaseNext();
   }
 
   /** The wait is over, and has brought no value. */
@@ -322,6 +336,7 @@ export class Get {
       rule: key.rule,
       staleMs: key.staleMs,
       waits: world.random.oneIn(2),
+      ...(this.#early === undefined ? {} : { early: this.#early }),
     };
     if (world.plant === 'fence before lease' && !this.#hasPeeked) {
       this.#hasPeeked = true;

@@ -75,6 +75,7 @@ const NAMES = [
   'missByEpoch',
   'missByMark',
   'staleServed',
+  'refreshedEarly',
   'joined',
   'joinRefusedDeadFlight',
   'heldByAnotherProcess',

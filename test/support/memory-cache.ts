@@ -207,6 +207,11 @@ export class MemoryCaches {
         await this.#letGo('lease');
         return reply;
       }),
+      leaseToWrite: guard(async (entry, request) => {
+        const reply = await store.leaseToWrite(entry, request);
+        await this.#letGo('lease');
+        return reply;
+      }),
       store: guard(store.store),
       giveUp: guard(store.giveUp),
       evict: guard(async (entries) => {

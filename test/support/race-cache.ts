@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import type pg from 'pg';
 import { Cache } from '../../src/client/cache.ts';
-import type { CacheStore } from '../../src/client/cache-store.ts';
+import type { CacheStore, WriteLeaseRequest } from '../../src/client/cache-store.ts';
 import { readTokenAfterWrite } from '../../src/client/after-write.ts';
 import { lendClient } from '../../src/client/lent-client.ts';
+import type { Pool } from '../../src/client/pool.ts';
 import { readLimits } from '../../src/client/options.ts';
 import type { Origin } from '../../src/client/origin.ts';
 import { SourceOrigin } from '../../src/client/source-origin.ts';
@@ -19,6 +20,8 @@ import { systemClock } from '../../src/runtime/clock.ts';
 export interface Wraps {
   readonly store?: (store: CacheStore, redis: Redis, keyspace: Keyspace) => CacheStore;
   readonly origin?: (origin: Origin) => Origin;
+  /** The pool of writes. */
+  readonly pool?: (pool: pg.Pool) => Pool;
 }
 
 export interface RacePlace {
@@ -60,6 +63,7 @@ export async function openRaceCache(
         return wraps.origin?.(origin) ?? origin;
       },
       hasReplica: replica !== undefined,
+      primary: wraps.pool?.(primary) ?? primary,
       tokenOf: () => lendClient(primary, undefined, (client) => readTokenAfterWrite(client, {})),
       renew: () => connection.renew(),
       disconnect: () => connection.close(),
@@ -111,6 +115,24 @@ export function blindStore(store: CacheStore, redis: Redis, keyspace: Keyspace):
   });
 }
 
+/** Takes a writer's lease behind his COMMIT, in the moment of his store. */
+export function leaseAfterCommit(store: CacheStore): CacheStore {
+  const writers = new Map<string, WriteLeaseRequest>();
+  return over(store, {
+    leaseToWrite: async (_, request) => {
+      writers.set(request.token, request);
+      return { kind: 'leased', reading: { epoch: '', offset: 0 } };
+    },
+    store: async (entry, request) => {
+      const lease = writers.get(request.token);
+      if (lease === undefined) return store.store(entry, request);
+      const reply = await store.leaseToWrite(entry, lease);
+      if (reply.kind !== 'leased') return { kind: 'refused', why: 'lost' };
+      return store.store(entry, { ...request, ...reply.reading });
+    },
+  });
+}
+
 /** Stops each reader between its load and its store. */
 export class StoppedReaders {
   readonly #goOn = Promise.withResolvers<void>();
@@ -135,6 +157,7 @@ function over(store: CacheStore, own: Partial<CacheStore>): CacheStore {
   return {
     read: (entry, wants) => store.read(entry, wants),
     lease: (entry, request) => store.lease(entry, request),
+    leaseToWrite: (entry, request) => store.leaseToWrite(entry, request),
     store: (entry, request) => store.store(entry, request),
     giveUp: (entry, token) => store.giveUp(entry, token),
     evict: (entries) => store.evict(entries),

@@ -240,3 +240,59 @@ test('an object of parameters that its owner changes while it is read stores not
   assert.deepEqual(await others, { v: 1 }, 'who came to the same load has a load of his own');
   assert.equal(loader.calls.length, 1);
 });
+
+test('while an eviction is kept nobody is given what a load that waits reads of the key', async () => {
+  const [other, cache] = [await memory.cache(), await memory.cache({}, { breaker: () => closedBreaker() })];
+  const filling = new ScriptedLoader();
+  const filled = open(other, 'note', filling.load).get(ID);
+  await filling.called();
+  const notes = open(cache);
+  const before = notes.get(ID);
+  await quiet();
+  memory.evictAway = AWAY;
+  assert.equal(await notes.evict(ID), 'kept');
+  const after = notes.get(ID);
+  await quiet();
+  await filling.answer({ v: 1 });
+  await filled;
+  // Less than the next try of the eviction, more than the next look of the load.
+  await memory.clock.advance(30);
+  await loader.answer({ v: 2 });
+  assert.deepEqual(await Promise.all([before, after]), [{ v: 2 }, { v: 2 }]);
+  memory.evictAway = undefined;
+});
+
+test('where the region is too far behind for a read, a load that began before it is too', async () => {
+  const [cache, other] = [await memory.cache(), await memory.cache()];
+  const notes = open(cache);
+  const first = notes.get(ID);
+  await loader.called();
+  await memory.clock.advance(2000);
+  const own = notes.get(ID, { maxStalenessMs: 1000 });
+  const others = new ScriptedLoader();
+  const elsewhere = open(other, 'note', others.load).get(ID, { maxStalenessMs: 1000 });
+  const patient = notes.get(ID, { maxStalenessMs: 5000 });
+  await others.answer({ v: 2 });
+  await quiet();
+  await loader.answer({ v: 1 });
+  await loader.answer({ v: 2 }, 1);
+  assert.deepEqual(await Promise.all([first, patient]), [{ v: 1 }, { v: 1 }]);
+  assert.deepEqual(await Promise.all([own, elsewhere]), [{ v: 2 }, { v: 2 }]);
+});
+
+test('nor will a load do that began before it behind a value past its time', async () => {
+  const [holder, cache] = [await memory.cache(), await memory.cache()];
+  const slow = open(holder, 'slow');
+  const first = slow.get(ID);
+  await loader.answer({ v: 1 });
+  await first;
+  await memory.clock.advance(1500);
+  await slow.get(ID);
+  await loader.called(1);
+  await memory.clock.advance(1500);
+  const own = new ScriptedLoader();
+  const reading = open(cache, 'slow', own.load).get(ID, { maxStalenessMs: 1000 });
+  await own.answer({ v: 2 });
+  await loader.answer({ v: 1 }, 1);
+  assert.deepEqual(await reading, { v: 2 });
+});

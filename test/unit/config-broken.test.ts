@@ -16,7 +16,7 @@ const SAID: Readonly<Record<string, readonly string[]>> = {
   ],
   '03-unknown-keys.yaml': [
     ':5 familys: "familys" is not known here: was "families" meant?; known: bus, prefix, source, log, regions, families, tags, observe, limits',
-    ':7 families.user.whenchanged: "whenchanged" is not known here: was "when-changed" meant?; known: key, ttl, source, load, on, reads, rows, stale, local, values, too-stale, tags, when-changed',
+    ':7 families.user.whenchanged: "whenchanged" is not known here: was "when-changed" meant?; known: key, ttl, jitter, absent, early, source, load, on, reads, rows, stale, local, values, codec, compress, version, too-stale, tags, when-changed',
   ],
   '04-no-ttl.yaml': [
     ':6 families.user.ttl: a time to live is expected, a number with its unit: 250ms, 30s, 5m, 72h, 1d',

@@ -44,6 +44,15 @@ export async function application(pool: pg.Pool): Promise<void> {
   const many: ({ v: number } | null)[] = await notes.getMany([{ id: '1' }]);
   const peeked: { v: number } | null | undefined = await notes.peek({ id: '1' });
   const evicted: 'evicted' | 'kept' | 'lost' = await notes.evict({ id: '1' });
+  const rename = 'update typed set name = $1 returning id, name';
+  const typedRow: { id: string; name: string | null } | null = await typed.write(
+    { id: '1' },
+    async (tx: pg.PoolClient) => (await tx.query<{ id: string; name: string }>(rename, ['x'])).rows[0] ?? null,
+    { then: 'update' },
+  );
+  const changed: number | null = await notes.write({ id: '1' }, async (tx) => (await tx.query(rename)).rowCount);
+  // @ts-expect-error what is stored is a value of the family
+  await typed.write({ id: '1' }, async () => 7, { then: 'update' });
   const why: Inspection = await notes.inspect({ id: '1' });
   const client = await pool.connect();
   const token: string = await cache.afterWrite(client, { asynchronousCommit: true });
@@ -53,7 +62,7 @@ export async function application(pool: pg.Pool): Promise<void> {
   await cache.drain().catch((error: unknown) => {
     if (isBusError(error, 'CACHE_CLOSED') && error instanceof BusError) console.log(error.code, error.retry);
   });
-  console.log(name, n, many, peeked, evicted, why.verdict, stats.hits);
+  console.log(typedRow, changed, name, n, many, peeked, evicted, why.verdict, stats.hits);
 }
 
 test('the package gives an application these names, and no others', () => {

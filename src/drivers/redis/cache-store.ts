@@ -8,12 +8,16 @@ import type {
   StoreRefusal,
   StoreReply,
   StoreRequest,
+  WriteLeaseReply,
+  WriteLeaseRequest,
 } from '../../client/cache-store.ts';
+import { bytesOf } from '../../protocol/byte-text.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark } from '../../protocol/settled-mark.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
+import { printFlags } from '../../protocol/value-flags.ts';
 import { printTagMarks } from '../../protocol/value-slot.ts';
 import { type Ask, ask, type RedisConnection } from './connection.ts';
 import { ReadReplies } from './read-reply.ts';
@@ -34,7 +38,7 @@ export class RedisCacheStore implements CacheStore {
     this.#keyspace = keyspace;
     this.#ask = asks;
     this.#run = scriptsOf(redis, asks);
-    this.#read = new ReadScript(redis, this.#run, asks);
+    this.#read = new ReadScript(redis, asks);
     const replies = new ReadReplies();
     this.#parse = (reply) => replies.parse(reply);
   }
@@ -48,10 +52,10 @@ export class RedisCacheStore implements CacheStore {
   }
 
   async lease(entry: Entry, request: LeaseRequest): Promise<LeaseReply> {
-    const { token, leaseMs, rule, staleMs, waits } = request;
+    const { token, leaseMs, rule, staleMs, waits, early = '', version = 0 } = request;
     const bucket = `${RECORD_FIELD.bucketPrefix}${entry.bucket}`;
     const hash = entry.hash.toString(16).padStart(8, '0');
-    const args = [token, leaseMs, entry.family, rule, staleMs, waits ? 1 : 0, bucket, hash];
+    const args = [token, leaseMs, entry.family, rule, staleMs, waits ? 1 : 0, bucket, hash, early, version];
     const [kind, ...rest] = (await this.#run('lease', this.#keys(entry), args)) as [string, ...string[]];
     switch (kind) {
       case 'leased':
@@ -61,6 +65,25 @@ export class RedisCacheStore implements CacheStore {
       case 'rules':
         return { kind, rule: rest[0] ?? null };
       case 'live':
+      case 'lost':
+        return { kind };
+      default:
+        throw this.#unknown(kind, entry);
+    }
+  }
+
+  async leaseToWrite(entry: Entry, { token, leaseMs, rule }: WriteLeaseRequest): Promise<WriteLeaseReply> {
+    const args = [token, leaseMs, entry.family, rule];
+    const [kind, first, offset] = (await this.#run('lease-to-write', this.#keys(entry), args)) as [
+      string,
+      string,
+      string,
+    ];
+    switch (kind) {
+      case 'leased':
+        return { kind, reading: { epoch: first, offset: Number(offset) } };
+      case 'rules':
+        return { kind, rule: first ?? null };
       case 'lost':
         return { kind };
       default:
@@ -82,7 +105,8 @@ export class RedisCacheStore implements CacheStore {
       request.id,
       this.#keyspace.leaseEnds,
       entry.key,
-      request.payload ?? '',
+      bytesOf(request.payload ?? ''),
+      printFlags(request.flags ?? {}),
     ])) as [string, StoreRefusal | undefined];
     if (kind === 'stored') return { kind };
     if (kind === 'refused' && why !== undefined) return { kind, why };

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Command, Redis } from 'ioredis';
 import { isBusError } from '../../protocol/errors.ts';
 import type { Ask, RedisConnection } from './connection.ts';
-import { type RunScript, scriptText } from './scripts.ts';
+import { type RunScript, scriptsOf, scriptText } from './scripts.ts';
 
 /** What does not change from one read of a family in a cell to the next, in the protocol's form. */
 interface Frame {
@@ -14,7 +14,7 @@ const FRAMES_MAX = 4096;
 
 /**
  * The read script, hardly dearer for the client than a GET: to one server the request is written as one text, most of which is ready. Elsewhere, and
- * where the server does not know the script yet, it is sent like every other.
+ * where the server does not know the script yet, it is sent like every other. What is read may be of any bytes, a character each.
  */
 export class ReadScript {
   readonly #redis: RedisConnection;
@@ -24,9 +24,9 @@ export class ReadScript {
   readonly #isServer: boolean;
   readonly #frames = new Map<string, Frame>();
 
-  constructor(redis: RedisConnection, run: RunScript, asks: Ask) {
+  constructor(redis: RedisConnection, asks: Ask) {
     this.#redis = redis;
-    this.#run = run;
+    this.#run = scriptsOf(redis, asks, 'bytes');
     this.#asks = asks;
     // An application may bring a copy of ioredis of its own, whose commands are others.
     this.#isServer = redis instanceof Redis;
@@ -77,7 +77,7 @@ class FramedCommand extends Command {
   readonly #text: string;
 
   constructor(text: string) {
-    super('evalsha', [], { replyEncoding: 'utf8' });
+    super('evalsha', [], { replyEncoding: 'latin1' });
     this.#text = text;
   }
 

@@ -15,6 +15,7 @@ const NAMES = [
   'clear-refresh',
   'read',
   'lease',
+  'lease-to-write',
   'store',
   'give-up',
   'pulse',
@@ -30,17 +31,18 @@ export type RunScript = (
 
 type Command = (keyCount: number, ...rest: readonly (string | number | Buffer)[]) => Promise<unknown>;
 
-/** The scripts of a connection. ioredis sends the hash, and the text where the server does not know it. */
-export function scriptsOf(redis: RedisConnection, asks: Ask = ask): RunScript {
+/** The scripts of a connection. `form`: texts in answers are UTF-8, or a character each byte (byte-text.ts). ioredis sends the hash, and the text where the server does not know it. */
+export function scriptsOf(redis: RedisConnection, asks: Ask = ask, form: 'utf8' | 'bytes' = 'utf8'): RunScript {
   const commands = redis as unknown as Record<string, Command>;
   for (const name of NAMES) redis.defineCommand(commandOf(name), { lua: scriptText(name) });
   return (name, keys, args) => {
-    const command = commands[commandOf(name)];
+    const command = commands[form === 'utf8' ? commandOf(name) : `${commandOf(name)}Buffer`];
     if (command === undefined) throw new Error(`The script ${name} is not defined.`);
     const plain = args.map((arg) =>
       arg instanceof Uint8Array ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg,
     );
-    return asks(redis, keys[0] ?? name, command.call(redis, keys.length, ...keys, ...plain));
+    const answer = asks(redis, keys[0] ?? name, command.call(redis, keys.length, ...keys, ...plain));
+    return form === 'utf8' ? answer : answer.then(byteTexts);
   };
 }
 
@@ -61,4 +63,9 @@ export function scriptText(name: ScriptName): string {
 
 function commandOf(name: ScriptName): string {
   return `afterwrite:${name}`;
+}
+
+function byteTexts(answer: unknown): unknown {
+  if (Array.isArray(answer)) return answer.map(byteTexts);
+  return Buffer.isBuffer(answer) ? answer.toString('latin1') : answer;
 }

@@ -3,6 +3,7 @@
 --
 -- KEYS  1 region record   2 cell state   3 slot   4 payload, in plain mode only
 -- ARGV  1 token   2 lease, ms   3 family   4 rule   5 stale bound, ms   6 "1" wants to be told of another's end   7 bucket field   8 key hash (hex)
+--       9 the id of a live value that is refreshed early, or ""   10 version of the value's shape
 -- Returns {"leased", epoch, offset, source epoch, floor, fenced, dropped, settledPrimary, settledReplica}
 --       | {"held", token} | {"live"} | {"lost"} | {"rules", rule | false}
 -- Invariant: a lease that stands is the only one, and no invalidation was applied since it was taken.
@@ -23,29 +24,23 @@ if slot then
   end
   if leased == epoch then over = 'mine' end
   local kind, stamp, offset, id, flags, lease, marks = string.match(slot, '^aw1 ([vn]) (%S+) (%d+) (%S+) (%S+) (%S+) (%S+)\n')
-  if kind == 'v' and KEYS[4] and redis.call('EXISTS', KEYS[4]) == 0 then kind = nil end
-  if kind and stamp == epoch then
-    local isOld = false
-    local function above(mark) if mark and tonumber(string.match(mark, '^%d+')) > tonumber(offset) then isOld = true end end
-    above(state[2])
-    for number in string.gmatch(marks, '%d+') do above(redis.call('HGET', KEYS[2], 't:' .. number)) end
-    if not isOld then
-      local left, bound = redis.call('PTTL', KEYS[3]), tonumber(ARGV[5])
-      local time = redis.call('TIME')
-      local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-      local mine, till, wait = string.match(lease, '^(%w+):(%d+)(!?)$')
-      local head = table.concat({'aw1', kind, stamp, offset, id, flags, ''}, ' ')
-      local function write(mark) redis.call('SET', KEYS[3], head .. mark .. string.sub(slot, #head + #lease + 1), 'KEEPTTL') end
-      if mine == ARGV[1] then over = 'mine'
-      elseif left < 0 or left > bound then return {'live'}
-      elseif mine and tonumber(till) > now then
-        if ARGV[6] == '1' and wait == '' then write(lease .. '!') end
-        return {'held', mine}
-      elseif left > tonumber(ARGV[2]) then
-        -- What is left outlasts the lease, so the old value goes on being served under it.
-        write(ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2])))
-        over = 'mine'
-      end
+  if isServable(slot, KEYS[2], epoch, state[2], KEYS[4]) and versionIn(flags) == ARGV[10] then
+    local left, bound = redis.call('PTTL', KEYS[3]), tonumber(ARGV[5])
+    local time = redis.call('TIME')
+    local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+    local mine, till, wait = string.match(lease, '^(%w+):(%d+)(!?)$')
+    local head = table.concat({'aw1', kind, stamp, offset, id, flags, ''}, ' ')
+    local function write(mark) redis.call('SET', KEYS[3], head .. mark .. string.sub(slot, #head + #lease + 1), 'KEEPTTL') end
+    if mine == ARGV[1] then over = 'mine'
+    elseif (left < 0 or left > bound) and id ~= ARGV[9] then return {'live'}
+    elseif mine and tonumber(till) > now then
+      if ARGV[6] == '1' and wait == '' then write(lease .. '!') end
+      return {'held', mine}
+    elseif left > tonumber(ARGV[2]) or id == ARGV[9] then
+      -- What is left outlasts the lease, so the old value goes on being served under it. A live one does in any case: should it end before the
+      -- load, the lease ends with it.
+      write(ARGV[1] .. ':' .. string.format('%.0f', now + tonumber(ARGV[2])))
+      over = 'mine'
     end
   end
 end

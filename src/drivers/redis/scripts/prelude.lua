@@ -42,6 +42,8 @@ local function wholeCell(record, state)
   return fields
 end
 
+-- The version of a value's shape, which its flags name where it is not 0.
+local function versionIn(flags) return string.match(',' .. flags .. ',', ',v(%d+),') or '0' end
 -- The lease in a slot, alone or over a value: its token, "!" or "" for the waiting mark, and of a value what stands before and behind the lease.
 local function leaseIn(slot)
   local token, waited = string.match(slot, '^aw1 l %S+ (%w+)(!?)$')
@@ -53,4 +55,17 @@ end
 -- Ends the lease and leaves the value that lay under it, if any did.
 local function endLease(key, head, tail)
   if head then redis.call('SET', key, head .. '-' .. tail, 'KEEPTTL') else redis.call('UNLINK', key) end
+end
+-- Whether a slot holds a value that may be served but for its time: of the cell's epoch, whole, and below no mark of its family or its tags.
+local function isServable(slot, state, epoch, familyMark, payload)
+  local kind, stamp, offset, marks = string.match(slot, '^aw1 ([vn]) (%S+) (%d+) %S+ %S+ %S+ (%S+)\n')
+  if stamp ~= epoch then return false end
+  if kind == 'v' and payload and redis.call('EXISTS', payload) == 0 then return false end
+  offset = tonumber(offset)
+  local function isAbove(mark) return mark and tonumber(string.match(mark, '^%d+')) > offset end
+  if isAbove(familyMark) then return false end
+  for number in string.gmatch(marks, '%d+') do
+    if isAbove(redis.call('HGET', state, 't:' .. number)) then return false end
+  end
+  return true
 end

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 region record   2 cell state   3 slot   4 payload, in plain mode only
 -- ARGV  1 token   2 epoch   3 offset   4 bound (hex)   5 family   6 rule   7 tag marks   8 TTL, ms   9 "v" | "n"   10 id
---       11 channel of lease ends   12 key   13 payload
+--       11 channel of lease ends   12 key   13 payload   14 flags
 -- Returns {"stored"} | {"refused", what differed}
 -- Invariant: what is stored has every invalidation that was applied to the cell before its stamp, and the marks tell of every later one.
 local slot = redis.call('GET', KEYS[3])
@@ -31,7 +31,7 @@ else
   end
 end
 if not why then
-  local header = table.concat({'aw1', ARGV[9], ARGV[2], ARGV[3], ARGV[10], '-', '-', ARGV[7]}, ' ') .. '\n'
+  local header = table.concat({'aw1', ARGV[9], ARGV[2], ARGV[3], ARGV[10], ARGV[14], '-', ARGV[7]}, ' ') .. '\n'
   if not KEYS[4] then redis.call('SET', KEYS[3], header .. ARGV[13], 'PX', ARGV[8])
   else
     redis.call('SET', KEYS[3], header, 'PX', ARGV[8])
