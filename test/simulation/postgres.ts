@@ -18,11 +18,13 @@ export interface Version {
   diedOn: number;
 }
 
-/** What applying an item makes old: a key that must have at least this version from now on. */
+/** What applying an item makes old: values of a key that are below this version of a row. */
 export interface Effect {
   readonly key: SimKey;
   readonly place: number;
   readonly version: Version;
+  /** The group whose tag the item names: of a tagged key, only values that carry it are made old. */
+  readonly group: number;
 }
 
 /** An item on the bus, with the truth of what it stands for. The cells that it must reach, and those that it was sent to, are bit masks. */
@@ -380,9 +382,9 @@ function itemsOf(versions: readonly Version[], isWide: boolean): SimItem[] {
   };
   for (const version of versions) {
     for (const { key, place } of KEYS_OF_ROW[version.row] ?? []) {
-      const effect = { key, place, version };
+      const old = version.before?.group ?? version.group;
+      const effect = { key, place, version, group: old };
       if (key.by === 'tag') {
-        const old = version.before?.group ?? version.group;
         add(tagOf(version.row, old), { scope: 'tag', tag: tagOf(version.row, old) }, effect);
         add(tagOf(version.row, version.group), { scope: 'tag', tag: tagOf(version.row, version.group) }, undefined);
       } else if (isWide) add(key.family, { scope: 'family', family: key.family, act: 'evict' }, effect);

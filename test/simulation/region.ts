@@ -215,10 +215,11 @@ export class SimRegion {
       const comma = payload.indexOf(',', start);
       const id = Number(payload.slice(start, comma < 0 ? undefined : comma));
       start = comma + 1;
-      const needed = this.needs.top(key, place, now);
+      const version = this.#postgres.versions[id] as Version;
+      const needed = this.needs.top(key, place, version.group, now);
       if (needed !== null && id < needed.id)
         return `I3: ${key.key} has r${key.rows[place]}=${id}, and the eviction by ${needed.id} (commit ${needed.commit?.lsn}) was applied`;
-      if ((this.#postgres.versions[id] as Version).diedOn <= branch)
+      if (version.diedOn <= branch)
         return `I6: ${key.key} has r${key.rows[place]}=${id}, which is from before the source epoch of the cell`;
     }
     return undefined;
@@ -255,7 +256,7 @@ export class SimRegion {
   }
 
   #raise(key: SimKey, effect: Effect): void {
-    this.needs.raise(effect, this.#postgres.branch.id, false);
+    this.needs.raise(effect, this.#postgres.branch.id);
     this.evicted[key.index] = this.#world.step;
     for (const listener of this.listeners) listener.raised(key);
   }
@@ -268,8 +269,8 @@ export class SimRegion {
       if (commit === undefined || commit.lsn >= after.watermark) return;
       for (const item of commit.items) {
         for (const effect of item.effects[cell] ?? []) {
-          const { key, place, version } = effect;
-          const needed = this.needs.top(key, place, now);
+          const { key, place, version, group } = effect;
+          const needed = this.needs.top(key, place, group, now);
           if (version.diedOn <= now || (needed !== null && needed.id >= version.id)) continue;
           if (commit.lsn > after.floor)
             this.#world.fail(
@@ -277,7 +278,7 @@ export class SimRegion {
               `cell ${cell} of ${this.name} has watermark ${after.watermark}, and ${key.key} of ${commit.lsn} is not applied`,
             );
           // Nothing was evicted: what was stored since has proved that it is above the floor.
-          this.needs.raise(effect, now, true);
+          this.needs.raiseWhole(effect, now);
         }
       }
     }

@@ -41,7 +41,9 @@ export class Simulation {
 
   constructor({ seed, faults, plant, isTraced }: RunOptions) {
     const draw = new Random(seed ^ 0x5eed);
-    const world = new World(seed, faults ?? drawFaults(draw), plant, isTraced === true);
+    // Drawn whether or not they are given: with the faults that it drew, a seed must be the same run once more.
+    const drawn = drawFaults(draw);
+    const world = new World(seed, faults ?? drawn, plant, isTraced === true);
     this.world = world;
     this.postgres = new Postgres(world);
     this.log = new SimLog(world);
