@@ -130,14 +130,15 @@ for (const major of [15, 18] as const) {
       await Promise.all([lost.close(), missing.close()]);
     });
 
-    test('a crash of a backend is told by its code to SQL, and seen in the time since which the server runs', async () => {
+    test('a crash of a backend is told by its code to SQL where the server gets to say it, and seen in the time since which it runs', async () => {
       const recorded = await fixture.stream();
       const before = await readRunStartedAtMs(fixture.sql);
       const victim = await connect(server.url, { applicationName: 'victim' });
       const [row] = await victim.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
       process.kill(row?.pid ?? 0, 'SIGKILL');
       const reason = await fixture.sql.lost;
-      assert.equal(reason.code, 'POSTGRES_CRASHED');
+      // The others' farewell (quickdie in postgres.c) is sent from a signal handler, and dropped where the session is busy with its socket.
+      assert.ok(['POSTGRES_CRASHED', 'POSTGRES_UNREACHABLE'].includes(reason.code), reason.code);
       await assert.rejects(recorded.stream.ended, (error) => isBusError(error) && error.retry !== 'operator');
       const again = await eventually('the server is back', () =>
         connect(server.url, { applicationName: 'again' }).catch(() => undefined),
