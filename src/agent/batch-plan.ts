@@ -3,7 +3,7 @@ import { type Act, FENCE_BUCKETS, type Invalidation, TAG_MARKS } from '../protoc
 import { bucketOf, hashKey } from '../protocol/key-hash.ts';
 import { STATE_FIELD } from '../protocol/keyspace.ts';
 import type { LogRecord, Offset, TransactionItems } from '../protocol/log-record.ts';
-import { LSN_ZERO, type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
+import { type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
 import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
 import { advance, type Position } from './plan.ts';
 import type { ApplyBatch, ExpiredKey, NewMark, NewRule, RefreshedKey } from './region-store.ts';
@@ -21,13 +21,19 @@ export interface BatchFacts {
 
 type KeyInvalidation = Extract<Invalidation, { scope: 'key' }>;
 
+interface InvalidatedKey {
+  readonly family: string;
+  readonly act: Act;
+  /** The highest. */
+  readonly commitLsn: Lsn;
+}
+
 /** Gathers records that follow each other into what one script does to a cell. */
 export class BatchPlan {
   readonly #facts: BatchFacts;
   readonly #after: Position;
   #position: Position;
-  readonly #keys = new Map<string, Lsn>();
-  readonly #acts = new Map<string, { readonly act: Act; readonly family: string }>();
+  readonly #keys = new Map<string, InvalidatedKey>();
   readonly #marks = new Map<string, NewMark>();
   readonly #sweeps = new Map<string, string>();
   readonly #rules = new Map<string, NewRule>();
@@ -56,12 +62,6 @@ export class BatchPlan {
 
   get transactions(): readonly TransactionItems[] {
     return this.#transactions;
-  }
-
-  /** Whether the script may note a refresh. */
-  get mayRefresh(): boolean {
-    for (const { act } of this.#acts.values()) if (act === 'refresh') return true;
-    return false;
   }
 
   /** Whether the script may note a sweep: for what was raised, or for a rule that it finds changed. */
@@ -109,10 +109,13 @@ export class BatchPlan {
 
   /** Where two acts meet on a key, it is evicted. */
   #invalidate({ key, family, act }: KeyInvalidation, commitLsn: Lsn): void {
-    this.#keys.set(key, lsnMax(commitLsn, this.#keys.get(key) ?? commitLsn));
     const wished = this.#actFor(family, act);
-    const known = this.#acts.get(key);
-    this.#acts.set(key, { act: known === undefined || known.act === wished ? wished : 'evict', family });
+    const known = this.#keys.get(key);
+    this.#keys.set(key, {
+      family,
+      act: known === undefined || known.act === wished ? wished : 'evict',
+      commitLsn: lsnMax(commitLsn, known?.commitLsn ?? commitLsn),
+    });
   }
 
   /** What this agent's file does not know, or has no bound or no loader for, is evicted. */
@@ -124,26 +127,22 @@ export class BatchPlan {
     return 'evict';
   }
 
-  /** A family that this agent's file does not know may be plain: a slot too many is unlinked, never one too few. */
-  #isPlain(family: string): boolean {
-    return this.#facts.config.families.get(family)?.isPlain !== false;
-  }
-
   #acted(): Pick<ApplyBatch, 'keys' | 'plainKeys' | 'expires' | 'refreshes'> {
     const keys: string[] = [];
     const plainKeys: string[] = [];
     const expires: ExpiredKey[] = [];
     const refreshes: RefreshedKey[] = [];
-    if (this.#facts.config.observe) return { keys, plainKeys, expires, refreshes };
-    for (const [key, { act, family: name }] of this.#acts) {
-      const family = this.#facts.config.families.get(name);
-      const isPlain = this.#isPlain(name);
+    const { observe, families } = this.#facts.config;
+    for (const [key, { family: name, act, commitLsn }] of observe ? [] : this.#keys) {
+      const family = families.get(name);
+      // A family that this agent's file does not know may be plain: a slot too many is unlinked, never one too few.
+      const isPlain = family?.isPlain !== false;
       if (act === 'evict' || family === undefined) {
         keys.push(key);
         if (isPlain) plainKeys.push(key);
       } else if (act === 'expire')
         expires.push({ key, isPlain, family: name, ruleHash: family.ruleHash, staleMs: family.staleMs });
-      else refreshes.push({ key, isPlain, family: name, commitLsn: this.#keys.get(key) ?? LSN_ZERO });
+      else refreshes.push({ key, isPlain, family: name, commitLsn });
     }
     return { keys, plainKeys, expires, refreshes };
   }
@@ -158,12 +157,12 @@ export class BatchPlan {
     const { cells } = this.#facts;
     const bucketsPerCell = Math.floor(FENCE_BUCKETS / cells);
     const byBucket = new Map<number, { hash: number; lsn: Lsn }[]>();
-    for (const [key, lsn] of this.#keys) {
+    for (const [key, { commitLsn }] of this.#keys) {
       const hash = hashKey(key);
       const bucket = bucketOf(hash, cells, bucketsPerCell);
       const entries = byBucket.get(bucket);
-      if (entries === undefined) byBucket.set(bucket, [{ hash, lsn }]);
-      else entries.push({ hash, lsn });
+      if (entries === undefined) byBucket.set(bucket, [{ hash, lsn: commitLsn }]);
+      else entries.push({ hash, lsn: commitLsn });
     }
     return new Map([...byBucket].map(([bucket, entries]) => [bucket, encodeEntries(entries)]));
   }

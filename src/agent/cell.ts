@@ -256,7 +256,7 @@ export class Cell {
     this.#gapSeenAt = undefined;
     this.#asOfMs = Math.max(this.#asOfMs, batch.asOfMs);
     this.sweepsMayBeOwed ||= plan.maySweep;
-    this.refreshesMayBeOwed ||= plan.mayRefresh;
+    this.refreshesMayBeOwed ||= batch.refreshes.length > 0;
     const nowMs = clock.nowMs();
     observer.applied({
       records: plan.records,

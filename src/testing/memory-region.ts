@@ -30,9 +30,9 @@ export interface MemoryRegionOptions {
   readonly nowMs: () => number;
 }
 
-/** As in the driver: an agent that has not renewed itself for so long counts no more. */
 /** As in apply.lua. */
 const REFRESHES_MAX = 10_000;
+/** As in the driver: an agent that has not renewed itself for so long counts no more. */
 const LIVING_MS = 3000;
 
 /**
