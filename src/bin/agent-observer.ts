@@ -3,6 +3,7 @@ import { lsnToPostgres } from '../protocol/lsn.ts';
 import { errorFields, type Logger } from '../runtime/logger.ts';
 import { notReady, READY, type Readiness } from '../runtime/health.ts';
 import type { Metrics } from '../runtime/metrics.ts';
+import { observeRefreshes } from './refresh-observer.ts';
 
 /** An agent whose slowest cell is further behind than this is not ready. */
 const STALE_MS = 30_000;
@@ -61,11 +62,7 @@ export function observeAgent(
       log.error('a record could not be read; its cell becomes old', { cell, ...errorFields(error) });
     },
     swept: (keys) => metrics.add('afterwrite_agent_swept_keys_total', keys, { region }),
-    refreshed: (family) => metrics.add('afterwrite_agent_refreshed_keys_total', 1, { region, family }),
-    refreshFailed: (family, error) => {
-      metrics.add('afterwrite_agent_refreshes_given_up_total', 1, { region, family });
-      log.warn('a key was not loaded anew; the next reader loads it', { family, ...errorFields(error) });
-    },
+    ...observeRefreshes(region, metrics, log),
     progress: (now) => {
       progress = now;
       metrics.set('afterwrite_agent_cells_owned', now.owned, { region });

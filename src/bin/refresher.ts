@@ -30,12 +30,12 @@ export class CacheRefresher implements Refresher {
 
   constructor(parts: RefresherParts) {
     this.#parts = parts;
-    const isOurs = parts.open === undefined ? 'source' : 'application';
+    const isOfFile = parts.open === undefined;
     this.#families = new Map(
       [...parts.config.families.values()]
         .filter(
           ({ whenChanged, source, isLoadedElsewhere }) =>
-            whenChanged === 'refresh' && (isOurs === 'source' ? source !== undefined : isLoadedElsewhere),
+            whenChanged === 'refresh' && (isOfFile ? source !== undefined : isLoadedElsewhere),
         )
         .map(({ name, key }) => [name, parserOf(key)]),
     );
@@ -81,12 +81,14 @@ export class CacheRefresher implements Refresher {
       ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, name, POOL_MAX) }),
     };
     const redis = unconnectedRegion(region.redis);
-    const end = async (): Promise<void> => {
+    let cache: Cache | undefined;
+    const close = async (): Promise<void> => {
+      await cache?.drain();
       redis.disconnect();
       await Promise.all([pools.primary.end(), pools.replica?.end()]);
     };
     try {
-      const cache = await createCache({
+      cache = await createCache({
         config: { loaded: config },
         region: region.name,
         redis,
@@ -97,23 +99,22 @@ export class CacheRefresher implements Refresher {
         localEntriesMax: 0,
         onEvent: ({ code, message }) => log.warn('refreshing', { event: code, detail: message }),
       });
-      const close = async (): Promise<void> => {
-        await cache.drain();
-        await end();
-      };
-      try {
-        await open?.(cache);
-        for (const family of this.#families.keys()) cache.family(family);
-      } catch (error) {
-        await close();
-        throw error instanceof BusError
-          ? error
-          : new BusError('SETTING_INVALID', 'The file of loaders failed.', { cause: error });
-      }
+      await openFamilies(cache, open);
+      for (const family of this.#families.keys()) cache.family(family);
       return { cache, close };
     } catch (error) {
-      await end();
+      await close();
       throw error;
     }
+  }
+}
+
+/** What the application's file throws of its own says nothing of us. */
+async function openFamilies(cache: Cache, open: RefresherParts['open']): Promise<void> {
+  try {
+    await open?.(cache);
+  } catch (error) {
+    if (error instanceof BusError) throw error;
+    throw new BusError('SETTING_INVALID', 'The file of loaders failed.', { cause: error });
   }
 }

@@ -11,6 +11,7 @@ import { notReady, READY } from '../runtime/health.ts';
 import { errorFields } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
 import { runProcess } from './process.ts';
+import { observeRefreshes } from './refresh-observer.ts';
 import { CacheRefresher } from './refresher.ts';
 
 const BACKOFF = { firstMs: 200, maxMs: 5000 };
@@ -31,14 +32,7 @@ export async function runWorker(config: BusConfig, region: RegionConfig, file: s
       let isConnected = false;
       health.register('worker', () => (isConnected ? READY : notReady('the region’s Redis is away')));
       const stopping = new AbortController();
-      const observer = {
-        refreshed: (family: string) =>
-          metrics.add('afterwrite_agent_refreshed_keys_total', 1, { region: region.name, family }),
-        refreshFailed: (family: string, error: unknown) => {
-          metrics.add('afterwrite_agent_refreshes_given_up_total', 1, { region: region.name, family });
-          log.warn('a key was not loaded anew; the next reader loads it', { family, ...errorFields(error) });
-        },
-      };
+      const observer = observeRefreshes(region.name, metrics, log);
       const life = async (signal: AbortSignal): Promise<void> => {
         const store = await connectRegionStore(region.redis, name, keyspaceOf(config, region));
         try {
