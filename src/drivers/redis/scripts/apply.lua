@@ -90,15 +90,17 @@ unlink(5 + header.values, 4 + header.values + header.slots)
 -- readers go by other rules than the agent and so by another bound, everything goes.
 local expired = 0
 local function expire(value, slot, family, hash, bound)
-  local text = redis.pcall('GET', slot)
+  local text = headerOf(slot)
   local rule = redis.call('HGET', state, 'r:' .. family) or ''
-  if type(text) ~= 'string' or not string.match(text, '^aw1 [vn] %S+ %d+ %S+ %S+ %S+ %S+\n') or string.match(rule, '^%S+') ~= hash then
+  if not string.match(text, '^aw1 [vn] %S+ %d+ %S+ %S+ %S+ %S+\n') or string.match(rule, '^%S+') ~= hash then
     unlinked = unlinked + redis.call('UNLINK', value)
     if slot ~= value then redis.call('UNLINK', slot) end
     return
   end
-  local _, _, head, tail = leaseIn(text)
-  if head then endLease(slot, head, tail) end
+  if leaseIn(text) then
+    local _, _, head, tail = leaseIn(redis.call('GET', slot))
+    endLease(slot, head, tail)
+  end
   local left = redis.call('PTTL', slot)
   if left < 0 or left > bound then
     redis.call('PEXPIRE', slot, bound)

@@ -56,13 +56,22 @@ end
 local function endLease(key, head, tail)
   if head then redis.call('SET', key, head .. '-' .. tail, 'KEEPTTL') else redis.call('UNLINK', key) end
 end
+-- The header of what stands in a key, with no more of the payload than comes along: it need not be read. Nothing, where the key is of another type.
+local HEADER = 256
+local function headerOf(key)
+  local text = redis.pcall('GETRANGE', key, 0, HEADER - 1)
+  if type(text) ~= 'string' then return '' end
+  if #text == HEADER and not string.find(text, '\n', 1, true) then return redis.call('GET', key) end
+  return text
+end
 -- Whether a slot holds a value that may be served but for its time: of the cell's epoch, whole, and below no mark of its family or its tags.
 local function isServable(slot, state, epoch, familyMark, payload)
   local kind, stamp, offset, marks = string.match(slot, '^aw1 ([vn]) (%S+) (%d+) %S+ %S+ %S+ (%S+)\n')
   if stamp ~= epoch then return false end
   if kind == 'v' and payload and redis.call('EXISTS', payload) == 0 then return false end
   offset = tonumber(offset)
-  local function isAbove(mark) return mark and tonumber(string.match(mark, '^%d+')) > offset end
+  -- A mark that cannot be read is above all.
+  local function isAbove(mark) return mark and (tonumber(string.match(mark, '^(%d+):') or '') or math.huge) > offset end
   if isAbove(familyMark) then return false end
   for number in string.gmatch(marks, '%d+') do
     if isAbove(redis.call('HGET', state, 't:' .. number)) then return false end

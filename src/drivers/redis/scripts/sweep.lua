@@ -9,32 +9,7 @@ if string.match(redis.call('HGET', KEYS[1], 'owner') or '', '^(%w+):') ~= ARGV[1
 local state, values = KEYS[2], tonumber(ARGV[2])
 local isPlain = #KEYS > 2 + values
 local epoch = redis.call('HGET', state, 'epoch')
-
--- The offset of a mark, 0 of one that was never raised, and above all of one that cannot be read: each is asked for once.
-local raised = {}
-local function markOf(field)
-  if not raised[field] then
-    local mark = redis.call('HGET', state, field)
-    raised[field] = mark and (tonumber(string.match(mark, '^(%d+):') or '') or math.huge) or 0
-  end
-  return raised[field]
-end
--- A header is seldom longer than this, and the payload behind it need not be read. A key of another type holds none.
-local HEADER = 256
-local function headerOf(key)
-  local text = redis.pcall('GETRANGE', key, 0, HEADER - 1)
-  if type(text) ~= 'string' then return '' end
-  if #text == HEADER and not string.find(text, '\n', 1, true) then return redis.call('GET', key) end
-  return text
-end
-local function isServable(header)
-  local stamp, offset, marks = string.match(header, '^aw1 [vn] (%S+) (%d+) %S+ %S+ %S+ (%S+)\n')
-  if not epoch or stamp ~= epoch then return false end
-  offset = tonumber(offset)
-  if markOf('f:' .. ARGV[3]) > offset then return false end
-  for number in string.gmatch(marks, '%d+') do if markOf('t:' .. number) > offset then return false end end
-  return true
-end
+local familyMark = redis.call('HGET', state, 'f:' .. ARGV[3])
 
 local oldValues, oldSlots = {}, {}
 for i = 3, 2 + values do
@@ -43,7 +18,7 @@ for i = 3, 2 + values do
   local isLease = epoch and string.match(header, '^aw1 l (%S+) %w+!?$') == epoch
   -- A lease vouches for no plain value beside it.
   if isLease and isPlain then oldValues[#oldValues + 1] = KEYS[i]
-  elseif not isLease and not isServable(header) then
+  elseif not isLease and not isServable(header, state, epoch, familyMark) then
     oldValues[#oldValues + 1] = KEYS[i]
     if isPlain then oldSlots[#oldSlots + 1] = slot end
   end
