@@ -1,11 +1,10 @@
 import { isSettledOnPrimary, judgeFill, type LeaseReading } from '../protocol/fill.ts';
-import { livesForMs } from '../protocol/time-to-live.ts';
-import { packPayload } from './codec.ts';
 import type { Entry, LeaseReply } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { Flight } from './flight.ts';
 import type { Loaded } from './origin.ts';
+import { storedForm } from './stored-form.ts';
 
 /** Between two readings while a load waits for the primary. */
 const SETTLE_LOOK_MS = 1;
@@ -103,11 +102,9 @@ export class OwnLease {
       bound: verdict.bound,
       rule: this.#ruleText,
       tagMarks: tags.marks,
-      ttlMs: livesForMs(payload === null ? family.absentMs : family.ttlMs, family.jitter, random()) + family.staleMs,
-      payload: payload === null ? null : packPayload(payload, family.compressBytes),
+      ...storedForm(family, payload, loadMs, random()),
       // A lease stores once, so its token is as unique.
       id: token,
-      flags: { loadMs: family.early === 0 ? undefined : loadMs, version: family.version },
     };
     const reply = await store.store(this.#entry, request).catch((error: unknown) => this.noAnswer(error));
     if (reply === undefined) {

@@ -1,9 +1,8 @@
 import { LSN_MAX } from '../protocol/lsn.ts';
-import { livesForMs } from '../protocol/time-to-live.ts';
 import type { Entry, WriteLeaseReply } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
-import { packPayload } from './codec.ts';
+import { storedForm } from './stored-form.ts';
 import type { WrittenValue } from './written-value.ts';
 
 type Leased = Extract<WriteLeaseReply, { kind: 'leased' }>['reading'];
@@ -51,7 +50,6 @@ export class WriteLease {
 
   /** Undefined where it is stored, else why it is not. Throws as the store does. */
   async store({ payload, tagMarks }: Extract<WrittenValue, { kind: 'value' }>) {
-    const { ttlMs, jitter, staleMs, compressBytes, version } = this.#context.family;
     const reply = await this.#core.store.store(this.entry, {
       token: this.#token,
       epoch: this.#reading.epoch,
@@ -60,11 +58,8 @@ export class WriteLease {
       bound: LSN_MAX,
       rule: this.#rule,
       tagMarks,
-      ttlMs: livesForMs(ttlMs, jitter, this.#core.random()) + staleMs,
-      payload: packPayload(payload, compressBytes),
+      ...storedForm(this.#context.family, payload, undefined, this.#core.random()),
       id: this.#token,
-      // How long a load takes is not known here: no reader refreshes it early.
-      flags: { loadMs: undefined, version },
     });
     return reply.kind === 'stored' ? undefined : reply.why;
   }
