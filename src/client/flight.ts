@@ -1,4 +1,5 @@
 import { isReached, type ReadToken } from '../protocol/read-token.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 /** `answer`: a value in the cache will do. `bypass`: only a load will. `behind`: for nobody, behind a value past its time. */
 export type FlightKind = 'answer' | 'bypass' | 'behind';
@@ -73,15 +74,9 @@ export class Flight {
   join(signal: AbortSignal | undefined): Promise<string | null> {
     this.#waiters += 1;
     if (signal === undefined) return this.result;
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiters -= 1;
-        if (this.#waiters === 0) this.abort(signal.reason);
-        reject(signal.reason);
-      };
-      if (signal.aborted) return leave();
-      signal.addEventListener('abort', leave, { once: true });
-      this.result.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+    return unlessAborted(this.result, signal, () => {
+      this.#waiters -= 1;
+      if (this.#waiters === 0) this.abort(signal.reason);
     });
   }
 

@@ -5,6 +5,7 @@ import type { Place } from './gate.ts';
 import type { LoadOrder } from './loader.ts';
 import type { Many } from './many.ts';
 import type { KeyParams, Loaded, LoadManyOrigin } from './origin.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 /** Misses that come after the others, such as those that waited for another process in vain, are gathered for so long. */
 const LATE_GATHER_MS = 1;
@@ -133,16 +134,6 @@ export class ManyLoad {
       `loadMany of family ${this.#context.family.name} returned ${found} for ${params.length} keys: a value or null for each is expected, in their order.`,
     );
   }
-}
-
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  promise.catch(() => undefined);
-  return new Promise((resolve, reject) => {
-    const leave = (): void => reject(signal.reason);
-    if (signal.aborted) return leave();
-    signal.addEventListener('abort', leave, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
-  });
 }
 
 /** Aborted when nobody wants any of it. */
