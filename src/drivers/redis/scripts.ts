@@ -34,7 +34,8 @@ type Command = (keyCount: number, ...rest: readonly (string | number | Buffer)[]
 /** The scripts of a connection. `form`: texts in answers are UTF-8, or a character each byte (byte-text.ts). ioredis sends the hash, and the text where the server does not know it. */
 export function scriptsOf(redis: RedisConnection, asks: Ask = ask, form: 'utf8' | 'bytes' = 'utf8'): RunScript {
   const commands = redis as unknown as Record<string, Command>;
-  for (const name of NAMES) redis.defineCommand(commandOf(name), { lua: scriptText(name) });
+  if (commands[commandOf('read')] === undefined)
+    for (const name of NAMES) redis.defineCommand(commandOf(name), { lua: scriptText(name) });
   return (name, keys, args) => {
     const command = commands[form === 'utf8' ? commandOf(name) : `${commandOf(name)}Buffer`];
     if (command === undefined) throw new Error(`The script ${name} is not defined.`);
