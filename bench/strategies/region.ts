@@ -3,10 +3,9 @@ import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { tagMarkOf } from '../../src/protocol/mark.ts';
 import type { ApplyBatch } from '../../src/agent/region-store.ts';
+import { batchOf, epochOf, TOKEN } from '../../test/contract/region-under-test.ts';
 
 export const CELLS = 2;
-const OWNER = 'a'.repeat(16);
-const SOURCE = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
 
 /** The region's Redis in memory, with an agent's hand on it: everything is settled as it is applied. */
 export class BenchRegion {
@@ -22,18 +21,9 @@ export class BenchRegion {
   }
 
   async begin(rules: Readonly<Record<string, string>>): Promise<void> {
-    const lsns = { watermark: lsn(1), floor: lsn(1) };
     for (let cell = 0; cell < CELLS; cell++) {
-      await this.#agent.take(cell, '', OWNER);
-      const epoch = {
-        name: 'e1',
-        after: null,
-        offset: this.#offset,
-        sourceEpoch: SOURCE,
-        asOfMs: this.#nowMs(),
-        ...lsns,
-      };
-      await this.#agent.beginEpoch(cell, OWNER, epoch);
+      await this.#agent.take(cell, '', TOKEN);
+      await this.#agent.beginEpoch(cell, TOKEN, { ...epochOf('e1', null, this.#offset), floor: lsn(1) });
     }
     const texts = Object.entries(rules);
     await this.#apply({
@@ -49,27 +39,14 @@ export class BenchRegion {
   }
 
   async #apply(more: Partial<ApplyBatch>): Promise<void> {
-    const after = this.#offset;
-    this.#offset += 1;
-    const at = lsn(this.#offset * 10);
-    for (let cell = 0; cell < CELLS; cell++)
-      await this.#agent.apply(cell, OWNER, {
-        after,
-        offset: this.#offset,
-        sourceEpoch: SOURCE,
-        watermark: at,
-        asOfMs: this.#nowMs(),
-        settledPrimary: { timeline: 1, lsn: at },
-        keys: [],
-        plainKeys: [],
-        expires: [],
-        refreshes: [],
-        fences: new Map(),
-        marks: [],
-        sweeps: new Map(),
-        rules: [],
-        hasReplicas: false,
-        ...more,
-      });
+    const at = lsn((this.#offset + 1) * 10);
+    const batch = batchOf(this.#offset, {
+      watermark: at,
+      asOfMs: this.#nowMs(),
+      settledPrimary: { timeline: 1, lsn: at },
+      ...more,
+    });
+    this.#offset = batch.offset;
+    for (let cell = 0; cell < CELLS; cell++) await this.#agent.apply(cell, TOKEN, batch);
   }
 }

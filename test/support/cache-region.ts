@@ -14,6 +14,7 @@ import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { createKeyspace, type Keyspace } from '../../src/protocol/keyspace.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { tagMarkOf } from '../../src/protocol/mark.ts';
+import { batchOf, epochOf, SOURCE, TOKEN } from '../contract/region-under-test.ts';
 import { printReadToken } from '../../src/protocol/read-token.ts';
 
 /** A bus of which everything but the region is left out: its file, and an agent's hand on the region's Redis. */
@@ -38,8 +39,6 @@ export const LOCAL_FILE =
   near-plain: { key: "near-plain:{id}", ttl: 5m, local: 5m, values: plain, on: { nears: { id: id } } }
   near-slow: { key: "near-slow:{id}", ttl: 1s, stale: 5m, local: 4m, on: { nears: { id: id } } }
 `);
-const EPOCH = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
-const OWNER = 'a'.repeat(16);
 
 export class CacheRegion {
   readonly url: string;
@@ -67,13 +66,10 @@ export class CacheRegion {
   async begin(rules: Readonly<Record<string, string>> = {}): Promise<void> {
     const owners = await this.#agent.owners();
     for (let cell = 0; cell < CELLS; cell++) {
-      await this.#agent.take(cell, String(owners[cell] ?? ''), OWNER);
+      await this.#agent.take(cell, String(owners[cell] ?? ''), TOKEN);
       const stored = await this.#agent.read(cell);
-      await this.#agent.beginEpoch(cell, OWNER, {
-        name: randomBytes(8).toString('hex'),
-        after: stored?.offset ?? null,
-        offset: this.#offset,
-        sourceEpoch: EPOCH,
+      await this.#agent.beginEpoch(cell, TOKEN, {
+        ...epochOf(randomBytes(8).toString('hex'), stored?.offset ?? null, this.#offset),
         watermark: lsn(this.#lsn),
         floor: lsn(this.#lsn),
       });
@@ -90,24 +86,19 @@ export class CacheRegion {
     this.#offset += 1;
     this.#lsn += 10;
     for (let cell = 0; cell < CELLS; cell++) {
-      const answer = await this.#agent.apply(cell, OWNER, {
-        after,
-        offset: this.#offset,
-        sourceEpoch: EPOCH,
+      const isHere = (key: string): boolean => cellOf(hashKey(key), CELLS) === cell;
+      const batch = batchOf(after, {
         watermark: lsn(this.#lsn),
         asOfMs: Date.now() - this.behindMs,
         settledPrimary: { timeline: 1, lsn: lsn(this.#lsn) },
-        fences: new Map(),
-        marks: [],
-        sweeps: new Map(),
-        hasReplicas: false,
         ...more,
-        plainKeys: (more.plainKeys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
-        keys: (more.keys ?? []).filter((key) => cellOf(hashKey(key), CELLS) === cell),
-        refreshes: (more.refreshes ?? []).filter(({ key }) => cellOf(hashKey(key), CELLS) === cell),
-        expires: (more.expires ?? []).filter(({ key }) => cellOf(hashKey(key), CELLS) === cell),
+        keys: (more.keys ?? []).filter(isHere),
+        plainKeys: (more.plainKeys ?? []).filter(isHere),
+        expires: (more.expires ?? []).filter(({ key }) => isHere(key)),
+        refreshes: (more.refreshes ?? []).filter(({ key }) => isHere(key)),
         rules: (more.rules ?? []).map((rule) => ({ ...rule, offset: this.#offset, lsn: lsn(this.#lsn - 5) })),
       });
+      const answer = await this.#agent.apply(cell, TOKEN, batch);
       if (answer.kind !== 'applied') throw new Error(`Not applied: ${answer.kind}`);
     }
   }
@@ -136,7 +127,7 @@ export class CacheRegion {
 
   /** A read token, as `afterWrite` gives it. */
   tokenAt(at: number): string {
-    return printReadToken({ timeline: EPOCH.timeline, lsn: lsn(at) });
+    return printReadToken({ timeline: SOURCE.timeline, lsn: lsn(at) });
   }
 
   ruleText(family: string): string {

@@ -9,11 +9,9 @@ import { lsn } from '../../src/protocol/lsn.ts';
 import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { cacheStoreOf, regionStoreOf } from '../../src/testing/memory-stores.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
+import { batchOf, epochOf, TOKEN } from '../contract/region-under-test.ts';
 import { CELLS, LOCAL_FILE, ownRules } from './cache-region.ts';
 import { FakeClock, quiet } from './fake-clock.ts';
-
-const OWNER = 'a'.repeat(16);
-const EPOCH = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
 
 /** Opens after two failures in a row, and lets one command try after 100 ms of the fake clock. */
 class CountingBreaker implements Breaker {
@@ -79,39 +77,26 @@ export class MemoryCaches {
     const agent = regionStoreOf(this.region);
     const owners = await agent.owners();
     for (let cell = 0; cell < CELLS; cell++) {
-      await agent.take(cell, String(owners[cell] ?? ''), OWNER);
+      await agent.take(cell, String(owners[cell] ?? ''), TOKEN);
       const stored = await agent.read(cell);
       const offset = (stored?.offset ?? 0) + 1;
-      await agent.beginEpoch(cell, OWNER, {
-        name: `e${(this.#epochs += 1)}`,
-        after: stored?.offset ?? null,
-        offset,
-        sourceEpoch: EPOCH,
+      await agent.beginEpoch(cell, TOKEN, {
+        ...epochOf(`e${(this.#epochs += 1)}`, stored?.offset ?? null, offset),
         watermark: lsn(100),
         floor: lsn(100),
       });
-      await agent.apply(cell, OWNER, {
-        after: offset,
-        offset: offset + 1,
-        sourceEpoch: EPOCH,
+      const batch = batchOf(offset, {
         watermark: lsn(200),
         asOfMs: this.clock.nowMs(),
         settledPrimary: { timeline: 1, lsn: lsn(200) },
-        keys: [],
-        plainKeys: [],
-        expires: [],
-        refreshes: [],
-        fences: new Map(),
-        marks: [],
-        sweeps: new Map(),
         rules: Object.entries({ ...ownRules(), ...rules }).map(([family, hash]) => ({
           family,
           hash,
           offset: offset + 1,
           lsn: lsn(150),
         })),
-        hasReplicas: false,
       });
+      await agent.apply(cell, TOKEN, batch);
     }
   }
 

@@ -33,6 +33,16 @@ async function family(name: string, more: Partial<CachePorts> = {}) {
   return { cache, opened };
 }
 
+/** A family whose value stands, past its time and within its stale bound. */
+async function pastItsTime(name: 'late' | 'never') {
+  const { cache, opened } = await family(name);
+  const first = opened.get(ID);
+  await loader.answer({ v: 1 });
+  await first;
+  await memory.clock.advance(1500);
+  return { cache, opened };
+}
+
 test('what is stored in one moment ends at different ones: each value’s time is shortened at random, by a tenth at most', async () => {
   let draw = 0;
   const { opened: notes } = await family('note', { random: () => draw });
@@ -70,11 +80,7 @@ test('an absence is kept for its own time, by default a tenth of a value’s and
 });
 
 test('a family that keeps no absences asks each time, and what stood there before is gone', async () => {
-  const { cache, opened } = await family('never');
-  const first = opened.get(ID);
-  await loader.answer({ v: 1 });
-  await first;
-  await memory.clock.advance(1500);
+  const { cache, opened } = await pastItsTime('never');
   assert.deepEqual(await opened.get(ID), { v: 1 }, 'past its time to live');
   await loader.answer(null, 1);
   await quiet();
@@ -169,11 +175,7 @@ test('an early refresh takes no place that a reader waits for', async () => {
 });
 
 test('past its time a value is reloaded by another where who reloaded it is gone with his lease', async () => {
-  const { opened } = await family('late');
-  const first = opened.get(ID);
-  await loader.answer({ v: 1 });
-  await first;
-  await memory.clock.advance(1500);
+  const { opened } = await pastItsTime('late');
   await opened.get(ID);
   await loader.called(1);
   // A second process, to which the first is as good as dead: its load never ends, its lease does.
@@ -189,22 +191,14 @@ test('past its time a value is reloaded by another where who reloaded it is gone
 });
 
 test('readers with a bound of their own are served nothing that is past its time', async () => {
-  const { opened } = await family('late');
-  const first = opened.get(ID);
-  await loader.answer({ v: 1 });
-  await first;
-  await memory.clock.advance(1500);
+  const { opened } = await pastItsTime('late');
   const strict = opened.get(ID, { maxStalenessMs: 60_000 });
   await loader.answer({ v: 2 }, 1);
   assert.deepEqual(await strict, { v: 2 });
 });
 
 test('past its stale bound a value is gone, and until then a reload that fails leaves it', async () => {
-  const { opened } = await family('late');
-  const first = opened.get(ID);
-  await loader.answer({ v: 1 });
-  await first;
-  await memory.clock.advance(1500);
+  const { opened } = await pastItsTime('late');
   await opened.get(ID);
   await loader.fail(new Error('down'), 1);
   await quiet();
