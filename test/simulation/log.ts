@@ -47,9 +47,14 @@ export class SimLog {
     return this.#partition(partition).records.at(-1);
   }
 
-  /** An unclean election: the last records are gone, acknowledged or not. */
+  /** An unclean election: the last records are gone, acknowledged or not. A broker leads one partition, or all of them. */
   loseTail(): void {
-    const partition = this.#world.random.below(CELLS);
+    const { random } = this.#world;
+    if (random.oneIn(3)) for (let partition = 0; partition < CELLS; partition++) this.#loseTailOf(partition);
+    else this.#loseTailOf(random.below(CELLS));
+  }
+
+  #loseTailOf(partition: number): void {
     const { records } = this.#partition(partition);
     const lost = Math.min(records.length, 1 + this.#world.random.below(5));
     if (lost === 0) return;
