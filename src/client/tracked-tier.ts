@@ -1,11 +1,12 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../runtime/clock.ts';
 import type { Entry } from './cache-store.ts';
-import { decodePayload, unpackPayload } from './codec.ts';
+import { decodePayload } from './codec.ts';
+import { copyOf, freezeWhole } from './copy-of.ts';
 import { Heard } from './heard.ts';
 import type { LocalTier, TierNews } from './tier.ts';
 
-/** `copied`: each hit gets a value of its own. `shared`: all get the same, frozen. */
+/** `copied`: each hit gets a value of its own. `shared`: all get the same, frozen; what cannot be frozen (a date, bytes) is copied still. */
 export type LocalValues = 'copied' | 'shared';
 
 export interface TrackedTierParts {
@@ -18,9 +19,9 @@ export interface TrackedTierParts {
 }
 
 interface Held {
-  /** What each hit decodes, not compressed; undefined where the value itself may be given to all. */
-  readonly text: string | undefined;
   readonly value: unknown;
+  /** Frozen, and given to all. */
+  readonly isShared: boolean;
   readonly cell: number;
   /** The tier's count as the read was sent. */
   readonly sending: number;
@@ -61,7 +62,7 @@ export class TrackedTier implements LocalTier, TierNews {
       this.#values.delete(key);
       return undefined;
     }
-    return held.text === undefined ? held.value : decodePayload(held.text);
+    return held.isShared ? held.value : copyOf(held.value);
   }
 
   sending(): number {
@@ -72,13 +73,11 @@ export class TrackedTier implements LocalTier, TierNews {
     const { key, cell } = entry;
     if (lifeMs <= 0 || sending < this.#emptiedAt || sending < (this.#heardOfCell[cell] ?? 0)) return;
     if (this.#heard.hasSince(key, sending)) return;
-    const text = unpackPayload(payload);
-    const value = decodePayload(text);
+    const value = decodePayload(payload);
     if (value === undefined) return;
-    const isCopied = this.#parts.values === 'copied' && typeof value === 'object' && value !== null;
     this.#values.set(key, {
-      text: isCopied && text !== null ? text : undefined,
-      value: isCopied ? undefined : freeze(value),
+      value,
+      isShared: this.#parts.values === 'shared' && freezeWhole(value),
       cell,
       sending,
       untilMs: this.#clock.monotonicMs() + lifeMs,
@@ -114,10 +113,4 @@ export class TrackedTier implements LocalTier, TierNews {
     this.#servedUntilMs = Number.NEGATIVE_INFINITY;
     this.all();
   }
-}
-
-function freeze(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  for (const part of Object.values(value)) freeze(part);
-  return Object.freeze(value);
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import type { Entry } from '../../src/client/cache-store.ts';
+import { encodePayload } from '../../src/client/codec.ts';
 import { TrackedTier, type TrackedTierParts } from '../../src/client/tracked-tier.ts';
 import { InvalidatedKeys } from '../../src/drivers/redis/invalidated-key.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
@@ -176,4 +177,14 @@ test('Redis’s names become news: values, what stands beside plain ones, states
       keys.tell(name, news);
     assert.deepEqual(told, ['key user:1,2', 'key plain:x', 'key plain::slot:x', 'state 1']);
   }
+});
+
+test('of values that are shared, one with bytes is copied still: bytes cannot be frozen', () => {
+  const shared = open({ values: 'shared' });
+  shared.proven(clock.monotonicMs());
+  const payload = encodePayload({ v: new Uint8Array([1]) }, { name: 'f', codec: 'msgpack' });
+  shared.put(entry('a'), payload, shared.sending(), LONG_MS);
+  const first = shared.get('a') as { v: Uint8Array };
+  first.v[0] = 7;
+  assert.deepEqual(shared.get('a'), { v: new Uint8Array([1]) });
 });
