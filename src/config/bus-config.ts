@@ -11,6 +11,8 @@ export interface BusConfig {
   readonly regions: ReadonlyMap<string, RegionConfig>;
   readonly families: ReadonlyMap<string, Family>;
   readonly tagRules: readonly TagRule[];
+  /** What is written behind, by name. */
+  readonly buffers: ReadonlyMap<string, BufferConfig>;
   /** True: agents evict nothing and count what they would have. */
   readonly observe: boolean;
   /** Keys of one family in one transaction, beyond which the transaction invalidates the family. Default 10,000. */
@@ -123,3 +125,46 @@ export interface TableName {
   readonly schema: string;
   readonly name: string;
 }
+
+/** What is gathered in the application, kept in a Redis of its own, and written to Postgres in batches. Times in milliseconds. */
+export interface BufferConfig {
+  readonly name: string;
+  /** The URL of one server. */
+  readonly redis: string;
+  readonly kind: 'counter' | 'buffer';
+  /** The columns that tell one key from another. */
+  readonly key: readonly string[];
+  /** Of a row, beside the key; none of a counter. */
+  readonly columns: readonly string[];
+  readonly target: BufferTarget;
+  readonly windowMs: number;
+  readonly flushEveryMs: number;
+  readonly loss: BufferLoss;
+  readonly whenFull: 'block' | 'shed' | 'write-through';
+  /** Keys in windows that are not flushed. */
+  readonly entriesMax: number;
+  readonly bytesMax: number;
+  /** Fixed for the buffer's life. */
+  readonly partitions: number;
+}
+
+/** What may be lost. 0 is nothing. */
+export interface BufferLoss {
+  /** By a crash of a process, of what it was given and has not acknowledged. */
+  readonly processMs: number;
+  /** By a crash of Redis, of what was acknowledged. */
+  readonly redisMs: number;
+  /** With Redis's disk: everything that is not flushed. */
+  readonly diskMs: number;
+}
+
+export type BufferTarget =
+  | {
+      readonly kind: 'table';
+      readonly table: TableName;
+      /** Of a counter: what is added to. */
+      readonly column: string;
+      /** Whether rows that are not there are inserted; else what is for them is dropped. */
+      readonly makesRows: boolean;
+    }
+  | { readonly kind: 'statement'; readonly text: string };

@@ -38,7 +38,7 @@ none. Inside of \`{ }\` and \`[ ]\` other programs that read YAML want quotes ar
 parameter (it is escaped there), so two different entries never have one key. Columns of these types can be printed: text, varchar, smallint, integer,
 bigint, uuid, boolean, date.
 
-**Several files**, one a team, may be given: \`--config a.yaml --config b.yaml\`. Families and tags are joined; any other section stands in one of them.
+**Several files**, one a team, may be given: \`--config a.yaml --config b.yaml\`. Families, tags and buffers are joined; any other section stands in one of them.
 `;
 
 /** The reference of the user's file, docs/CONFIG.md. */

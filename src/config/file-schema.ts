@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { buffersSchema } from './buffer-schema.ts';
 import {
   count,
   duration,
@@ -299,6 +300,7 @@ export const fileSchema = z
       )
       .describe('Tag rules by tag template, such as `org:{id}`: what makes all entries with the label old.')
       .optional(),
+    buffers: buffersSchema.optional(),
     observe: flag(
       'True for the first days of a live cache: agents evict nothing and count what they would have. Default false.',
     ).optional(),

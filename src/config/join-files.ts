@@ -9,7 +9,7 @@ export interface Joined {
 }
 
 /** Sections that files share, by name. Every other may stand in one file only. */
-const SHARED = new Set(['families', 'tags']);
+const SHARED = new Set(['families', 'tags', 'buffers']);
 
 /** Joins the files of several teams into one. What stands twice is a fault that names both places. */
 export function joinFiles(files: readonly YamlFile[]): Joined {

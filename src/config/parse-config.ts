@@ -1,3 +1,4 @@
+import { readBuffers } from './buffers.ts';
 import type { BusConfig, KafkaLogConfig, RedisStreamsLogConfig } from './bus-config.ts';
 import { durationMs } from './duration.ts';
 import { type FamilyNotes, readFamilies } from './families.ts';
@@ -75,6 +76,7 @@ function build(raw: RawFile, notes: FamilyNotes): BusConfig | undefined {
   const prefix = raw.prefix ?? `${bus ?? 'bus'}:`;
   const drafts = readFamilies(raw.families ?? {}, { name: bus ?? '', prefix }, notes);
   const tagRules = readTagRules(raw.tags ?? {}, drafts, notes);
+  const buffers = readBuffers(raw.buffers ?? {}, notes.fault);
   if (bus === undefined || source === undefined || log === undefined || regions === undefined) return undefined;
   const slotPrefix = `afterwrite_${bus.replaceAll('-', '_')}`;
   const logConfig = log.kafka === undefined ? streamsLog(log.redisStreams) : kafkaLog(log.kafka, bus);
@@ -102,6 +104,7 @@ function build(raw: RawFile, notes: FamilyNotes): BusConfig | undefined {
     ),
     families: new Map(drafts.map((draft) => [draft.name, withHash(draft)])),
     tagRules,
+    buffers,
     observe: raw.observe ?? false,
     keysPerTransactionMax: raw.limits?.keysPerTransactionMax ?? DEFAULTS.keysPerTransactionMax,
   };

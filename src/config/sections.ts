@@ -13,7 +13,7 @@ type Node = Record<string, unknown>;
 type Cut = 'field' | 'item';
 
 /** Sections whose items are judged one by one. */
-const BY_NAME = new Set<PropertyKey>(['families', 'tags', 'regions']);
+const BY_NAME = new Set<PropertyKey>(['families', 'tags', 'regions', 'buffers']);
 
 /** Stands for a time to live that is wrong, so that the rest of its family is read. */
 const TTL_STAND_IN = '1s';

@@ -59,6 +59,7 @@ export function busConfig(
     regions: new Map([['eu', { name: 'eu', redis: 'redis://127.0.0.1:1', replicas: [] }]]),
     families: new Map(families.map((one) => [one.name, one])),
     tagRules,
+    buffers: new Map(),
     observe: false,
     keysPerTransactionMax: 10_000,
     ...more,
