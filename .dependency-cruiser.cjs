@@ -1,5 +1,5 @@
 // Who may import whom (src/README.md):
-//   protocol <- { runtime | config } <- drivers <- { relay | agent | client } <- { cli | stack } <- { bin | index }
+//   protocol <- { runtime | config } <- drivers <- { relay | agent | buffer <- client } <- { cli | stack } <- { bin | index }
 // A driver may know a stage's port, since it adapts to it: as a type only.
 const room = (name) => `^src/${name}/`;
 const only = (name, owners) => ({
@@ -17,7 +17,7 @@ module.exports = {
     never('runtime-and-config-know-protocol-only', '^src/(runtime|config)/', '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
     never('runtime-does-not-know-config', room('runtime'), room('config')),
     never('config-does-not-know-runtime', room('config'), room('runtime')),
-    never('drivers-know-ports-as-types-only', room('drivers'), '^src/(relay|agent|client)/', { dependencyTypesNot: ['type-only'] }),
+    never('drivers-know-ports-as-types-only', room('drivers'), '^src/(relay|agent|client|buffer)/', { dependencyTypesNot: ['type-only'] }),
     never('drivers-do-not-know-programs', room('drivers'), '^src/(cli|stack|testing|bin)/'),
     never('stages-do-not-know-each-other', room('relay'), room('agent')),
     never('stages-do-not-know-each-other-either', room('agent'), room('relay')),
@@ -29,6 +29,10 @@ module.exports = {
     // Beside the peers we are asked as they are: servers to run against, and the published interface.
     never('beside-the-peers-no-inner-room', '^bench/peers/', '^src/(?!stack/|index\\.ts)'),
     never('the-product-knows-no-peer', '^src/', 'node_modules/(bentocache|cacheable|cache-manager|async-cache-dedupe|layered-loader|@keyv|keyv)/'),
+    // The library's part of writing behind, and the flusher's: light, and by ports alone.
+    never('buffer-knows-protocol-config-and-time-only', room('buffer'), '^src/(drivers|relay|agent|client|cli|stack|testing|bin)/'),
+    never('buffer-knows-no-more-of-runtime', room('buffer'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),
+    never('stages-do-not-know-buffers', '^src/(relay|agent)/', room('buffer')),
     never('client-knows-protocol-config-and-time-only', room('client'), '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
     never('client-knows-no-more-of-runtime', room('client'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),
     {

@@ -309,6 +309,36 @@ export const ERRORS = {
     summary: 'Neither the cache nor the origin could give a value as new as was asked for.',
     hint: 'The cause is the origin’s error. A family with `too-stale: serve` gets the cached value instead.',
   },
+  BUFFER_UNKNOWN: {
+    retry: 'never',
+    summary: 'The file has no such buffer, or it is of the other kind.',
+    hint: 'The message names the buffers that it has: `counter(name)` is for kind counter, `buffer(name)` for kind buffer.',
+  },
+  BUFFER_REDIS_UNFIT: {
+    retry: 'operator',
+    summary: 'A buffer’s Redis may drop what it has acknowledged, or is not the one that the buffer was begun in.',
+    hint: 'A buffer needs a Redis of its own: a master, no cluster, with `maxmemory-policy noeviction`. Its number of partitions is fixed for its life.',
+  },
+  BUFFER_LOSS_UNKEPT: {
+    retry: 'operator',
+    summary: 'A buffer’s Redis may lose more in a crash than the file names.',
+    hint: 'Set `appendonly yes` and `appendfsync always` on it, or name what may be lost: `loss: { redis: 2s }` for `everysec`.',
+  },
+  BUFFER_FULL: {
+    retry: 'retry',
+    summary: 'A buffer could not take a call: it is full, or its Redis is away. The call was not buffered.',
+    hint: 'Look for a flusher that stands still: `afterwrite flush`, and the age of the oldest entry. `whenFull`, `maxEntries` and `maxBytes` decide.',
+  },
+  BUFFER_UNACKNOWLEDGED: {
+    retry: 'never',
+    summary: 'A call was sent to a buffer and no answer came: it may count or not.',
+    hint: 'Making the call again may count it twice. Look at the buffer’s Redis.',
+  },
+  BUFFER_VALUE_INVALID: {
+    retry: 'never',
+    summary: 'A key, a number or a row that was given to a buffer cannot be written.',
+    hint: 'The message names the column. Numbers to be added are whole.',
+  },
   CACHE_CLOSED: {
     retry: 'never',
     summary: 'The cache has been drained.',

@@ -19,6 +19,9 @@ const NAMES = [
   'store',
   'give-up',
   'pulse',
+  'buffer-append',
+  'buffer-remove',
+  'buffer-depth',
 ] as const;
 
 export type ScriptName = (typeof NAMES)[number];

@@ -1,0 +1,197 @@
+import type { BufferConfig } from '../config/bus-config.ts';
+import { BusError } from '../protocol/errors.ts';
+import { backoffMs } from '../runtime/backoff.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { stepAfter } from './append-policy.ts';
+import type { AppendAnswer, BufferLog, StoredEntry } from './buffer-log.ts';
+import type { BufferSink } from './buffer-sink.ts';
+import { type BufferValue, encodeItems, type Fold } from './entry.ts';
+import { planFlush } from './flush-plan.ts';
+import { Window } from './window.ts';
+
+export interface LanePorts {
+  readonly log: BufferLog;
+  /** Needed where `whenFull` is `write-through`. */
+  readonly sink?: BufferSink;
+  readonly config: BufferConfig;
+  readonly fold: Fold;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Of this start of this process: letters and digits. */
+  readonly writer: string;
+  /** Aborted when a drain waits no longer. */
+  readonly closing: AbortSignal;
+  readonly observer: LaneObserver;
+}
+
+export interface LaneObserver {
+  refused(calls: number, error: Error): void;
+  wroteThrough(calls: number): void;
+  /** A window is older than its time, and is not acknowledged; 0 when it is. */
+  waiting(ageMs: number): void;
+}
+
+/** How long a call waits for a buffer that cannot take it. */
+export const BLOCK_MAX_MS = 10_000;
+const RETRY = { firstMs: 5, maxMs: 250 };
+
+/**
+ * The calls of one partition on their way into the log: gathered, sent, acknowledged.
+ *
+ *     window    |--- 50 ms ---|      |--- 50 ms ---|
+ *     sent                    1 ▶ ✓                2 ▶ ▶ ✓
+ *
+ * One window is on its way at a time, so the log has a key's values in the order of the calls, and a window that is sent again is never overtaken.
+ * While it is on its way the next one gathers.
+ */
+export class Lane {
+  readonly #partition: number;
+  readonly #ports: LanePorts;
+  #window: Window | undefined;
+  /** Ends the window's time early. */
+  #hurry = new AbortController();
+  #running: Promise<void> | undefined;
+  #isDraining = false;
+  #seq = 0;
+  /** The last that may stand in the log. */
+  #landedSeq = 0;
+  #throughSeq = 0;
+
+  constructor(partition: number, ports: LanePorts) {
+    this.#partition = partition;
+    this.#ports = ports;
+  }
+
+  /** Resolves when the call stands in the log. All calls of a window get the same promise. */
+  put(key: string, value: BufferValue, bytes: number): Promise<void> {
+    const window = (this.#window ??= this.#open());
+    if (window.isFull && !window.items.has(key)) return this.#overflow();
+    window.add(key, value, bytes);
+    if (window.isFull) this.#hurry.abort();
+    return window.acknowledged;
+  }
+
+  /** Sends what is gathered, and resolves when nothing is on its way. */
+  async drained(): Promise<void> {
+    this.#isDraining = true;
+    this.#hurry.abort();
+    await this.#running;
+  }
+
+  #open(): Window {
+    const { fold, clock } = this.#ports;
+    this.#hurry = new AbortController();
+    if (this.#isDraining) this.#hurry.abort();
+    const window = new Window(fold, clock.monotonicMs());
+    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    return window;
+  }
+
+  #overflow(): Promise<never> {
+    const error = new BusError('BUFFER_FULL', `${this.#ports.config.name}: too many keys wait in this process.`);
+    this.#ports.observer.refused(1, error);
+    return Promise.reject(error);
+  }
+
+  async #run(): Promise<void> {
+    const { clock, config } = this.#ports;
+    // The first window is opened in the same step in which this begins.
+    await null;
+    while (this.#window !== undefined) {
+      const leftMs = this.#window.openedMs + config.windowMs - clock.monotonicMs();
+      if (leftMs > 0) await clock.sleep(leftMs, this.#hurry.signal);
+      const window = this.#window;
+      this.#window = undefined;
+      await this.#send(window);
+    }
+  }
+
+  async #send(window: Window): Promise<void> {
+    const { log, config, clock, writer, closing } = this.#ports;
+    const data = encodeItems(window.items);
+    const entry = { writer, seq: ++this.#seq, data, keys: window.items.size };
+    const sinceMs = clock.monotonicMs();
+    let mayHaveLanded = false;
+    for (let failures = 0; ; failures++) {
+      const answer = await log.append(this.#partition, entry, mayHaveLanded);
+      if (answer.kind === 'unknown') mayHaveLanded = true;
+      if (answer.kind === 'appended' || mayHaveLanded) this.#landedSeq = entry.seq;
+      const isLate = closing.aborted || clock.monotonicMs() - sinceMs >= BLOCK_MAX_MS;
+      const step = stepAfter(answer.kind, mayHaveLanded, config.whenFull, isLate);
+      if (step === 'done') return this.#acknowledge(window);
+      if (step === 'shed') return this.#refuse(window, refusal(config.name, answer));
+      if (step === 'direct') return this.#writeThrough(window, data, sinceMs, answer);
+      if (isLate)
+        this.#refuse(window, unacknowledged(config.name, answer.kind === 'appended' ? undefined : answer.error));
+      if (closing.aborted) return undefined;
+      await this.#pause(window, failures);
+    }
+  }
+
+  /**
+   * Past the log, by an identity of its own, so that what stands in the log is not taken for written. Sums may overtake each other; a row waits until
+   * all that this process has put into the log before it is in Postgres.
+   */
+  async #writeThrough(window: Window, data: string, sinceMs: number, answer: AppendAnswer): Promise<void> {
+    const { sink, config, clock, writer, closing, fold, observer } = this.#ports;
+    const entry: StoredEntry = {
+      writer: `${writer}-through`,
+      seq: ++this.#throughSeq,
+      data,
+      keys: window.items.size,
+      place: undefined,
+    };
+    const isOrdered = config.kind === 'buffer';
+    let last: unknown = new Error('no Postgres was given to write through to');
+    let mayHaveLanded = false;
+    for (let failures = 0; ; failures++) {
+      try {
+        const written = await sink?.write(
+          this.#partition,
+          (flushed) =>
+            isOrdered && (flushed.get(writer)?.seq ?? 0) < this.#landedSeq
+              ? undefined
+              : planFlush([entry], flushed, fold, Math.floor(clock.nowMs() / 1000)),
+          true,
+        );
+        if (written?.kind === 'written') {
+          observer.wroteThrough(window.calls);
+          return this.#acknowledge(window);
+        }
+      } catch (error) {
+        last = error;
+        mayHaveLanded = true;
+      }
+      if (closing.aborted || sink === undefined || clock.monotonicMs() - sinceMs >= BLOCK_MAX_MS)
+        return this.#refuse(window, mayHaveLanded ? unacknowledged(config.name, last) : refusal(config.name, answer));
+      await this.#pause(window, failures);
+    }
+  }
+
+  #acknowledge(window: Window): void {
+    this.#ports.observer.waiting(0);
+    window.settle();
+  }
+
+  #refuse(window: Window, error: Error): void {
+    this.#ports.observer.refused(window.calls, error);
+    window.fail(error);
+  }
+
+  async #pause(window: Window, failures: number): Promise<void> {
+    const { clock, random, closing, observer } = this.#ports;
+    observer.waiting(clock.monotonicMs() - window.openedMs);
+    await clock.sleep(backoffMs(failures, RETRY, random), closing);
+  }
+}
+
+function refusal(buffer: string, answer: AppendAnswer): Error {
+  if (answer.kind === 'appended') throw new Error('What was appended is not refused.');
+  if (answer.kind === 'refused') return answer.error;
+  return new BusError('BUFFER_FULL', `${buffer}: ${answer.error.message}`, { cause: answer.error });
+}
+
+function unacknowledged(buffer: string, cause: unknown): Error {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new BusError('BUFFER_UNACKNOWLEDGED', `${buffer}: ${why}`, { cause });
+}
