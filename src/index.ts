@@ -1,5 +1,6 @@
 // The library's entry, and the composition root of the client: here its Redis is chosen.
 import { randomBytes } from 'node:crypto';
+import { type BufferMode, openBuffers } from './open-buffers.ts';
 import { readTokenAfterWrite } from './client/after-write.ts';
 import { Cache, type CachePorts } from './client/cache.ts';
 import { type ConfigSource, readBusConfig } from './client/config-source.ts';
@@ -21,6 +22,12 @@ import { BusError, isBusError } from './protocol/errors.ts';
 import { createKeyspace } from './protocol/keyspace.ts';
 import { systemClock } from './runtime/clock.ts';
 
+export type { BufferDepth } from './buffer/buffer-log.ts';
+export type { Counter } from './buffer/counter.ts';
+export type { KeyValue, RowValue } from './buffer/key-text.ts';
+export type { BufferStats } from './buffer/open-buffer.ts';
+export type { RowBuffer } from './buffer/row-buffer.ts';
+export type { BufferMode } from './open-buffers.ts';
 export type { AfterWriteOptions } from './client/after-write.ts';
 export type { Cache } from './client/cache.ts';
 export type { FamilyOptions } from './client/open-family.ts';
@@ -50,6 +57,11 @@ export interface CacheOptions extends Partial<CacheLimits> {
   readonly env?: NodeJS.ProcessEnv;
   /** Whether what is answered from the process's memory is a copy for each caller, or one frozen value for all. Default `copied`. */
   readonly localValues?: LocalValues;
+  /**
+   * What this process does with the file's buffers: `append` (the default) opens them, `flush` brings them into Postgres too, by the pool of the
+   * primary; `off` opens none.
+   */
+  readonly buffers?: BufferMode;
   /** Told what is no error of a call. Default: Node's process warnings. */
   readonly onEvent?: EventListener;
 }
@@ -58,7 +70,8 @@ export interface CacheOptions extends Partial<CacheLimits> {
 const START_WAIT_MS = 1000;
 
 /**
- * Opens a region's cache. Throws `CONFIG_INVALID`, `CACHE_OPTION_INVALID`, `CACHE_REDIS_UNFIT` or `REDIS_DENIED`, and for pools that are not what
+ * Opens a region's cache. Throws `CONFIG_INVALID`, `CACHE_OPTION_INVALID`, `CACHE_REDIS_UNFIT` or `REDIS_DENIED`; for buffers `BUFFER_REDIS_UNFIT` or
+ * `BUFFER_LOSS_UNKEPT`; and for pools that are not what
  * they are passed for `POSTGRES_POOL_INVALID`, `POSTGRES_POOL_MISDIRECTED` or `REPLICA_UNFIT`.
  */
 export async function createCache(options: CacheOptions): Promise<Cache> {
@@ -80,6 +93,17 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
   });
   const rules = await start(connection);
   const processName = randomBytes(9).toString('hex');
+  const buffers = await openBuffers({
+    config,
+    mode: options.buffers ?? 'append',
+    primary: pools?.primary,
+    process: processName,
+    announcer,
+    waitMs: START_WAIT_MS,
+  }).catch(async (error: unknown) => {
+    await connection.close();
+    throw error;
+  });
   const tier = openTier({ config, limits, values: options.localValues ?? 'copied', isCluster, announcer });
   if (tier !== undefined)
     connection.track({
@@ -99,6 +123,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       random: Math.random,
       process: processName,
       ...(tier === undefined ? {} : { tier }),
+      buffers,
       listener,
       ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs)),
       renew: () => connection.renew(),

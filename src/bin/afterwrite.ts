@@ -4,6 +4,7 @@ import { EXIT, exitCodeOf } from '../cli/exit-code.ts';
 import { printError, processOutput } from '../cli/output.ts';
 import { createProgram } from '../cli/program.ts';
 import { runAgent } from './agent.ts';
+import { runFlush } from './flush.ts';
 import { runRelay } from './relay.ts';
 import { runWorker } from './worker.ts';
 
@@ -15,7 +16,7 @@ for (const stream of [process.stdout, process.stderr])
     if (stream === process.stdout) process.stderr.write(`Standard output cannot be written: ${error.message}\n`);
     process.exitCode = EXIT.failed;
   });
-const program = createProgram(processOutput, { runRelay, runAgent, runWorker }, (result) => (code = result));
+const program = createProgram(processOutput, { runRelay, runAgent, runWorker, runFlush }, (result) => (code = result));
 try {
   await program.parseAsync();
 } catch (error) {

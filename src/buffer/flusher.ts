@@ -14,7 +14,7 @@ export interface FlusherPorts {
   readonly fold: Fold;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly observer: Pick<BufferObserver, 'flushed' | 'failed'>;
+  readonly observer: Pick<BufferObserver, 'flushed' | 'looked' | 'failed'>;
 }
 
 /** What one transaction takes at most. */
@@ -38,6 +38,7 @@ export class Flusher {
       try {
         await this.flush(stop);
         failures = 0;
+        observer.looked();
       } catch (error) {
         observer.failed('flush', error);
         failures += 1;

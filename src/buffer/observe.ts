@@ -19,6 +19,8 @@ export interface BufferObserver {
   /** The oldest entry that is not in Postgres passes what may be lost, or the oldest call that is not acknowledged does; or no longer. */
   behind(what: 'unflushed' | 'unacknowledged', is: 'raised' | 'over', ageMs: number): void;
   flushed(done: FlushDone): void;
+  /** A look for entries in every partition went well, whether there were any or not. */
+  looked(): void;
   /** Calls that were answered by an error. */
   refused(calls: number, error: Error): void;
   /** Calls that were written to Postgres past the buffer. */

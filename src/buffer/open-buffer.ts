@@ -87,6 +87,7 @@ export class OpenBuffer {
         random,
         observer: {
           failed: (doing, error) => observer.failed(doing, error),
+          looked: () => observer.looked(),
           flushed: (done) => {
             this.#counts.flushedRows += done.rows;
             observer.flushed(done);

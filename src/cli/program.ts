@@ -21,6 +21,7 @@ export interface Programs {
   runRelay(config: BusConfig): Promise<number>;
   runAgent(config: BusConfig, region: RegionConfig): Promise<number>;
   runWorker(config: BusConfig, region: RegionConfig, file: string): Promise<number>;
+  runFlush(config: BusConfig): Promise<number>;
 }
 
 const EXIT_HELP = `
@@ -120,6 +121,12 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
       const config = await configOf(context());
       done(await programs.runWorker(config, regionOf(config, region), file));
     });
+
+  program
+    .command('flush')
+    .description('what the application has written behind, from the buffers into Postgres; any number share the work')
+    .addHelpText('after', `\nEnvironment:\n${settingsHelp()}`)
+    .action(async () => done(await programs.runFlush(await configOf(context()))));
 
   jsonToo(program.command('status'))
     .description('one screen: relay, slot, log, and each region’s watermark and staleness')

@@ -1,3 +1,7 @@
+import type { BufferSet } from '../buffer/buffer-set.ts';
+import type { Counter } from '../buffer/counter.ts';
+import type { KeyValue, RowValue } from '../buffer/key-text.ts';
+import type { RowBuffer } from '../buffer/row-buffer.ts';
 import type { BusConfig } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { printReadToken, type ReadToken } from '../protocol/read-token.ts';
@@ -41,6 +45,8 @@ export interface CachePorts extends OriginPorts, WritePorts {
   readonly listener: EventListener;
   readonly breaker?: (changed: (state: Breaker['state']) => void) => Breaker;
   readonly tier?: LocalTier;
+  /** What is written behind. Missing where the process has none. */
+  readonly buffers?: BufferSet;
   /** The token of what was committed before the call. Missing where there is no pool of the primary and none is given. */
   readonly tokenOf?: (on: Queryable | undefined, options: AfterWriteOptions) => Promise<ReadToken>;
   /** Told when Redis seems to be away: connections that only seem to stand are made anew. */
@@ -150,6 +156,18 @@ export class Cache {
     return opened;
   }
 
+  /** A counter of the file that is written behind. Throws `BUFFER_UNKNOWN`. */
+  counter<P extends object = Readonly<Record<string, KeyValue>>>(name: string): Counter<P> {
+    return this.#buffers().counter<P>(name);
+  }
+
+  /** A buffer of rows of the file that is written behind. Throws `BUFFER_UNKNOWN`. */
+  buffer<P extends object = Readonly<Record<string, KeyValue>>, R extends object = Readonly<Record<string, RowValue>>>(
+    name: string,
+  ): RowBuffer<P, R> {
+    return this.#buffers().buffer<P, R>(name);
+  }
+
   /**
    * What a read must have seen that comes after a write: to be passed to `get` as `token`. Takes the write's client after its COMMIT, or a pool of the
    * primary; default the one that the cache has.
@@ -175,12 +193,13 @@ export class Cache {
       evictionsWaiting: kept.size,
       redis: this.#breaker.state,
       fleet: this.#fleet.known,
+      buffers: this.#ports.buffers?.stats() ?? {},
     };
   }
 
   /**
-   * Lets what is under way end and sends the evictions that wait, for so long as `drainWaitMs` says; then closes the connections. Reads and
-   * evictions after it reject with `CACHE_CLOSED`.
+   * Lets what is under way end and sends the evictions and the buffered calls that wait, for so long as `drainWaitMs` says; then closes the
+   * connections. Reads, evictions and calls to buffers after it reject with `CACHE_CLOSED`.
    */
   drain(): Promise<void> {
     this.#drained ??= this.#drain();
@@ -194,20 +213,29 @@ export class Cache {
     return Math.max(1, Math.min(loadsMax, Math.floor(fleetLoadsMax / this.#fleet.known)));
   }
 
+  #buffers(): BufferSet {
+    const { buffers } = this.#ports;
+    if (buffers === undefined) throw new BusError('BUFFER_UNKNOWN', 'This process has no buffers.');
+    return buffers;
+  }
+
   async #drain(): Promise<void> {
     const { clock, limits } = this.#ports;
+    const late = new AbortController();
+    const buffered = this.#ports.buffers?.drain(late.signal);
     const over = new AbortController();
     const { flights, kept, ongoing } = this.#core;
     // An eviction that is kept goes on being sent, and nothing that is under way evicts again.
     const ended = ongoing
       .ended()
-      .then(() => kept.sent())
+      .then(() => Promise.all([kept.sent(), buffered]))
       .then(() => over.abort());
     await Promise.race([ended, clock.sleep(limits.drainWaitMs, over.signal)]);
+    late.abort();
     const closed = new BusError('CACHE_CLOSED', 'The cache was drained before the load had ended.');
     for (const flight of flights.all) flight.abort(closed);
     this.#closing.abort(closed);
-    await ongoing.ended();
+    await Promise.all([ongoing.ended(), buffered]);
     await this.#background;
     kept.drop();
     await this.#ports.disconnect();

@@ -21,6 +21,17 @@ export const EVENTS = {
     'Families with a `local` time are read from Redis each time: values cannot be kept in the process’s memory.',
   'evictions-dropped':
     'The cache was drained before Redis had taken the evictions that waited: what they were to drop may be served until its time to live is over.',
+  'buffer-open': 'A buffer was opened.',
+  'buffer-away': 'A buffer’s Redis takes nothing: it does not answer, or is not fit.',
+  'buffer-back': 'A buffer’s Redis takes entries again.',
+  'buffer-behind':
+    'More of a buffer may be lost than the file names: what it holds is not getting to where it belongs.',
+  'buffer-caught-up': 'No more of a buffer may be lost than the file names.',
+  'buffer-refused': 'Calls to a buffer were answered by an error.',
+  'buffer-through': 'A buffer cannot take calls: they are written to Postgres directly.',
+  'buffer-flush-failed': 'A buffer could not be flushed: it is tried again.',
+  'buffer-rows-refused':
+    'Postgres refuses rows of a buffer: they stand in the table afterwrite_refused, with the reason.',
   'load-abandoned': 'A loader went on long after its deadline: its place in the limit is given to another.',
 } as const;
 
@@ -30,6 +41,7 @@ export interface CacheEvent {
   readonly code: EventCode;
   readonly message: string;
   readonly family?: string;
+  readonly buffer?: string;
   readonly error?: unknown;
 }
 
@@ -47,12 +59,18 @@ const WARNINGS: ReadonlySet<EventCode> = new Set([
   'local-off',
   'evictions-dropped',
   'load-abandoned',
+  'buffer-away',
+  'buffer-behind',
+  'buffer-refused',
+  'buffer-flush-failed',
+  'buffer-rows-refused',
 ]);
 
 /** Where nobody listens, Node's own warnings tell what somebody should look at. */
 export function warnByProcess(event: CacheEvent): void {
   if (!WARNINGS.has(event.code)) return;
-  process.emitWarning(`${event.family === undefined ? '' : `${event.family}: `}${event.message}`, {
+  const about = event.family ?? event.buffer;
+  process.emitWarning(`${about === undefined ? '' : `${about}: `}${event.message}`, {
     type: 'AfterwriteWarning',
     code: event.code,
   });
@@ -61,7 +79,7 @@ export function warnByProcess(event: CacheEvent): void {
 /** What goes on is told again after so long: an error of last week that comes back today must not be silent. */
 const AGAIN_MS = 60_000;
 
-/** Tells a thing once for each family, until it is over. */
+/** Tells a thing once for each family or buffer, until it is over. */
 export class Announcer {
   readonly #listener: EventListener;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
@@ -74,7 +92,7 @@ export class Announcer {
   }
 
   once(code: EventCode, more: Omit<CacheEvent, 'code' | 'message'> & { readonly detail?: string } = {}): void {
-    const about = `${code} ${more.family ?? ''} ${more.detail ?? ''}`;
+    const about = `${code} ${more.family ?? more.buffer ?? ''} ${more.detail ?? ''}`;
     if (this.#said.has(about)) return;
     this.#said.add(about);
     this.say(code, more);
@@ -83,15 +101,15 @@ export class Announcer {
   /** A command to Redis has failed. That Redis is away is not told here: many commands fail then, and the breaker tells it once. */
   redisFailed(error: unknown, family?: string): void {
     if (isBusError(error, 'REDIS_UNREACHABLE')) return;
-    if (isBusError(error, 'REDIS_DENIED')) this.#nowAndThen('redis-denied', { error, detail: error.message });
-    else this.#nowAndThen('redis-error', { error, ...(family === undefined ? {} : { family }) });
+    if (isBusError(error, 'REDIS_DENIED')) this.nowAndThen('redis-denied', { error, detail: error.message });
+    else this.nowAndThen('redis-error', { error, ...(family === undefined ? {} : { family }) });
   }
 
   /** From here on `once` tells it again. */
-  over(code: EventCode, family = ''): boolean {
+  over(code: EventCode, name = ''): boolean {
     let wasSaid = false;
     for (const about of this.#said) {
-      if (!about.startsWith(`${code} ${family} `)) continue;
+      if (!about.startsWith(`${code} ${name} `)) continue;
       this.#said.delete(about);
       wasSaid = true;
     }
@@ -113,8 +131,9 @@ export class Announcer {
     }
   }
 
-  #nowAndThen(code: EventCode, more: Omit<CacheEvent, 'code' | 'message'> & { readonly detail?: string }): void {
-    const about = `${code} ${more.family ?? ''}`;
+  /** What goes on is told once in a while. */
+  nowAndThen(code: EventCode, more: Omit<CacheEvent, 'code' | 'message'> & { readonly detail?: string }): void {
+    const about = `${code} ${more.family ?? more.buffer ?? ''}`;
     const nowMs = this.#clock.monotonicMs();
     const lastMs = this.#lastMs.get(about);
     if (lastMs !== undefined && nowMs - lastMs < AGAIN_MS) return;

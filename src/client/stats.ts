@@ -1,3 +1,4 @@
+import type { BufferStats } from '../buffer/open-buffer.ts';
 import type { RefuseReason } from '../protocol/fill.ts';
 import type { StoreRefusal } from './cache-store.ts';
 
@@ -49,6 +50,8 @@ export interface CacheStats extends Readonly<Record<StatName, number>> {
   readonly redis: 'closed' | 'open' | 'half-open';
   /** Processes last seen with this bus and region. */
   readonly fleet: number;
+  /** Of each buffer that is open, by its name. */
+  readonly buffers: Readonly<Record<string, BufferStats>>;
 }
 
 export class Counters {

@@ -127,6 +127,47 @@ export const METRICS = {
     help: 'The settled mark of the region’s read replicas.',
     labels: ['region'],
   },
+  afterwrite_buffer_entries: {
+    kind: 'gauge',
+    help: 'Entries of a buffer that are not flushed: keys in windows.',
+    labels: ['buffer'],
+  },
+  afterwrite_buffer_bytes: { kind: 'gauge', help: 'Bytes of them.', labels: ['buffer'] },
+  afterwrite_buffer_oldest_seconds: { kind: 'gauge', help: 'Age of the oldest of them.', labels: ['buffer'] },
+  afterwrite_buffer_loss_seconds: {
+    kind: 'gauge',
+    help: 'What may be lost by a crash, as the file names it: of a process, of Redis, of Redis with its disk.',
+    labels: ['buffer', 'by'],
+  },
+  afterwrite_buffer_behind: {
+    kind: 'gauge',
+    help: '1 while the oldest entry is older than what may be lost, else 0.',
+    labels: ['buffer'],
+  },
+  afterwrite_buffer_flush_seconds: {
+    kind: 'histogram',
+    help: 'One batch into Postgres, from its plan to COMMIT.',
+    labels: ['buffer'],
+    buckets: LATENCY_SECONDS,
+  },
+  afterwrite_buffer_flush_failures_total: { kind: 'counter', help: 'Flushes that failed.', labels: ['buffer'] },
+  afterwrite_buffer_flushed_batches_total: { kind: 'counter', help: 'Windows flushed.', labels: ['buffer'] },
+  afterwrite_buffer_repeated_batches_total: {
+    kind: 'counter',
+    help: 'Windows that were found again, and had been flushed before.',
+    labels: ['buffer'],
+  },
+  afterwrite_buffer_flushed_rows_total: { kind: 'counter', help: 'Rows written to Postgres.', labels: ['buffer'] },
+  afterwrite_buffer_refused_rows_total: {
+    kind: 'counter',
+    help: 'Rows that Postgres refuses; they stand in afterwrite_refused.',
+    labels: ['buffer'],
+  },
+  afterwrite_buffer_unmatched_rows_total: {
+    kind: 'counter',
+    help: 'Values dropped since there is no row for them, where rows are not to be made.',
+    labels: ['buffer'],
+  },
 } as const satisfies Record<string, MetricEntry>;
 
 export type MetricName = keyof typeof METRICS;

@@ -104,6 +104,7 @@ export class MemoryBuffer {
 
   readonly #observer: BufferObserver = {
     depth: (depth) => (this.depth = depth),
+    looked: () => undefined,
     behind: (what, is) => void this.told.push(`${what} ${is}`),
     flushed: (done) => void this.flushes.push(done),
     refused: (calls, error) => void this.told.push(`refused ${calls} ${(error as Error & { code?: string }).code}`),

@@ -6,6 +6,8 @@ export interface LastingOptions {
   readonly applicationName: string;
   /** As for `connect`. */
   readonly answerTimeoutMs?: number;
+  readonly statementTimeoutMs?: number;
+  readonly findsUserNames?: boolean;
   /** Told once for each connection that is lost, with the reason. */
   readonly onLost?: (reason: BusError) => void;
 }
