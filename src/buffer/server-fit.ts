@@ -13,12 +13,17 @@ export function unfitFor(
   config: Pick<BufferConfig, 'name' | 'loss' | 'flushEveryMs'>,
   server: BufferServer,
 ): BusError | undefined {
-  const { name } = config;
-  const unfit = (why: string): BusError => new BusError('BUFFER_REDIS_UNFIT', `${name}: its Redis ${why}`);
-  if (server.maxmemoryPolicy !== 'noeviction')
-    return unfit(`may drop what it has acknowledged: maxmemory-policy is ${server.maxmemoryPolicy || 'not told'}.`);
-  if (server.role === 'slave') return unfit('is a replica of another.');
-  if (server.isCluster) return unfit('is a node of a Redis Cluster: one server of its own is expected.');
+  const why = unfitness(server);
+  if (why !== undefined) return new BusError('BUFFER_REDIS_UNFIT', `${config.name}: its Redis ${why}.`);
   const fault = lossFault(config, server);
-  return fault === undefined ? undefined : new BusError('BUFFER_LOSS_UNKEPT', `${name}: ${fault}.`);
+  return fault === undefined ? undefined : new BusError('BUFFER_LOSS_UNKEPT', `${config.name}: ${fault}.`);
+}
+
+/** Why a server cannot hold any buffer. */
+export function unfitness(server: BufferServer): string | undefined {
+  if (server.maxmemoryPolicy !== 'noeviction')
+    return `may drop what it has acknowledged: maxmemory-policy is ${server.maxmemoryPolicy || 'not told'}`;
+  if (server.role === 'slave') return 'is a replica of another';
+  if (server.isCluster) return 'is a node of a Redis Cluster: one server of its own is expected';
+  return undefined;
 }

@@ -38,6 +38,7 @@ for (const major of [15, 18] as const) {
         slotPrefix: schema,
         tables: Object.entries(tables).map(([name, keyColumns]) => ({ schema, name, keyColumns })),
         eventTrigger: false,
+        hasBuffers: false,
         repairIdentity: true,
         ...more,
       };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkFile } from '../../src/cli/doctor/check-file.ts';
+import { checkBuffer } from '../../src/cli/doctor/check-buffer.ts';
 import { checkLogRedis, checkTopic } from '../../src/cli/doctor/check-log.ts';
 import { checkPlan, checkServer } from '../../src/cli/doctor/check-postgres.ts';
 import { checkCache, checkDistinct, checkSpread } from '../../src/cli/doctor/check-redis.ts';
@@ -8,6 +9,7 @@ import { checkReplica } from '../../src/cli/doctor/check-replica.ts';
 import { checkSlot } from '../../src/cli/doctor/check-slot.ts';
 import { type Finding, findingLines } from '../../src/cli/doctor/finding.ts';
 import { withFiles } from '../../src/cli/doctor/repair.ts';
+import { bufferConfig } from '../support/buffer-config.ts';
 
 /** What a check says beside its ok lines, as `level message`. */
 function complaints(findings: readonly Finding[]): string[] {
@@ -253,6 +255,33 @@ table(LOG_REDIS, checkLogRedis, [
     { maxmemoryPolicy: 'volatile-lru' },
     'fail maxmemory-policy is volatile-lru',
   ],
+]);
+
+const BUFFER: Parameters<typeof checkBuffer>[1] = {
+  role: 'master',
+  isCluster: false,
+  maxmemoryPolicy: 'noeviction',
+  maxmemoryBytes: 0,
+  appendonly: 'yes',
+  appendfsync: 'always',
+  noFsyncOnRewrite: 'no',
+  entries: 10,
+  oldestMs: 900,
+};
+
+table<typeof BUFFER>(BUFFER, (facts) => checkBuffer(bufferConfig(), facts), [
+  ['a buffer’s Redis that may drop fails', { maxmemoryPolicy: 'allkeys-lru' }, 'fail its Redis may drop'],
+  ['a buffer’s Redis that is a replica fails', { role: 'slave' }, 'fail its Redis is a replica'],
+  ['a buffer’s Redis that is a cluster’s node fails', { isCluster: true }, 'fail its Redis is a node'],
+  ['a loss that everysec cannot keep fails', { appendfsync: 'everysec' }, 'fail loss.redis is none, and appendfsync'],
+  ['a loss without an append-only file fails', { appendonly: 'no' }, 'fail loss.redis is none, and appendonly is no'],
+  [
+    'a loss that cannot be judged fails',
+    { appendfsync: undefined },
+    'fail loss.redis is none, and the server does not',
+  ],
+  ['a Redis that is full before its buffer is warned of', { maxmemoryBytes: 1 << 20 }, 'warn maxmemory is 1048576'],
+  ['a buffer that is older than its loss fails', { oldestMs: 10_001 }, 'fail 10 entries are not flushed'],
 ]);
 
 const FULL = 'ALTER TABLE public.t REPLICA IDENTITY FULL';

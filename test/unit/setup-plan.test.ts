@@ -14,6 +14,7 @@ const WISH: SetupWish = {
   slotPrefix: 'afterwrite_shop',
   tables: [],
   eventTrigger: false,
+  hasBuffers: false,
   repairIdentity: true,
 };
 
@@ -26,6 +27,7 @@ const EMPTY: SetupFacts = {
   slots: [],
   ddlReportBody: null,
   hasDdlReport: false,
+  hasBufferTables: false,
 };
 
 const SLOT: Slot = {
@@ -96,4 +98,10 @@ test('a snapshot is read as Postgres prints it', () => {
     [true, true, false, false, true, false],
   );
   assert.equal(parseSnapshot('7:7:').inProgress.size, 0);
+});
+
+test('a file with buffers gets their tables, once', () => {
+  assert.ok(titles({}, { hasBuffers: true }).includes('Make the tables of buffers'));
+  assert.ok(!titles({ hasBufferTables: true }, { hasBuffers: true }).includes('Make the tables of buffers'));
+  assert.ok(!titles({}).includes('Make the tables of buffers'));
 });

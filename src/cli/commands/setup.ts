@@ -29,7 +29,15 @@ export function wishOf(config: BusConfig, repairIdentity: boolean): SetupWish {
     return { ...table, keyColumns: [...new Set(mine.flatMap((rule) => rule.columns))] };
   });
   const { publication, slotPrefix, eventTrigger } = config.source;
-  return { bus: config.bus, publication, slotPrefix, eventTrigger, tables, repairIdentity };
+  return {
+    bus: config.bus,
+    publication,
+    slotPrefix,
+    eventTrigger,
+    tables,
+    hasBuffers: config.buffers.size > 0,
+    repairIdentity,
+  };
 }
 
 /** `afterwrite setup`: prints what it will do, then does it. A second run finds nothing to do. */

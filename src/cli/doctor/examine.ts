@@ -1,4 +1,10 @@
-import type { BusConfig, KafkaLogConfig, RedisStreamsLogConfig, RegionConfig } from '../../config/bus-config.ts';
+import type {
+  BufferConfig,
+  BusConfig,
+  KafkaLogConfig,
+  RedisStreamsLogConfig,
+  RegionConfig,
+} from '../../config/bus-config.ts';
 import { checkCatalog, ruleTables } from '../../config/catalog-check.ts';
 import { keyspaceOf } from '../../config/region-keyspace.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
@@ -7,6 +13,7 @@ import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import { relayApplicationName } from '../../drivers/postgres/open-stream.ts';
 import { readReplicaState } from '../../drivers/postgres/replica.ts';
 import { readServerSettings } from '../../drivers/postgres/server-settings.ts';
+import { readBufferDepth, readBufferServer } from '../../drivers/redis/buffer-log.ts';
 import { connectRegion } from '../../drivers/redis/cluster-connection.ts';
 import { cellsByMaster, mastersOf } from '../../drivers/redis/cluster-masters.ts';
 import { connectRedis, type RedisConnection } from '../../drivers/redis/connection.ts';
@@ -16,6 +23,7 @@ import { isBusError } from '../../protocol/errors.ts';
 import { wishOf } from '../commands/setup.ts';
 import { readSetupFacts } from '../setup/facts.ts';
 import { planSetup } from '../setup/plan.ts';
+import { checkBuffer } from './check-buffer.ts';
 import { checkFile } from './check-file.ts';
 import { checkLogRedis, checkTopic } from './check-log.ts';
 import { checkPlan, checkServer } from './check-postgres.ts';
@@ -45,13 +53,20 @@ export async function examine(config: BusConfig): Promise<Finding[]> {
   });
   const regions = [...config.regions.values()];
   const servers: SeenServer[] = [];
+  const bufferServers = new Map<string, SeenServer>();
   const replicas = regions.flatMap(({ name, replicas: urls }) =>
     urls.map((url) => guarded(`replica of ${name}`, () => examineReplica(config.bus, name, url, systemId))),
   );
   const caches = regions.map((region) =>
     guarded(`redis of ${region.name}`, () => examineCache(config, region, servers)),
   );
-  const rest = await Promise.all([...replicas, ...caches, guarded('log', () => examineLog(config, servers))]);
+  const buffers = [...config.buffers.values()].map((buffer) =>
+    guarded(`buffer ${buffer.name}`, () => examineBuffer(config.bus, buffer, bufferServers)),
+  );
+  const log = guarded('log', () => examineLog(config, servers));
+  const rest = await Promise.all([...replicas, ...caches, log, ...buffers]);
+  // Buffers may share a server with each other, and with nothing else.
+  servers.push(...bufferServers.values());
   return [...source, ...rest.flat(), ...checkDistinct(servers.toSorted((a, b) => a.name.localeCompare(b.name)))];
 }
 
@@ -114,6 +129,14 @@ async function examineCache(config: BusConfig, region: RegionConfig, servers: Se
     }
     if (isNamedCluster) findings.push(checkSpread(`redis of ${name}`, cellsByMaster(redis, keyspace)));
     return findings;
+  });
+}
+
+async function examineBuffer(bus: string, buffer: BufferConfig, servers: Map<string, SeenServer>): Promise<Finding[]> {
+  return withRedis(connectRedis(buffer.redis, { name: CONNECTION }), async (redis) => {
+    const facts = await readBufferServer(redis, `the Redis of ${buffer.name}`);
+    servers.set(facts.runId, { name: `buffer ${buffer.name}`, runId: facts.runId });
+    return checkBuffer(buffer, { ...facts, ...(await readBufferDepth(redis, bus, buffer)) });
   });
 }
 

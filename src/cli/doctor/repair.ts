@@ -22,7 +22,7 @@ export function topicRepair(brokers: readonly string[], topic: string, setting: 
 /** Our own commands as they have to be typed here: with the files that this one was given. */
 export function withFiles(repair: string, files: readonly string[]): string {
   const options = files.map((file) => ` --config ${quoted(file)}`).join('');
-  return repair.replaceAll(/\bafterwrite (setup|relay|status)\b/g, `afterwrite $1${options}`);
+  return repair.replaceAll(/\bafterwrite (setup|relay|flush|status)\b/g, `afterwrite $1${options}`);
 }
 
 function quoted(word: string): string {

@@ -1,3 +1,4 @@
+import { BUFFER_TABLES_FOUND } from '../../drivers/postgres/buffer-tables.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
 import type { Sql } from '../../drivers/postgres/connection.ts';
 import { readPublication } from '../../drivers/postgres/publication.ts';
@@ -28,6 +29,7 @@ export async function readSetupFacts(sql: Sql, wish: SetupWish): Promise<SetupFa
   const [server] = await sql.query<ServerRow & Record<string, unknown>>(SERVER, values);
   const triggers = server?.triggers ?? 0;
   const body = server?.body ?? null;
+  const [buffers] = await sql.query<{ found: string }>(BUFFER_TABLES_FOUND);
   return {
     serverVersion: server?.version ?? 0,
     walLevel: server?.wal_level ?? '',
@@ -37,5 +39,6 @@ export async function readSetupFacts(sql: Sql, wish: SetupWish): Promise<SetupFa
     slots: await findSlots(sql, wish.slotPrefix, wish.publication),
     ddlReportBody: triggers === 2 ? body : null,
     hasDdlReport: triggers > 0 || body !== null,
+    hasBufferTables: buffers?.found === 'true',
   };
 }

@@ -1,3 +1,4 @@
+import { BUFFER_TABLES } from '../../drivers/postgres/buffer-tables.ts';
 import { createSlotSql, dropSlotSql } from '../../drivers/postgres/slot.ts';
 import { ddlReportBody, installDdlReport, removeDdlReport } from './ddl-report.ts';
 import { planPublication } from './plan-publication.ts';
@@ -21,7 +22,7 @@ export function planSetup(wish: SetupWish, facts: SetupFacts, slotIdentity: stri
   const publication = planPublication(wish, facts);
   const slot = planSlot(wish, facts, slotIdentity);
   return {
-    steps: [...publication.steps, ...planDdlReport(wish, facts), ...slot.steps],
+    steps: [...publication.steps, ...planDdlReport(wish, facts), ...planBuffers(wish, facts), ...slot.steps],
     refusals: [...publication.refusals, ...slot.refusals],
     notes: publication.notes,
   };
@@ -41,6 +42,13 @@ function planDdlReport({ bus, eventTrigger, tables }: SetupWish, facts: SetupFac
   if (facts.ddlReportBody === body) return [];
   const why = 'an ALTER TABLE, DROP, ATTACH or DETACH of these tables then reaches the bus within its own transaction';
   return [{ title: 'Install event triggers that report DDL', why, sql: installDdlReport(bus, body) }];
+}
+
+function planBuffers({ hasBuffers }: SetupWish, { hasBufferTables }: SetupFacts): SetupStep[] {
+  if (!hasBuffers || hasBufferTables) return [];
+  const why =
+    'they say what has been flushed, and what was refused; another role that flushes needs SELECT, INSERT and UPDATE on them';
+  return [{ title: 'Make the tables of buffers', why, sql: BUFFER_TABLES }];
 }
 
 function planSlot(

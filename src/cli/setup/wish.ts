@@ -16,6 +16,8 @@ export interface SetupWish {
   readonly tables: readonly WishedTable[];
   /** Whether DDL on the tables shall be reported to the bus. Takes a superuser. */
   readonly eventTrigger: boolean;
+  /** Whether anything is written behind. */
+  readonly hasBuffers: boolean;
   /** Whether a table whose replica identity lacks key columns gets REPLICA IDENTITY FULL. Else its changes invalidate whole families. */
   readonly repairIdentity: boolean;
 }
@@ -34,6 +36,8 @@ export interface SetupFacts {
   readonly ddlReportBody: string | null;
   /** Whether anything of the event triggers is there. */
   readonly hasDdlReport: boolean;
+  /** Whether the tables of buffers are there. */
+  readonly hasBufferTables: boolean;
 }
 
 /** Statements that are run together, in order. Where a transaction is needed they say so themselves. */

@@ -4,6 +4,7 @@ import type { FlushedWriters } from '../../buffer/flush-plan.ts';
 import type { BufferConfig } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { sqlStateOf } from '../../protocol/sqlstate.ts';
+import { BUFFER_TABLES, BUFFER_TABLES_FOUND, FLUSHED_TABLE, REFUSED_TABLE } from './buffer-tables.ts';
 import { arrayLiteral, batchStatement, type ColumnTypes } from './buffer-statement.ts';
 
 /** One statement of a transaction; its rows, with every column as text. */
@@ -14,20 +15,6 @@ export type SqlStatement = (
 
 /** Runs a body in one READ COMMITTED transaction of some session, and commits. Rejects with a coded error. */
 export type SqlTransaction = <T>(body: (sql: SqlStatement) => Promise<T>) => Promise<T>;
-
-/** What has been flushed, and what the database would not take. Read by docs/strategies/write-behind.md. */
-export const FLUSHED_TABLE = 'public.afterwrite_flushed';
-export const REFUSED_TABLE = 'public.afterwrite_refused';
-
-const TABLES = [
-  `CREATE TABLE IF NOT EXISTS ${FLUSHED_TABLE} (
-     bus text NOT NULL, buffer text NOT NULL, partition int NOT NULL,
-     writers jsonb NOT NULL DEFAULT '{}', flushed_at timestamptz,
-     PRIMARY KEY (bus, buffer, partition))`,
-  `CREATE TABLE IF NOT EXISTS ${REFUSED_TABLE} (
-     bus text NOT NULL, buffer text NOT NULL, key text NOT NULL, value text,
-     sqlstate text, message text NOT NULL, refused_at timestamptz NOT NULL DEFAULT now())`,
-];
 
 /**
  * A flusher that stands still inside its transaction holds its partition for no longer than this. What the session has of asynchronous commits is
@@ -97,11 +84,8 @@ export class PostgresBufferSink implements BufferSink {
   async #prepare(): Promise<void> {
     const { bus, config } = this.#options;
     await this.#transaction(async (sql) => {
-      const [found] = await sql(`SELECT (to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL)::text AS found`, [
-        FLUSHED_TABLE,
-        REFUSED_TABLE,
-      ]);
-      if (found?.['found'] !== 'true') for (const table of TABLES) await sql(table, []);
+      const [found] = await sql(BUFFER_TABLES_FOUND, []);
+      if (found?.['found'] !== 'true') for (const table of BUFFER_TABLES) await sql(table, []);
       await sql(
         `INSERT INTO ${FLUSHED_TABLE} (bus, buffer, partition) SELECT $1, $2, p FROM generate_series(0, $3::int - 1) p ON CONFLICT DO NOTHING`,
         [bus, config.name, String(config.partitions)],

@@ -68,7 +68,7 @@ export class RedisBufferLog implements BufferLog {
 
   constructor(options: BufferLogOptions) {
     this.#options = options;
-    this.#base = `afterwrite:${options.bus}:buffer:${options.config.name}`;
+    this.#base = baseOf(options.bus, options.config);
   }
 
   /** Connects and judges the server, where that is not done. Rejects with `REDIS_UNREACHABLE`, `REDIS_DENIED`, `BUFFER_REDIS_UNFIT` or `BUFFER_LOSS_UNKEPT`. */
@@ -131,17 +131,8 @@ export class RedisBufferLog implements BufferLog {
 
   async depth(): Promise<BufferDepth> {
     const session = await this.#open();
-    const parts = await Promise.all(
-      Array.from({ length: this.#options.config.partitions }, (_, partition) =>
-        this.#run(session, 'buffer-depth', partition, []),
-      ),
-    );
-    const all = parts as [number, number, number][];
-    return {
-      entries: all.reduce((sum, [keys]) => sum + keys, 0),
-      bytes: all.reduce((sum, [, bytes]) => sum + bytes, 0),
-      oldestMs: Math.max(...all.map(([, , oldest]) => oldest)),
-    };
+    const { partitions } = this.#options.config;
+    return this.#ask(session, () => depthOf(session.run, this.#base, partitions));
   }
 
   async close(): Promise<void> {
@@ -152,8 +143,7 @@ export class RedisBufferLog implements BufferLog {
   }
 
   #keys(partition: number): [stream: string, size: string] {
-    const stream = `${this.#base}:${partition}`;
-    return [stream, `${stream}:size`];
+    return keysOf(this.#base, partition);
   }
 
   async #open(): Promise<Session> {
@@ -253,6 +243,30 @@ function entryOf(session: Session, id: string, fields: readonly string[]): Store
     data: field('d'),
     place: { session, id } satisfies Place,
   };
+}
+
+function baseOf(bus: string, { name }: BufferConfig): string {
+  return `afterwrite:${bus}:buffer:${name}`;
+}
+
+function keysOf(base: string, partition: number): [stream: string, size: string] {
+  const stream = `${base}:${partition}`;
+  return [stream, `${stream}:size`];
+}
+
+async function depthOf(run: RunScript, base: string, partitions: number): Promise<BufferDepth> {
+  const looks = Array.from({ length: partitions }, (_, partition) => run('buffer-depth', keysOf(base, partition), []));
+  const all = (await Promise.all(looks)) as [keys: number, bytes: number, oldestMs: number][];
+  return {
+    entries: all.reduce((sum, [keys]) => sum + keys, 0),
+    bytes: all.reduce((sum, [, bytes]) => sum + bytes, 0),
+    oldestMs: Math.max(...all.map(([, , oldest]) => oldest)),
+  };
+}
+
+/** How much of a buffer a server holds; asked on a connection of the caller's. */
+export function readBufferDepth(redis: ServerConnection, bus: string, config: BufferConfig): Promise<BufferDepth> {
+  return depthOf(scriptsOf(redis), baseOf(bus, config), config.partitions);
 }
 
 /** What the server of a buffer says of itself. CONFIG may be closed, and then says nothing. */
