@@ -83,7 +83,7 @@ export class Lane {
     this.#hurry = new AbortController();
     if (this.#isDraining) this.#hurry.abort();
     const window = new Window(fold, clock.monotonicMs());
-    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    this.#running ??= this.#run();
     return window;
   }
 
@@ -104,6 +104,8 @@ export class Lane {
       this.#window = undefined;
       await this.#send(window);
     }
+    // In the same step as the look for a window: one that is opened a step later would find nobody to send it.
+    this.#running = undefined;
   }
 
   async #send(window: Window): Promise<void> {

@@ -80,6 +80,20 @@ test('the values of a key reach Postgres in the order of the calls, though windo
   assert.deepEqual(buffer.sink.rows.get('a'), ['20']);
 });
 
+test('a call that is made as another is acknowledged is not left behind, however many steps later', async () => {
+  for (let steps = 0; steps < 12; steps++) {
+    const buffer = memoryBuffer();
+    const counter = buffer.counter();
+    const second = counter.add({ id: 1 }).then(async () => {
+      for (let i = 0; i < steps; i++) await null;
+      return counter.add({ id: 1 });
+    });
+    const state = stateOf(second);
+    await buffer.clock.advance(200);
+    assert.equal(state.is, 'acknowledged', `${steps} steps later`);
+  }
+});
+
 test('an entry whose answer was lost is sent again, and counts once', async () => {
   const buffer = memoryBuffer();
   buffer.log.faults.push('lost-answer', 'lost-answer');
