@@ -28,7 +28,7 @@ module.exports = {
     never('the-product-does-not-know-its-benchmarks', '^src/', '^bench/'),
     // Beside the peers we are asked as they are: servers to run against, and the published interface.
     never('beside-the-peers-no-inner-room', '^bench/peers/', '^src/(?!stack/|index\\.ts)'),
-    never('the-product-knows-no-peer', '^src/', 'node_modules/(bentocache|cacheable|cache-manager|async-cache-dedupe|layered-loader|@keyv|keyv)/'),
+    never('the-product-knows-no-peer', '^src/', 'node_modules/(bullmq|bentocache|cacheable|cache-manager|async-cache-dedupe|layered-loader|@keyv|keyv)/'),
     // The library's part of writing behind, and the flusher's: light, and by ports alone.
     never('buffer-knows-protocol-config-and-time-only', room('buffer'), '^src/(drivers|relay|agent|client|cli|stack|testing|bin)/'),
     never('buffer-knows-no-more-of-runtime', room('buffer'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),

@@ -30,7 +30,7 @@ export const addUp: Fold = (older, newer) => {
 export const keepLast: Fold = (_older, newer) => newer;
 
 /** `["key", 3, "other", ["a", null]]`: JSON, and flat, since most of an entry's cost is its brackets. */
-export function encodeItems(items: Items): string {
+export function encodeItems(items: Iterable<readonly [key: string, value: BufferValue]>): string {
   const flat: unknown[] = [];
   for (const [key, value] of items) flat.push(key, typeof value === 'bigint' ? String(value) : value);
   return JSON.stringify(flat);

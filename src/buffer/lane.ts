@@ -65,7 +65,7 @@ export class Lane {
   /** Resolves when the call stands in the log. All calls of a window get the same promise. */
   put(key: string, value: BufferValue, bytes: number): Promise<void> {
     const window = (this.#window ??= this.#open());
-    if (window.isFull && !window.items.has(key)) return this.#overflow();
+    if (window.isFull && !window.has(key)) return this.#overflow();
     window.add(key, value, bytes);
     if (window.isFull) this.#hurry.abort();
     return window.acknowledged;
@@ -110,8 +110,8 @@ export class Lane {
 
   async #send(window: Window): Promise<void> {
     const { log, config, clock, writer, closing } = this.#ports;
-    const data = encodeItems(window.items);
-    const entry = { writer, seq: ++this.#seq, data, keys: window.items.size };
+    const data = encodeItems(window.items());
+    const entry = { writer, seq: ++this.#seq, data, keys: window.keys };
     const sinceMs = clock.monotonicMs();
     let mayHaveLanded = false;
     for (let failures = 0; ; failures++) {
@@ -140,7 +140,7 @@ export class Lane {
       writer: `${writer}-through`,
       seq: ++this.#throughSeq,
       data,
-      keys: window.items.size,
+      keys: window.keys,
       place: undefined,
     };
     const isOrdered = config.kind === 'buffer';

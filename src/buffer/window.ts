@@ -7,7 +7,8 @@ export const WINDOW_BYTES_MAX = 4 << 20;
 /** What is gathered of one partition before it is sent: one value a key. All calls of a window have one promise. */
 export class Window {
   readonly openedMs: number;
-  readonly items = new Map<string, BufferValue>();
+  /** The value of each key, in a cell of its own: a key that is known is looked up once and not written again. */
+  readonly #cells = new Map<string, { value: BufferValue }>();
   /** Calls that are gathered. */
   calls = 0;
   readonly #fold: Fold;
@@ -25,15 +26,33 @@ export class Window {
     return this.#acknowledged.promise;
   }
 
+  /** Keys that are gathered. */
+  get keys(): number {
+    return this.#cells.size;
+  }
+
+  has(key: string): boolean {
+    return this.#cells.has(key);
+  }
+
   get isFull(): boolean {
-    return this.items.size >= WINDOW_KEYS_MAX || this.#bytes >= WINDOW_BYTES_MAX;
+    return this.#cells.size >= WINDOW_KEYS_MAX || this.#bytes >= WINDOW_BYTES_MAX;
   }
 
   add(key: string, value: BufferValue, bytes: number): void {
-    const older = this.items.get(key);
-    this.items.set(key, older === undefined ? value : this.#fold(older, value));
     this.calls += 1;
-    this.#bytes += older === undefined ? key.length + bytes : bytes;
+    // What is replaced is counted too: a window is sent a little early rather than grow past its limit.
+    this.#bytes += bytes;
+    const cell = this.#cells.get(key);
+    if (cell === undefined) {
+      this.#cells.set(key, { value });
+      this.#bytes += key.length;
+    } else cell.value = this.#fold(cell.value, value);
+  }
+
+  /** One value a key, in the order in which keys came. */
+  *items(): IterableIterator<readonly [key: string, value: BufferValue]> {
+    for (const [key, { value }] of this.#cells) yield [key, value];
   }
 
   settle(): void {
