@@ -97,6 +97,7 @@ export class CacheRefresher implements Refresher {
         commandTimeoutMs: COMMAND_TIMEOUT_MS,
         loadsMax: POOL_MAX,
         localEntriesMax: 0,
+        buffers: 'off',
         onEvent: ({ code, message }) => log.warn('refreshing', { event: code, detail: message }),
       });
       await openFamilies(cache, open);
