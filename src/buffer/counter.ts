@@ -27,7 +27,7 @@ export class Counter<P extends object = Readonly<Record<string, KeyValue>>> {
       const key = keyTextOf(config.name, config.key, params as Readonly<Record<string, unknown>>);
       return this.#buffer.writer.put(key, n, NUMBER_BYTES);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 }

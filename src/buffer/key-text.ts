@@ -36,17 +36,9 @@ function checked(buffer: string, text: string): string {
 }
 
 function textOfKey(buffer: string, column: string, value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return withoutNul(buffer, column, value);
-    case 'number':
-      if (Number.isFinite(value)) return String(value);
-      break;
-    case 'bigint':
-    case 'boolean':
-      return String(value);
-    default:
-  }
+  if (typeof value === 'string') return withoutNul(buffer, column, value);
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
+  if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
   throw new BusError(
     'BUFFER_VALUE_INVALID',
     `${buffer}: "${column}" of the key is ${value === null ? 'null' : typeof value}: a text, a number or a truth value is expected.`,

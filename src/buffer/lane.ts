@@ -96,7 +96,7 @@ export class Lane {
   async #run(): Promise<void> {
     const { clock, config } = this.#ports;
     // The first window is opened in the same step in which this begins.
-    await null;
+    await Promise.resolve();
     while (this.#window !== undefined) {
       const leftMs = this.#window.openedMs + config.windowMs - clock.monotonicMs();
       if (leftMs > 0) await clock.sleep(leftMs, this.#hurry.signal);

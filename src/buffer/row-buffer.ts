@@ -23,7 +23,7 @@ export class RowBuffer<
       const bytes = values.reduce((sum, value) => sum + (value?.length ?? 0), 0);
       return this.#buffer.writer.put(key, values, bytes);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 }

@@ -19,6 +19,20 @@ const acknowledged = new Map<string, string[]>();
 let made = 0;
 let waiting = 0;
 
+async function call({ buffer, counter }: (typeof buffers)[number], id: string): Promise<void> {
+  waiting += 1;
+  try {
+    await counter.add({ id });
+    const known = acknowledged.get(buffer);
+    if (known === undefined) acknowledged.set(buffer, [id]);
+    else known.push(id);
+  } catch (error) {
+    note(`R ${buffer} ${(error as { code?: string }).code} ${id}`);
+  } finally {
+    waiting -= 1;
+  }
+}
+
 setInterval(() => {
   const nowMs = Date.now();
   for (const [buffer, ids] of acknowledged) note(`A ${buffer} ${nowMs} ${ids.join(' ')}`);
@@ -26,20 +40,5 @@ setInterval(() => {
   if (waiting > WAITING_MAX) return;
   const ids = Array.from({ length: CALLS }, () => `${name}.${made++}`);
   note(`T ${ids.join(' ')}`);
-  for (const { buffer, counter } of buffers)
-    for (const id of ids) {
-      waiting += 1;
-      counter.add({ id }).then(
-        () => {
-          waiting -= 1;
-          const known = acknowledged.get(buffer);
-          if (known === undefined) acknowledged.set(buffer, [id]);
-          else known.push(id);
-        },
-        (error: unknown) => {
-          waiting -= 1;
-          note(`R ${buffer} ${(error as { code?: string }).code} ${id}`);
-        },
-      );
-    }
+  for (const one of buffers) for (const id of ids) void call(one, id);
 }, 5);

@@ -111,7 +111,8 @@ export class PostgresBufferSink implements BufferSink {
       if (rows.length === 1 && only !== undefined) {
         counts.refused += 1;
         const value = Array.isArray(only[1]) ? JSON.stringify(only[1]) : String(only[1]);
-        return await this.#refuse(sql, only[0], value, stateOf(error), (error as Error).message);
+        await this.#refuse(sql, only[0], value, stateOf(error), (error as Error).message);
+        return;
       }
     }
     const half = rows.length >> 1;
