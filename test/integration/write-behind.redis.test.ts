@@ -139,6 +139,28 @@ buffers:
     await (await open({ buffers: 'off' })).drain();
   });
 
+  test('doctor says what a buffer’s Redis may lose, and what it holds', async () => {
+    const doctor = async (): Promise<string[]> => {
+      const { out } = await runCli(['doctor', '--json', '--config', onDisk()]);
+      const { findings } = JSON.parse(out) as { findings: { subject: string; level: string; message: string }[] };
+      return findings
+        .filter(({ subject }) => subject === 'buffer views')
+        .map(({ level, message }) => `${level} ${message}`);
+    };
+    const cache = await open();
+    await cache.counter('views').add({ id: 1 });
+    const found = (await doctor()).join('\n');
+    assert.match(found, /^ok its Redis drops nothing by itself/);
+    assert.match(found, /ok A crash may lose: of a process 40 ms/);
+    assert.match(found, /ok 1 entries are not flushed/);
+    await redis.config('SET', 'appendfsync', 'everysec');
+    try {
+      assert.match((await doctor()).join('\n'), /fail loss.redis is none, and appendfsync everysec may lose 2000 ms/);
+    } finally {
+      await redis.config('SET', 'appendfsync', 'always');
+    }
+  });
+
   test('a file with write-through needs the pool of the primary', async () => {
     await assert.rejects(open({ postgres: {} }, ', whenFull: write-through'), { code: 'CACHE_OPTION_INVALID' });
     await assert.rejects(open({ postgres: {}, buffers: 'flush' }), { code: 'CACHE_OPTION_INVALID' });
