@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { checkFile } from '../../src/cli/doctor/check-file.ts';
 import { checkBuffer } from '../../src/cli/doctor/check-buffer.ts';
 import { checkLogRedis, checkTopic } from '../../src/cli/doctor/check-log.ts';
-import { checkPlan, checkServer } from '../../src/cli/doctor/check-postgres.ts';
+import { checkCrashSign, checkPlan, checkServer } from '../../src/cli/doctor/check-postgres.ts';
 import { checkCache, checkDistinct, checkSpread } from '../../src/cli/doctor/check-redis.ts';
 import { checkReplica } from '../../src/cli/doctor/check-replica.ts';
 import { checkSlot } from '../../src/cli/doctor/check-slot.ts';
@@ -86,6 +86,14 @@ table(SERVER, (facts) => checkServer(facts, 'afterwrite-relay-shop'), [
     'fail synchronous_standby_names',
   ],
   ['other standbys are well, even with a similar name', { synchronousStandbyNames: 'FIRST 1 (s1, relay)' }, ''],
+]);
+
+table(SERVER, (facts) => [checkCrashSign(facts)], [
+  [
+    'a role that does not see since when the server runs is warned of: a crash may go unseen',
+    { roleCanReadStats: false },
+    'warn the role does not see when the server began its run',
+  ],
 ]);
 
 const PLAN = { steps: [], refusals: [], notes: [] };

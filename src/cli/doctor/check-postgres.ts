@@ -37,6 +37,19 @@ export function checkServer(settings: ServerSettings, applicationName: string): 
   ];
 }
 
+/**
+ * A backend's crash loses commits that were acknowledged before they were durable. The farewell that tells of it is not promised: a server drops it
+ * in the midst of an answer. What shows it for certain is since when the checkpointer runs.
+ */
+export function checkCrashSign({ role, roleCanReadStats }: ServerSettings): Finding {
+  if (roleCanReadStats) return ok(SUBJECT, 'the role sees when the server began its run');
+  return warn(
+    SUBJECT,
+    'the role does not see when the server began its run, so a crash that loses asynchronous commits may go unseen',
+    `GRANT pg_read_all_stats TO ${quoteIdentifier(role)}; -- as a superuser; or, without such commits, source.asynchronousCommits: false`,
+  );
+}
+
 function room(name: string, used: number, max: number): Finding {
   if (used < max) return ok(SUBJECT, `${name}: ${used} of ${max} in use`);
   return warn(

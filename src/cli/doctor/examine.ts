@@ -26,7 +26,7 @@ import { planSetup } from '../setup/plan.ts';
 import { checkBuffer } from './check-buffer.ts';
 import { checkFile } from './check-file.ts';
 import { checkLogRedis, checkTopic } from './check-log.ts';
-import { checkPlan, checkServer } from './check-postgres.ts';
+import { checkCrashSign, checkPlan, checkServer } from './check-postgres.ts';
 import { checkCache, checkDistinct, checkSpread } from './check-redis.ts';
 import { checkReplica } from './check-replica.ts';
 import { checkSlot } from './check-slot.ts';
@@ -88,6 +88,7 @@ async function examineSource(config: BusConfig): Promise<{ readonly findings: Fi
     const facts = await readSetupFacts(sql, wish);
     const findings = [
       ...checkServer(settings, relayApplicationName(config.bus)),
+      ...(config.source.asynchronousCommits ? [checkCrashSign(settings)] : []),
       ...checkFile(checkCatalog(config, await readTables(sql, ruleTables(config)))),
       ...checkPlan(planSetup(wish, facts, SLOT_IDENTITY)),
       ...facts.slots.flatMap((slot) => checkSlot(slot, settings.horizonSlots)),
