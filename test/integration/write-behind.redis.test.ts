@@ -51,8 +51,8 @@ log: { redisStreams: { url: "redis://127.0.0.1:1" } }
 regions: { eu: { redis: "${cacheRedis.url}" } }
 families: { user: { key: "user:{id}", ttl: 5m, on: { users: { id: id } } } }
 buffers:
-  views: { redis: "${bufferRedis.url}", kind: counter, table: views, key: [id], flushEvery: 100ms, loss: { process: 40ms, redis: none }${more} }
-  sessions: { redis: "${bufferRedis.url}", kind: buffer, table: sessions, key: [id], columns: [seen, page], flushEvery: 100ms, loss: { process: 40ms, redis: none } }
+  views: { redis: "${bufferRedis.url}", kind: counter, table: views, key: [id], flushEvery: 100ms, loss: { process: 40ms, redis: none, disk: 10m }${more} }
+  sessions: { redis: "${bufferRedis.url}", kind: buffer, table: sessions, key: [id], columns: [seen, page], flushEvery: 100ms, loss: { process: 40ms, redis: none, disk: 10m } }
 `;
   const folder = mkdtempSync(join(tmpdir(), 'afterwrite-buffers-'));
   after(() => rmSync(folder, { recursive: true }));
