@@ -3,8 +3,8 @@ import { BusError } from '../../protocol/errors.ts';
 import { setupCommand } from '../commands/setup.ts';
 import { EXIT } from '../exit-code.ts';
 
-/** Runs `afterwrite setup` for a file and keeps what it prints for the error. Throws `STACK_START_FAILED` if it does not end well. */
-export async function setUpQuietly(configPath: string): Promise<void> {
+/** Runs `afterwrite setup` for a file, or several that are joined, and keeps what it prints for the error. Throws `STACK_START_FAILED` if it does not end well. */
+export async function setUpQuietly(...configPaths: string[]): Promise<void> {
   const printed: string[] = [];
   const sink = new Writable({
     write: (chunk: Buffer, _encoding, written) => {
@@ -13,7 +13,7 @@ export async function setUpQuietly(configPath: string): Promise<void> {
     },
   });
   const code = await setupCommand(
-    { output: { out: sink, err: sink }, configPaths: [configPath], json: false },
+    { output: { out: sink, err: sink }, configPaths, json: false },
     { dryRun: false, repairIdentity: true },
   );
   if (code !== EXIT.ok)
