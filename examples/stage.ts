@@ -18,7 +18,9 @@ import { untilBegun, untilReached } from '../test/support/region-begun.ts';
 import type { Example } from './example.ts';
 
 const PROGRAM = fileURLToPath(new URL('../src/bin/afterwrite.ts', import.meta.url));
-const EXAMPLE_TIMEOUT_MS = 60_000;
+const EXAMPLE_TIMEOUT_MS = 100_000;
+/** A second bus on a busy database may begin only with Postgres's next look at its running transactions, 15 s apart. */
+const UNTIL_TIMEOUT_MS = 45_000;
 
 export interface Stage {
   /** Runs one example, for so long as the signal lets it. Rejects where what it shows is not so. */
@@ -123,7 +125,7 @@ export async function openStage(names: readonly string[]): Promise<Stage> {
             cacheServer = await startRedis({ port: region.port });
             await settled();
           },
-          until: eventually,
+          until: (what, probe) => eventually(what, probe, UNTIL_TIMEOUT_MS),
         });
         await Promise.race([showing, refusal(signal), refusal(AbortSignal.timeout(EXAMPLE_TIMEOUT_MS))]);
       } finally {

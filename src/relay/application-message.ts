@@ -25,7 +25,8 @@ export interface MessageMeaning {
  *     select pg_logical_emit_message(true, 'afterwrite',
  *       '{"keys": [{"family": "user", "params": {"id": 42}}], "families": ["org-members"], "tags": ["org:7"], "tables": ["public.users"]}');
  *
- * A part that cannot be understood widens: a key to its family, anything else to everything the bus knows.
+ * A part that cannot be understood widens: a key to its family, anything else to everything the bus knows. A database may feed several buses: with
+ * `"bus": "shop"` the message is that one's alone, and to the others says nothing.
  */
 export function readApplicationMessage(content: string, config: BusConfig, types: ParameterTypes): MessageMeaning {
   const reading = new Reading(config, types);
@@ -58,9 +59,12 @@ class Reading implements MessageMeaning {
 
   read(message: unknown): void {
     if (!isObject(message)) return this.giveUp('the message is no JSON object');
-    for (const [part, list] of Object.entries(message)) {
+    const { bus, ...parts } = message;
+    if (bus !== undefined && typeof bus !== 'string') return this.giveUp('the bus is no text');
+    if (bus !== undefined && bus !== this.#config.bus) return;
+    for (const [part, list] of Object.entries(parts)) {
       const readOne = this.#readerOf(part);
-      if (readOne === undefined) this.giveUp(`"${part}" is none of keys, families, tags, tables`);
+      if (readOne === undefined) this.giveUp(`"${part}" is none of bus, keys, families, tags, tables`);
       else if (!Array.isArray(list)) this.giveUp(`"${part}" is no list`);
       else list.forEach(readOne);
     }

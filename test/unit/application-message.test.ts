@@ -48,9 +48,19 @@ test('what cannot be understood at all makes everything old, and is never skippe
     { tags: ['x'.repeat(1025)] },
     { tables: [{}] },
     { keys: [7] },
+    { bus: 7, families: ['user'] },
   ]) {
     const meaning = read(message);
     assert.equal(meaning.everything, true, JSON.stringify(message));
     assert.equal(meaning.faults.length, 1);
+  }
+});
+
+test('a message that names its bus says nothing to the others on the same database, whatever it asks for', () => {
+  const families = ['user'];
+  assert.equal(read({ bus: CONFIG.bus, families }).items.length, 1);
+  for (const more of [{ families }, { families: ['nobody'] }, { keys: 7 }, { tables: ['public.users'] }]) {
+    const { items, tables, faults, everything } = read({ bus: 'another', ...more });
+    assert.deepEqual({ items, tables, faults, everything }, { items: [], tables: [], faults: [], everything: false });
   }
 });

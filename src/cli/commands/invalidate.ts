@@ -22,7 +22,8 @@ export type InvalidateTarget =
 export async function invalidateCommand(context: CommandContext, target: InvalidateTarget): Promise<number> {
   const config = await configOf(context);
   checkTarget(target, config);
-  const message = messageOf(target);
+  // A database may feed several buses: what the others have is none of this command's business.
+  const message = { bus: config.bus, ...messageOf(target) };
   const { lsn, items } = await withSource(config, 'invalidate', async (sql) => {
     const { parameterTypes } = checkCatalog(config, await readTables(sql, ruleTables(config)));
     const meaning = readApplicationMessage(JSON.stringify(message), config, parameterTypes);
