@@ -6,7 +6,7 @@ import { isBusError } from '../../src/protocol/errors.ts';
 import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { type KeyType, printKeyParameter } from '../../src/protocol/key-parameter.ts';
 import { globOf, type KeyTemplate, matcherOf, parseKeyTemplate, printKey } from '../../src/protocol/key-template.ts';
-import { createKeyspace } from '../../src/protocol/keyspace.ts';
+import { createKeyspace, type Keyspace } from '../../src/protocol/keyspace.ts';
 
 const literal = fc.string({ unit: fc.constantFrom(...Array.from('abz09:/;,.-_@#&=(*?[]^\\|$+~')), maxLength: 4 });
 const template = fc
@@ -249,4 +249,28 @@ test('a cache key comes back from its Redis key, in a cluster or not', () => {
     assert.equal(keyspace.cacheKey(keyspace.valueKey('user:42', 3)), 'user:42');
     assert.equal(keyspace.cacheKey('other:user:42'), undefined);
   }
+});
+
+test('two services on one Redis do not collide: whatever they are called, no key, channel or pattern of one is the other’s', () => {
+  const busName = fc.stringMatching(/^[a-z][a-z0-9_-]{0,8}$/);
+  const cacheKey = fc.stringMatching(/^[a-z:{}*0-9_-]{1,20}$/);
+  fc.assert(
+    fc.property(busName, busName, cacheKey, cacheKey, fc.boolean(), (first, second, mine, theirs, clustered) => {
+      fc.pre(first !== second);
+      const [a, b] = [first, second].map((bus) => createKeyspace({ bus, prefix: `${bus}:`, cells: 3, clustered }));
+      const all = (keyspace: Keyspace, key: string): string[] => [
+        keyspace.valueKey(key, 1),
+        keyspace.slotKey(key, 1),
+        ...[keyspace.record, keyspace.state, keyspace.sweeps, keyspace.refreshes].map((of) => of(1)),
+        ...[keyspace.leaseEnds, keyspace.agents, keyspace.clients, keyspace.pulse('p', 1)],
+      ];
+      assert.ok(a !== undefined && b !== undefined);
+      const own = new Set(all(a, mine));
+      // A bus called "afterwrite" has values beside the control records; keys that begin so are refused by the file.
+      fc.pre(first !== 'afterwrite' && second !== 'afterwrite');
+      for (const key of all(b, theirs)) assert.ok(!own.has(key), key);
+      assert.equal(a.cacheKey(b.valueKey(theirs, 1)), undefined);
+      assert.ok(!b.valueKey(theirs, 1).startsWith(a.valueGlob('')), 'no scan of one meets a value of the other');
+    }),
+  );
 });

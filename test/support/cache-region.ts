@@ -42,7 +42,7 @@ export const LOCAL_FILE =
 
 export class CacheRegion {
   readonly url: string;
-  readonly keyspace: Keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: false });
+  readonly keyspace: Keyspace;
   readonly events: CacheEvent[] = [];
   /** How far the region is behind the database. */
   behindMs = 0;
@@ -52,14 +52,30 @@ export class CacheRegion {
   #offset = 1;
   #lsn = 1000;
 
-  private constructor(url: string, agent: RegionStore) {
+  private constructor(url: string, keyspace: Keyspace, agent: RegionStore) {
     this.url = url;
+    this.keyspace = keyspace;
     this.#agent = agent;
   }
 
-  static async open(url: string): Promise<CacheRegion> {
-    const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: false });
-    return new CacheRegion(url, await connectRegionStore(url, 'test-agent', keyspace));
+  static async open(url: string, bus = 'shop', prefix = `${bus}:`): Promise<CacheRegion> {
+    const keyspace = createKeyspace({ bus, prefix, cells: CELLS, clustered: false });
+    return new CacheRegion(url, keyspace, await connectRegionStore(url, 'test-agent', keyspace));
+  }
+
+  /** The keys that a sweep of a family would look at, and then its sweep. */
+  async sweep(family: string, glob: string): Promise<readonly string[]> {
+    const found: string[] = [];
+    for (let cursor: string | null = '0'; cursor !== null; ) {
+      const page: Awaited<ReturnType<RegionStore['scan']>> = await this.#agent.scan(cursor, glob);
+      found.push(...page.keys);
+      cursor = page.next;
+    }
+    for (let cell = 0; cell < CELLS; cell++) {
+      const keys = found.filter((key) => cellOf(hashKey(key), CELLS) === cell);
+      if (keys.length > 0) await this.#agent.sweep(cell, TOKEN, { family, keys, isPlain: false });
+    }
+    return found;
   }
 
   /** Begins a new epoch in every cell, with everything settled and the file's rules published. */

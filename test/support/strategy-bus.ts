@@ -12,8 +12,13 @@ export interface StrategyBus {
 
 /** `families`: the lines of the section, each `name: { ... }`. */
 export function strategyBus(...families: readonly string[]): StrategyBus {
+  return busOf(['bus: shop'], families);
+}
+
+/** `head`: what stands before the other sections: the bus's name, and its prefix. */
+export function busOf(head: readonly string[], families: readonly string[]): StrategyBus {
   const text = [
-    'bus: shop',
+    ...head,
     'source: { url: postgres://nobody@127.0.0.1:1/none }',
     `log: { redisStreams: { url: redis://127.0.0.1:1, partitions: ${CELLS} } }`,
     'regions: { eu: { redis: redis://127.0.0.1:1 } }',
