@@ -25,5 +25,5 @@ export interface Example {
   /** Starts the region's Redis again in its old place: empty, and the region begins anew. */
   restartRedis(): Promise<void>;
   /** Waits for a state: asks until the answer is something other than undefined, null or false. */
-  until<T>(what: string, probe: () => T | Promise<T>): Promise<NonNullable<T>>;
+  until<T>(what: string, probe: () => T | Promise<T>): Promise<Exclude<T, undefined | null | false>>;
 }

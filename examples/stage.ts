@@ -125,7 +125,8 @@ export async function openStage(names: readonly string[]): Promise<Stage> {
             cacheServer = await startRedis({ port: region.port });
             await settled();
           },
-          until: (what, probe) => eventually(what, probe, UNTIL_TIMEOUT_MS),
+          until: <T>(what: string, probe: () => T | Promise<T>) =>
+            eventually(what, probe, UNTIL_TIMEOUT_MS) as Promise<Exclude<T, undefined | null | false>>,
         });
         await Promise.race([showing, refusal(signal), refusal(AbortSignal.timeout(EXAMPLE_TIMEOUT_MS))]);
       } finally {

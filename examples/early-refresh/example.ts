@@ -14,6 +14,8 @@ export default async function earlyRefresh({ cache, until }: Example): Promise<v
     const value = await totals.get({ id: 1 });
     return value?.at !== first?.at && value;
   });
-  console.log(`Loaded as ${first?.at}, refreshed as ${next.at}; reads that waited: ${misses}, of ${cache.stats().reads}`);
+  console.log(
+    `Loaded as ${first?.at}, refreshed as ${next.at}; reads that waited: ${misses}, of ${cache.stats().reads}`,
+  );
   assert.deepEqual([misses, loads], [1, 2], 'the first read, and one behind the others');
 }

@@ -6,7 +6,8 @@ import type { User } from '../user.ts';
 export default async function eventDriven({ cache, pool, settled, until }: Example): Promise<void> {
   const users = cache.family<User, { id: number }>('user');
   const teams = cache.family<User[], { org_id: number }>('team');
-  const names = async (org_id: number): Promise<string[]> => ((await teams.get({ org_id })) ?? []).map(({ name }) => name);
+  const names = async (org_id: number): Promise<string[]> =>
+    ((await teams.get({ org_id })) ?? []).map(({ name }) => name);
   await users.get({ id: 1 });
   assert.deepEqual([await names(7), await names(8)], [['Ann', 'Bob'], ['Cid']]);
 

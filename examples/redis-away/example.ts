@@ -29,7 +29,10 @@ export default async function redisAway({ open, killRedis, restartRedis, until }
     // Reads are answered by the loader, no more of them at a time than the limit.
     const values = await Promise.all(Array.from({ length: 100 }, (_, id) => ratings.get({ id })));
     console.log(`Redis is dead: ${values.length} reads answered, ${most} loads at a time at most`);
-    assert.deepEqual(values, values.map((_, id) => ({ id })));
+    assert.deepEqual(
+      values,
+      values.map((_, id) => ({ id })),
+    );
     assert.ok(most <= LOADS_MAX);
     // Writes succeed; their evictions are kept, and this process reads the key past Redis until they are sent.
     await users.write({ id: 1 }, (tx) => tx.query(`update users set name = 'Anna' where id = 1`));
@@ -39,7 +42,9 @@ export default async function redisAway({ open, killRedis, restartRedis, until }
       await ratings.get({ id: 1 });
       return events.includes('redis-away');
     });
-    console.log(`A write: read as ${(await users.get({ id: 1 }))?.name}; evictions that wait: ${cache.stats().evictionsWaiting}`);
+    console.log(
+      `A write: read as ${(await users.get({ id: 1 }))?.name}; evictions that wait: ${cache.stats().evictionsWaiting}`,
+    );
   } finally {
     await restartRedis();
   }

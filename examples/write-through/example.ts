@@ -8,7 +8,10 @@ export default async function writeThrough({ cache, pool, settled }: Example): P
   const written = await users.write(
     { id: 1 },
     async (tx) => {
-      const { rows } = await tx.query('update users set name = $2 where id = $1 returning id, name, org_id', [1, 'Anna']);
+      const { rows } = await tx.query('update users set name = $2 where id = $1 returning id, name, org_id', [
+        1,
+        'Anna',
+      ]);
       return (rows[0] ?? null) as User | null;
     },
     { then: 'update' },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { Cache } from '../../src/client/cache.ts';
 import type { CacheFamily } from '../../src/client/cache-family.ts';
+import type { FamilyOptions } from '../../src/client/open-family.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { CacheRegion } from '../support/cache-region.ts';
 import { eventually } from '../support/eventually.ts';
@@ -17,13 +18,17 @@ const SERVICES = [
   { bus: 'wiki', head: ['bus: wiki', 'prefix: "app.wiki:v1:"'] },
 ];
 const ID = { id: 'a1' };
-type Users = CacheFamily<{ readonly of: string; readonly org_id: string }, { id: string }>;
+interface User {
+  readonly of: string;
+  readonly org_id: string;
+}
+type Load = NonNullable<FamilyOptions<User, { id: string }>['load']>;
 interface Service {
   readonly name: string;
   readonly region: CacheRegion;
   readonly bus: StrategyBus;
-  cache: Cache;
-  users: Users;
+  readonly cache: Cache;
+  readonly users: CacheFamily<User, { id: string }>;
 }
 
 let server: RedisServer;
@@ -51,13 +56,9 @@ afterEach(async () => {
 });
 after(() => server?.stop());
 
-async function open(
-  region: CacheRegion,
-  text: string,
-  load: () => Promise<{ of: string; org_id: string }> | { of: string; org_id: string },
-): Promise<{ cache: Cache; users: Users }> {
+async function open(region: CacheRegion, text: string, load: Load): Promise<Pick<Service, 'cache' | 'users'>> {
   const cache = await region.cache({ config: { text } });
-  return { cache, users: cache.family('user', { reads: 'primary', load }) as Users };
+  return { cache, users: cache.family<User, { id: string }>('user', { reads: 'primary', load }) };
 }
 const held = (): Promise<(string | undefined)[]> =>
   Promise.all(services.map(async ({ users }) => (await users.peek(ID))?.of));
@@ -106,7 +107,7 @@ test('a sweep after a new epoch of one service looks at no key of the others', a
 test('a lease of one service keeps no reader of another from loading, and its end wakes nobody there', async () => {
   const [shop, blog] = services;
   assert.ok(shop !== undefined && blog !== undefined);
-  const loader = new ScriptedLoader<{ of: string; org_id: string }>();
+  const loader = new ScriptedLoader<User>();
   const another = await open(shop.region, shop.bus.text, loader.load);
   const waiting = another.users.get({ id: 'b2' });
   await loader.called(0);

@@ -262,7 +262,10 @@ test('two services on one Redis do not collide: whatever they are called, no key
         keyspace.valueKey(key, 1),
         keyspace.slotKey(key, 1),
         ...[keyspace.record, keyspace.state, keyspace.sweeps, keyspace.refreshes].map((of) => of(1)),
-        ...[keyspace.leaseEnds, keyspace.agents, keyspace.clients, keyspace.pulse('p', 1)],
+        keyspace.leaseEnds,
+        keyspace.agents,
+        keyspace.clients,
+        keyspace.pulse('p', 1),
       ];
       assert.ok(a !== undefined && b !== undefined);
       const own = new Set(all(a, mine));

@@ -66,7 +66,7 @@ export class CacheRegion {
   /** The keys that a sweep of a family would look at, and then its sweep. */
   async sweep(family: string, glob: string): Promise<readonly string[]> {
     const found: string[] = [];
-    for (let cursor: string | null = '0'; cursor !== null; ) {
+    for (let cursor: string | null = '0'; cursor !== null;) {
       const page: Awaited<ReturnType<RegionStore['scan']>> = await this.#agent.scan(cursor, glob);
       found.push(...page.keys);
       cursor = page.next;

@@ -36,18 +36,56 @@ test('every option of the client with its default, and every event, stands in th
     assert.ok(page.includes(`\`${code}\``) && page.includes(text), `${code} is missing`);
 });
 
-test('each test that an invariant names exists', () => {
-  const tests = ['test/**/*.test.ts', 'test/contract/*-contract.ts']
+const allTests = (): string =>
+  ['test/**/*.test.ts', 'test/contract/*-contract.ts']
     .flatMap((files) => globSync(files, { cwd: ROOT }))
     .map(read)
     .join('\n');
+
+test('each test that an invariant names exists', () => {
+  const tests = allTests();
   const named = [...read('docs/INVARIANTS.md').matchAll(/^ {2}- “(.+)”$/gm)].map(([, name]) => name ?? '');
   assert.ok(named.length >= 20);
   for (const name of named) assert.ok(tests.includes(name), `no test is called “${name}”`);
 });
 
+test('each test that a strategy’s page names exists, and so does its file', () => {
+  const tests = allTests();
+  let named = 0;
+  for (const page of globSync('docs/strategies/*.md', { cwd: ROOT })) {
+    const said = /^Tests: [^]*?(?=\n\n|$(?![^]))/m.exec(read(page))?.[0] ?? '';
+    for (const [, file] of said.matchAll(/`(test\/[^`]+)`/g)) assert.ok(existsSync(ROOT + file), `${page}: ${file}`);
+    for (const [, name] of said.matchAll(/“([^”]+)”/g)) {
+      // Of a name that is built, or long, the page gives a part.
+      for (const part of (name ?? '').replaceAll(/\s+/g, ' ').split('…'))
+        assert.ok(tests.includes(part.trim()), `${page}: no test is called “${part}”`);
+      named += 1;
+    }
+  }
+  assert.ok(named >= 50, `${named} are named`);
+});
+
+test('each strategy of the index has a page and an example, each page and each example a strategy', () => {
+  // What several strategies are worth beside one another, measured: the benchmark is its example.
+  const measured = ['README.md', 'stampede.md'];
+  const rows = read('docs/strategies/README.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| strategy'));
+  const each = rows.map((row) => ({
+    row,
+    page: /\]\(([\w./-]+\.md)\)/.exec(row)?.[1],
+    example: /examples\/([\w-]+)\/example\.ts/.exec(row)?.[1],
+  }));
+  for (const { row, page, example } of each) assert.ok(page !== undefined && example !== undefined, row);
+  const pages = globSync('*.md', { cwd: `${ROOT}docs/strategies` }).filter((page) => !measured.includes(page));
+  const known = new Set(each.map(({ page }) => page));
+  for (const page of pages) assert.ok(known.has(page), `no strategy of the index has the page ${page}`);
+  const examples = globSync('*/example.ts', { cwd: `${ROOT}examples` }).map((file) => file.split('/')[0]);
+  assert.deepEqual(new Set(examples), new Set(each.map(({ example }) => example)));
+});
+
 test('every link between the documents leads somewhere', () => {
-  for (const page of ['README.md', 'src/README.md', ...globSync('docs/**/*.md', { cwd: ROOT })]) {
+  for (const page of ['README.md', 'src/README.md', 'examples/README.md', ...globSync('docs/**/*.md', { cwd: ROOT })]) {
     for (const [, target] of read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
       const path = fileURLToPath(new URL(target ?? '', new URL(page, `file://${ROOT}`)));
       assert.ok(existsSync(path), `${page} links to ${target}`);
