@@ -19,7 +19,7 @@ import type { Example } from './example.ts';
 
 const PROGRAM = fileURLToPath(new URL('../src/bin/afterwrite.ts', import.meta.url));
 const EXAMPLE_TIMEOUT_MS = 100_000;
-/** A second bus on a busy database may begin only with Postgres's next look at its running transactions, 15 s apart. */
+/** A region that has begun anew may hear its rules ten seconds later. */
 const UNTIL_TIMEOUT_MS = 45_000;
 
 export interface Stage {
@@ -67,8 +67,11 @@ export async function openStage(names: readonly string[]): Promise<Stage> {
       const name = `${args[0]}-${(started += 1)}`;
       return startChild({ name, args: [...args, ...files], env, folder: folder.path, port: await freePort() });
     };
-    for (const one of await Promise.all([start(['relay']), start(['agent', '--region', 'eu'])]))
-      closing.push(() => one.stop());
+    // The agent first: it hears the rules that a relay sends as it begins, and then every ten seconds.
+    for (const args of [['agent', '--region', 'eu'], ['relay']]) {
+      const { stop } = await start(args);
+      closing.push(stop);
+    }
     const redis = new Redis(region.url, { retryStrategy: () => 50 });
     redis.on('error', () => undefined);
     closing.push(() => redis.disconnect());

@@ -9,7 +9,8 @@ const BLOG = fileURLToPath(new URL('blog.yaml', import.meta.url));
 export default async function namespaces({ cache, redis, open, start, run, until }: Example): Promise<void> {
   // Another service, with a bus of its own on the same servers, and a family of the same name and the same keys.
   await setUpQuietly(BLOG);
-  await Promise.all([start('relay', '--config', BLOG), start('agent', '--region', 'eu', '--config', BLOG)]);
+  await start('agent', '--region', 'eu', '--config', BLOG);
+  await start('relay', '--config', BLOG);
   const other = await open({ config: BLOG });
   const shop = cache.family<User, { id: number }>('user');
   const blog = other.family<{ id: string; page: string }, { id: number }>('user');
