@@ -16,15 +16,16 @@ export default async function writeThrough({ cache, pool, settled }: Example): P
     },
     { then: 'update' },
   );
-  // The database first, then the store. The commit's own record may have evicted it again by now: then it is loaded.
-  const { writesStored, writesNotStored, evictions } = cache.stats();
+  // The database first, then the store. The bus may be faster, with the commit's own record: then the store is refused, or evicted again, and a reader loads.
+  const { writesStored, writesNotStored } = cache.stats();
   console.log(`Written: ${written?.name}; stored: ${writesStored}; read: ${(await users.get({ id: 1 }))?.name}`);
-  assert.deepEqual([writesStored, writesNotStored, evictions], [1, 0, 0]);
+  assert.equal(writesStored + writesNotStored, 1);
   assert.deepEqual(await users.get({ id: 1 }), { id: '1', name: 'Anna', org_id: '7' });
   await settled();
   assert.equal((await users.get({ id: 1 }))?.name, 'Anna');
 
   // A null stores no absence: the key is evicted.
+  const { evictions } = cache.stats();
   await users.write(
     { id: 3 },
     async (tx) => {
@@ -33,7 +34,7 @@ export default async function writeThrough({ cache, pool, settled }: Example): P
     },
     { then: 'update' },
   );
-  assert.deepEqual([cache.stats().writesStored, cache.stats().evictions], [1, 1]);
+  assert.deepEqual([cache.stats().writesStored, cache.stats().evictions], [writesStored, evictions + 1]);
   console.log('Deleted:', await users.get({ id: 3 }));
   assert.equal(await users.get({ id: 3 }), null);
   assert.equal((await pool.query('select from users where id = 3')).rowCount, 0);
