@@ -77,7 +77,7 @@ function open(
       : new PostgresBufferSink(transactionsOf(primary), {
           bus,
           config,
-          keyColumns: (text) => keyColumns(config.key.length, text),
+          keyColumns,
         });
   const buffer = new OpenBuffer({
     config,

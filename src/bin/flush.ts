@@ -77,7 +77,7 @@ class FlushService {
       const sink = new PostgresBufferSink(transactionsOn(this.#source), {
         bus: this.#bus,
         config,
-        keyColumns: (text) => keyColumns(config.key.length, text),
+        keyColumns,
       });
       const flusher = new Flusher({ ...ports, sink, fold: config.kind === 'counter' ? addUp : keepLast });
       const watch = new BufferWatch(this.#streams, config, this.#observer);

@@ -2,6 +2,8 @@ import type { BatchIdentity } from './entry.ts';
 
 /** A window of one partition, as it is appended. */
 export interface OutgoingEntry extends BatchIdentity {
+  /** What its texts are texts of (shape.ts). Empty for what is not ours. */
+  readonly shape: string;
   readonly data: string;
   /** Keys in it. */
   readonly keys: number;

@@ -21,10 +21,10 @@ export type SinkAnswer = Written | { readonly kind: 'busy' } | { readonly kind: 
  * a crash behind it leaves entries in the log that are known by their identity.
  */
 export interface BufferSink {
-  /** `waits`: for another that has the partition, instead of `busy`. Rejects with a coded error; the outcome is then unknown. */
+  /** `nowSeconds`: Unix time of the database, which is one clock for all that flush. `waits`: for another that has the partition, instead of `busy`. Rejects with a coded error; the outcome is then unknown. */
   write(
     partition: number,
-    plan: (flushed: FlushedWriters) => FlushPlan | undefined,
+    plan: (flushed: FlushedWriters, nowSeconds: number) => FlushPlan | undefined,
     waits: boolean,
   ): Promise<SinkAnswer>;
 }

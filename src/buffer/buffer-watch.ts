@@ -12,6 +12,7 @@ export class BufferWatch {
   readonly #observer: Pick<BufferObserver, 'depth' | 'behind' | 'failed'>;
   readonly #unflushed: LossAlarm;
   readonly #unacknowledged: LossAlarm;
+  readonly #waiting = new Map<number, number>();
   #seen: { readonly depth: BufferDepth; readonly atMs: number } | undefined;
 
   constructor(
@@ -30,10 +31,18 @@ export class BufferWatch {
     return this.#seen?.depth;
   }
 
-  /** Of this process: a window that is past its time and not acknowledged. */
-  waiting(ageMs: number): void {
-    const told = this.#unacknowledged.note(ageMs);
-    if (told !== undefined) this.#observer.behind('unacknowledged', told, ageMs);
+  /** Whether more may be lost than was named. */
+  get isBehind(): boolean {
+    return this.#unflushed.isRaised || this.#unacknowledged.isRaised;
+  }
+
+  /** Of this process: a window of a partition that is past its time and not acknowledged. Another partition's acknowledgement does not end it. */
+  waiting(partition: number, ageMs: number): void {
+    if (ageMs > 0) this.#waiting.set(partition, ageMs);
+    else this.#waiting.delete(partition);
+    const oldestMs = Math.max(0, ...this.#waiting.values());
+    const told = this.#unacknowledged.note(oldestMs);
+    if (told !== undefined) this.#observer.behind('unacknowledged', told, oldestMs);
   }
 
   async run(clock: Clock, stop: AbortSignal): Promise<void> {

@@ -12,9 +12,13 @@ export class BufferWriter {
 
   /** Resolves when the call stands in the log. `bytes`: what the value takes beside its key. */
   put(key: string, value: BufferValue, bytes: number): Promise<void> {
-    const lane = this.#lanes[cellOf(hashKey(key), this.#lanes.length)];
+    const lane = this.#lanes[this.partitionOf(key)];
     if (lane === undefined) throw new RangeError('A key has no partition.');
     return lane.put(key, value, bytes);
+  }
+
+  partitionOf(key: string): number {
+    return cellOf(hashKey(key), this.#lanes.length);
   }
 
   /** Sends what is gathered, and resolves when nothing is on its way. */

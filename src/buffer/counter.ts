@@ -1,6 +1,7 @@
 import { BusError } from '../protocol/errors.ts';
 import { type KeyValue, keyTextOf } from './key-text.ts';
 import type { OpenBuffer } from './open-buffer.ts';
+import { refusedCall } from './window.ts';
 
 /** What a number takes in an entry, about. */
 const NUMBER_BYTES = 4;
@@ -27,7 +28,7 @@ export class Counter<P extends object = Readonly<Record<string, KeyValue>>> {
       const key = keyTextOf(config.name, config.key, params as Readonly<Record<string, unknown>>);
       return this.#buffer.writer.put(key, n, NUMBER_BYTES);
     } catch (error) {
-      return Promise.reject(error);
+      return refusedCall(error);
     }
   }
 }

@@ -6,6 +6,7 @@ import type { BufferSink } from './buffer-sink.ts';
 import type { Fold } from './entry.ts';
 import { planFlush } from './flush-plan.ts';
 import type { BufferObserver } from './observe.ts';
+import { readShape, type Shape, shapeText } from './shape.ts';
 
 export interface FlusherPorts {
   readonly log: BufferLog;
@@ -48,34 +49,50 @@ export class Flusher {
     }
   }
 
-  /** Flushes what there is. One partition's failure keeps none of the others back; the last is thrown. */
+  /**
+   * Flushes what there is, a batch of each partition in turn: one that is filled as fast as it is flushed keeps none of the others waiting. One's failure
+   * keeps none of the others back either; the last is thrown.
+   */
   async flush(stop: AbortSignal): Promise<void> {
-    let failure: unknown;
-    for (let partition = 0; partition < this.#ports.config.partitions && !stop.aborted; partition++) {
-      try {
-        await this.#flushPartition(partition, stop);
-      } catch (error) {
-        failure = error;
+    const failures: unknown[] = [];
+    let left = Array.from({ length: this.#ports.config.partitions }, (_, partition) => partition);
+    while (left.length > 0) {
+      const more: number[] = [];
+      for (const partition of left) {
+        if (stop.aborted) break;
+        try {
+          if (await this.#flushBatch(partition)) more.push(partition);
+        } catch (error) {
+          failures.push(error);
+        }
       }
+      left = more;
     }
-    if (failure !== undefined) throw failure;
+    if (failures.length > 0) throw failures.at(-1);
   }
 
-  async #flushPartition(partition: number, stop: AbortSignal): Promise<void> {
+  /** Whether there may be more. */
+  async #flushBatch(partition: number): Promise<boolean> {
     const { log } = this.#ports;
-    for (;;) {
-      const entries = await log.read(partition, BATCH);
-      if (entries.length === 0 || !(await this.#write(partition, entries))) return;
-      await log.remove(partition, entries);
-      if (stop.aborted || !isWholeBatch(entries)) return;
-    }
+    const read = await log.read(partition, BATCH);
+    const batch = ofOneShape(read);
+    if (batch.length === 0 || !(await this.#write(partition, batch))) return false;
+    await log.remove(partition, batch);
+    return batch.length < read.length || isWholeBatch(read);
   }
 
   async #write(partition: number, entries: readonly StoredEntry[]): Promise<boolean> {
-    const { sink, fold, clock, observer } = this.#ports;
+    const { sink, fold, config, clock, observer } = this.#ports;
     const beganMs = clock.monotonicMs();
-    const nowSeconds = Math.floor(clock.nowMs() / 1000);
-    const answer = await sink.write(partition, (flushed) => planFlush(entries, flushed, fold, nowSeconds), false);
+    const shape = foreignShape(config, entries[0]?.shape ?? '');
+    const answer = await sink.write(
+      partition,
+      (flushed, nowSeconds) => ({
+        ...planFlush(entries, flushed, shape === 'unreadable' ? undefined : fold, nowSeconds),
+        ...(typeof shape === 'object' ? { shape } : {}),
+      }),
+      false,
+    );
     if (answer.kind !== 'written') return false;
     const { plan, refused, unmatched } = answer;
     observer.flushed({
@@ -87,6 +104,19 @@ export class Flusher {
     });
     return true;
   }
+}
+
+/** The oldest entries as far as they are of one shape. */
+function ofOneShape(entries: readonly StoredEntry[]): readonly StoredEntry[] {
+  const other = entries.findIndex(({ shape }) => shape !== entries[0]?.shape);
+  return other < 0 ? entries : entries.slice(0, other);
+}
+
+/** The shape of entries where it is not the file's. What adds up is no row, so entries of the other kind cannot be read. */
+function foreignShape(config: BufferConfig, text: string): Shape | 'unreadable' | undefined {
+  if (text === shapeText(config)) return undefined;
+  const shape = readShape(text);
+  return shape?.kind === config.kind ? shape : 'unreadable';
 }
 
 /** Whether there may be more: the log had as much as one transaction takes. */

@@ -3,11 +3,12 @@ import { BusError } from '../protocol/errors.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { stepAfter } from './append-policy.ts';
-import type { AppendAnswer, BufferLog, StoredEntry } from './buffer-log.ts';
+import type { AppendAnswer, BufferLog } from './buffer-log.ts';
 import type { BufferSink } from './buffer-sink.ts';
 import { type BufferValue, encodeItems, type Fold } from './entry.ts';
-import { planFlush } from './flush-plan.ts';
-import { Window } from './window.ts';
+import { shapeText } from './shape.ts';
+import { refusedCall, Window } from './window.ts';
+import { WritingThrough } from './writing-through.ts';
 
 export interface LanePorts {
   readonly log: BufferLog;
@@ -27,8 +28,8 @@ export interface LanePorts {
 export interface LaneObserver {
   refused(calls: number, error: Error): void;
   wroteThrough(calls: number): void;
-  /** A window is older than its time, and is not acknowledged; 0 when it is. */
-  waiting(ageMs: number): void;
+  /** A window of the partition is older than its time, and is not acknowledged; 0 when none is. */
+  waiting(partition: number, ageMs: number): void;
 }
 
 /** How long a call waits for a buffer that cannot take it. */
@@ -47,6 +48,8 @@ const RETRY = { firstMs: 5, maxMs: 250 };
 export class Lane {
   readonly #partition: number;
   readonly #ports: LanePorts;
+  readonly #shape: string;
+  readonly #through: WritingThrough;
   #window: Window | undefined;
   /** Ends the window's time early. */
   #hurry = new AbortController();
@@ -55,11 +58,12 @@ export class Lane {
   #seq = 0;
   /** The last that may stand in the log. */
   #landedSeq = 0;
-  #throughSeq = 0;
 
   constructor(partition: number, ports: LanePorts) {
     this.#partition = partition;
     this.#ports = ports;
+    this.#shape = shapeText(ports.config);
+    this.#through = new WritingThrough(partition, ports);
   }
 
   /** Resolves when the call stands in the log. All calls of a window get the same promise. */
@@ -90,7 +94,7 @@ export class Lane {
   #overflow(): Promise<never> {
     const error = new BusError('BUFFER_FULL', `${this.#ports.config.name}: too many keys wait in this process.`);
     this.#ports.observer.refused(1, error);
-    return Promise.reject(error);
+    return refusedCall(error);
   }
 
   async #run(): Promise<void> {
@@ -103,6 +107,7 @@ export class Lane {
       const window = this.#window;
       this.#window = undefined;
       await this.#send(window);
+      this.#ports.observer.waiting(this.#partition, 0);
     }
     // In the same step as the look for a window: one that is opened a step later would find nobody to send it.
     this.#running = undefined;
@@ -111,68 +116,72 @@ export class Lane {
   async #send(window: Window): Promise<void> {
     const { log, config, clock, writer, closing } = this.#ports;
     const data = encodeItems(window.items());
-    const entry = { writer, seq: ++this.#seq, data, keys: window.keys };
-    const sinceMs = clock.monotonicMs();
+    const entry = { writer, seq: ++this.#seq, shape: this.#shape, data, keys: window.keys };
+    const sinceMs = this.#dueMs(window);
     let mayHaveLanded = false;
+    let isAnswered = false;
     for (let failures = 0; ; failures++) {
       const answer = await log.append(this.#partition, entry, mayHaveLanded);
       if (answer.kind === 'unknown') mayHaveLanded = true;
       if (answer.kind === 'appended' || mayHaveLanded) this.#landedSeq = entry.seq;
       const isLate = closing.aborted || clock.monotonicMs() - sinceMs >= BLOCK_MAX_MS;
       const step = stepAfter(answer.kind, mayHaveLanded, config.whenFull, isLate);
-      if (step === 'done') return this.#acknowledge(window);
+      if (step === 'done') return window.settle();
       if (step === 'shed') return this.#refuse(window, refusal(config.name, answer));
       if (step === 'direct') return this.#writeThrough(window, data, sinceMs, answer);
-      if (isLate)
-        this.#refuse(window, unacknowledged(config.name, answer.kind === 'appended' ? undefined : answer.error));
+      const { error } = answer as Exclude<AppendAnswer, { kind: 'appended' }>;
+      // It goes on being sent, since its callers cannot be told that it was not taken; but they are told that nobody knows, once.
+      if (isLate && !isAnswered) this.#refuse(window, unacknowledged(config.name, error));
+      isAnswered ||= isLate;
       if (closing.aborted) return undefined;
+      if (mayHaveLanded) await this.#answerBehind(answer.kind === 'unknown' ? { kind: 'away', error } : answer);
       await this.#pause(window, failures);
     }
   }
 
   /**
-   * Past the log, by an identity of its own, so that what stands in the log is not taken for written. Sums may overtake each other; a row waits until
-   * all that this process has put into the log before it is in Postgres.
+   * The window that gathers behind one that is unsure must not overtake it in the log: the unsure one would be taken for written. Its calls are
+   * answered in their time all the same, as if it had been sent and got the answer.
    */
-  async #writeThrough(window: Window, data: string, sinceMs: number, answer: AppendAnswer): Promise<void> {
-    const { sink, config, clock, writer, closing, fold, observer } = this.#ports;
-    const entry: StoredEntry = {
-      writer: `${writer}-through`,
-      seq: ++this.#throughSeq,
-      data,
-      keys: window.keys,
-      place: undefined,
-    };
-    const isOrdered = config.kind === 'buffer';
-    let last: unknown = new Error('no Postgres was given to write through to');
-    let mayHaveLanded = false;
-    for (let failures = 0; ; failures++) {
-      try {
-        const written = await sink?.write(
-          this.#partition,
-          (flushed) =>
-            isOrdered && (flushed.get(writer)?.seq ?? 0) < this.#landedSeq
-              ? undefined
-              : planFlush([entry], flushed, fold, Math.floor(clock.nowMs() / 1000)),
-          true,
-        );
-        if (written?.kind === 'written') {
-          observer.wroteThrough(window.calls);
-          return this.#acknowledge(window);
-        }
-      } catch (error) {
-        last = error;
-        mayHaveLanded = true;
-      }
-      if (closing.aborted || sink === undefined || clock.monotonicMs() - sinceMs >= BLOCK_MAX_MS)
-        return this.#refuse(window, mayHaveLanded ? unacknowledged(config.name, last) : refusal(config.name, answer));
-      await this.#pause(window, failures);
-    }
+  async #answerBehind(answer: AppendAnswer): Promise<void> {
+    const { clock, config } = this.#ports;
+    const window = this.#window;
+    if (window === undefined || clock.monotonicMs() < window.openedMs + config.windowMs) return;
+    const sinceMs = this.#dueMs(window);
+    const isLate = clock.monotonicMs() - sinceMs >= BLOCK_MAX_MS;
+    const step = stepAfter(answer.kind, false, config.whenFull, isLate);
+    // A row would have to wait for the unsure one.
+    if (step === 'again' || (step === 'direct' && config.kind === 'buffer' && !isLate)) return;
+    this.#window = undefined;
+    if (step === 'direct' && config.kind === 'counter')
+      await this.#writeThrough(window, encodeItems(window.items()), sinceMs, answer);
+    else this.#refuse(window, refusal(config.name, answer));
   }
 
-  #acknowledge(window: Window): void {
-    this.#ports.observer.waiting(0);
-    window.settle();
+  /** When a window was to be sent: what its calls wait is counted from there. */
+  #dueMs({ openedMs }: Window): number {
+    const { clock, config } = this.#ports;
+    return Math.min(clock.monotonicMs(), openedMs + config.windowMs);
+  }
+
+  async #writeThrough(window: Window, data: string, sinceMs: number, answer: AppendAnswer): Promise<void> {
+    const { config, clock, closing, observer } = this.#ports;
+    const entry = this.#through.next({ shape: this.#shape, data, keys: window.keys });
+    let unsure: { readonly error: unknown } | undefined;
+    for (let failures = 0; ; failures++) {
+      const written = await this.#through.write(entry, this.#landedSeq, sinceMs + BLOCK_MAX_MS);
+      if (written.kind === 'written') {
+        observer.wroteThrough(window.calls);
+        return window.settle();
+      }
+      if (written.kind === 'unknown') unsure = written;
+      if (closing.aborted || clock.monotonicMs() - sinceMs >= BLOCK_MAX_MS)
+        return this.#refuse(
+          window,
+          unsure === undefined ? refusal(config.name, answer) : unacknowledged(config.name, unsure.error),
+        );
+      await this.#pause(window, failures);
+    }
   }
 
   #refuse(window: Window, error: Error): void {
@@ -182,7 +191,7 @@ export class Lane {
 
   async #pause(window: Window, failures: number): Promise<void> {
     const { clock, random, closing, observer } = this.#ports;
-    observer.waiting(clock.monotonicMs() - window.openedMs);
+    observer.waiting(this.#partition, clock.monotonicMs() - window.openedMs);
     await clock.sleep(backoffMs(failures, RETRY, random), closing);
   }
 }

@@ -1,4 +1,4 @@
-import type { BufferConfig } from '../config/bus-config.ts';
+import type { BufferConfig, BufferLoss } from '../config/bus-config.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { BufferDepth, BufferLog } from './buffer-log.ts';
 import type { BufferSink } from './buffer-sink.ts';
@@ -32,6 +32,10 @@ export interface BufferStats {
   readonly flushedRows: number;
   /** Of all processes; undefined until it was first seen. */
   readonly depth: BufferDepth | undefined;
+  /** Whether more may be lost than the file names: the alarm is raised. */
+  readonly isBehind: boolean;
+  /** What may be lost, as the file names it. */
+  readonly loss: BufferLoss;
 }
 
 /** One buffer of the file in one process: its writer, its watch and, where this process flushes, its flusher. */
@@ -71,7 +75,7 @@ export class OpenBuffer {
           this.#counts.wroteThrough += calls;
           observer.wroteThrough(calls);
         },
-        waiting: (ageMs) => this.#watch.waiting(ageMs),
+        waiting: (partition, ageMs) => this.#watch.waiting(partition, ageMs),
       },
     });
     const stop = this.#stopping.signal;
@@ -101,10 +105,14 @@ export class OpenBuffer {
   readonly isClosed = (): boolean => this.#isClosed;
 
   stats(): BufferStats {
-    return { ...this.#counts, depth: this.#watch.depth };
+    const { loss } = this.config;
+    return { ...this.#counts, depth: this.#watch.depth, isBehind: this.#watch.isBehind, loss };
   }
 
-  /** Takes no more, sends what is gathered, and waits for it until `late`; what has no answer by then is refused. A batch that is being flushed is ended. */
+  /**
+   * Takes no more, sends what is gathered, and waits for it until `late`; what has no answer by then is refused. A batch that is being flushed is waited for
+   * until `late` too: where Postgres hangs it is left to itself, and its entries are flushed by the next.
+   */
   async drain(late: AbortSignal): Promise<void> {
     this.#isClosed = true;
     const giveUp = (): void => this.#closing.abort();
@@ -113,7 +121,10 @@ export class OpenBuffer {
     await this.writer.drained();
     late.removeEventListener('abort', giveUp);
     this.#stopping.abort();
-    await this.#background;
+    const waited = Promise.withResolvers<void>();
+    late.addEventListener('abort', () => waited.resolve(), { once: true });
+    if (late.aborted) waited.resolve();
+    await Promise.race([this.#background, waited.promise]);
     await Promise.all([this.#ports.log.close(), this.#ports.flushLog?.close()]);
   }
 }

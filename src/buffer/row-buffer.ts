@@ -1,6 +1,7 @@
 import { BusError } from '../protocol/errors.ts';
 import { type KeyValue, keyTextOf, rowOf, type RowValue } from './key-text.ts';
 import type { OpenBuffer } from './open-buffer.ts';
+import { refusedCall } from './window.ts';
 
 /** Rows that are written behind: the last one of each key is gathered, acknowledged once it stands in Redis, and flushed into Postgres. */
 export class RowBuffer<
@@ -23,7 +24,7 @@ export class RowBuffer<
       const bytes = values.reduce((sum, value) => sum + (value?.length ?? 0), 0);
       return this.#buffer.writer.put(key, values, bytes);
     } catch (error) {
-      return Promise.reject(error);
+      return refusedCall(error);
     }
   }
 }

@@ -4,6 +4,13 @@ import type { BufferValue, Fold } from './entry.ts';
 export const WINDOW_KEYS_MAX = 50_000;
 export const WINDOW_BYTES_MAX = 4 << 20;
 
+/** A call that is answered by an error at once. Who does not wait for it may leave it alone: an unheard rejection would end his process. */
+export function refusedCall(error: unknown): Promise<never> {
+  const refused = Promise.reject(error);
+  refused.catch(() => undefined);
+  return refused;
+}
+
 /** What is gathered of one partition before it is sent: one value a key. All calls of a window have one promise. */
 export class Window {
   readonly openedMs: number;

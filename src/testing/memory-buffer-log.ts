@@ -51,8 +51,8 @@ export class MemoryBufferLog implements BufferLog {
     const isEmpty = held.length === 0;
     if (!isForced && !isEmpty && (keys > share(this.#limits.entriesMax) || bytes > share(this.#limits.bytesMax)))
       return { kind: 'full', error: new Error('The buffer is full.') };
-    const { writer, seq, data } = entry;
-    held.push({ writer, seq, data, keys: entry.keys, id: this.#nextId++, atMs: this.#nowMs() });
+    const { writer, seq, shape, data } = entry;
+    held.push({ writer, seq, shape, data, keys: entry.keys, id: this.#nextId++, atMs: this.#nowMs() });
     return fault === 'lost-answer' ? { kind: 'unknown', error } : { kind: 'appended' };
   }
 

@@ -12,7 +12,7 @@ export interface LogLimits {
 
 /** An entry of `keys` keys. */
 export function entryOf(writer: string, seq: number, keys = 1, data = `["k",${seq}]`): OutgoingEntry {
-  return { writer, seq, keys, data };
+  return { writer, seq, shape: '', keys, data };
 }
 
 /** What every log of a buffer keeps. `open` gives an empty one of two partitions. */
@@ -33,7 +33,7 @@ export function bufferLogContract(name: string, open: (limits: LogLimits) => Pro
     assert.deepEqual(await named(log), ['a1', 'b1', 'a2']);
     assert.deepEqual(await named(log, 1), ['a1']);
     const { place: _, ...third } = (await log.read(0, ALL))[2]!;
-    assert.deepEqual(third, { writer: 'a', seq: 2, keys: 3, data: '["ü",1,"x",2,"y",3]' });
+    assert.deepEqual(third, { writer: 'a', seq: 2, shape: '', keys: 3, data: '["ü",1,"x",2,"y",3]' });
     await log.close();
   });
 

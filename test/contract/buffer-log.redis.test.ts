@@ -131,3 +131,33 @@ test('what was read before a server lost its memory removes nothing that came af
   );
   await Promise.all([writer.close(), reader.close()]);
 });
+
+test('a Redis whose memory is full takes a new connection, which makes room in it', async () => {
+  const log = logOf();
+  await redis.flushall();
+  assert.equal((await log.append(0, entryOf('a', 1, 1, 'x'.repeat(1000)), false)).kind, 'appended');
+  await log.close();
+  await redis.config('SET', 'maxmemory', '1');
+  const other = logOf();
+  try {
+    assert.equal((await other.append(0, entryOf('a', 2), false)).kind, 'full');
+    await other.remove(0, await other.read(0, { entriesMax: 10, bytesMax: 1 << 20 }));
+    assert.equal((await other.depth()).entries, 0);
+  } finally {
+    await redis.config('SET', 'maxmemory', '0');
+    await other.close();
+  }
+});
+
+test('entries of megabytes are not read by the hundred', async () => {
+  await redis.flushall();
+  const log = logOf();
+  for (let seq = 1; seq <= 40; seq++)
+    assert.equal((await log.append(0, entryOf('a', seq, 1, 'x'.repeat(1 << 20)), true)).kind, 'appended');
+  await redis.config('RESETSTAT');
+  const read = await log.read(0, { entriesMax: 2000, bytesMax: 4 << 20 });
+  const sent = Number(/total_net_output_bytes:(\d+)/.exec(await redis.info('stats'))?.[1]);
+  assert.ok(read.length <= 8, `${read.length} entries`);
+  assert.ok(sent < 12 << 20, `${sent} bytes were sent`);
+  await log.close();
+});

@@ -35,18 +35,19 @@ describe('a buffer’s sink in Postgres', { timeout: 120_000 }, () => {
     return new PostgresBufferSink(transactionsOf(pool), {
       bus: 'shop',
       config,
-      keyColumns: (text) => keyColumns(config.key.length, text),
+      keyColumns,
     });
   };
   const entry = (seq: number, items: Record<string, BufferValue>, writer = 'w'): StoredEntry => ({
     writer,
     seq,
+    shape: '',
     data: encodeItems(new Map(Object.entries(items))),
     keys: Object.keys(items).length,
     place: undefined,
   });
   const write = (sink: PostgresBufferSink, entries: readonly StoredEntry[], fold = addUp, waits = true) =>
-    sink.write(0, (flushed) => planFlush(entries, flushed, fold, Math.floor(Date.now() / 1000)), waits);
+    sink.write(0, (flushed, nowSeconds) => planFlush(entries, flushed, fold, nowSeconds), waits);
   const rows = async (text: string): Promise<unknown[][]> =>
     (await pool.query<unknown[]>({ text, rowMode: 'array' })).rows;
   const table = (name: string, more: Partial<Extract<BufferTarget, { kind: 'table' }>> = {}): BufferTarget => ({
@@ -192,6 +193,101 @@ describe('a buffer’s sink in Postgres', { timeout: 120_000 }, () => {
     });
     await write(people, [entry(1, { '["1","a"]': ['1'], '["01","a"]': ['2'] })], keepLast);
     assert.deepEqual(await rows('SELECT data FROM people'), [[2]]);
+  });
+
+  test('rows that are one row of the table are written one after the other, in their order', async () => {
+    await pool.query('DROP TABLE IF EXISTS prices; CREATE TABLE prices (at numeric(6,1) PRIMARY KEY, n int)');
+    const prices = sinkOf({ name: 'prices', kind: 'buffer', key: ['at'], columns: ['n'], target: table('prices') });
+    const answer = await write(prices, [entry(1, { '1.01': ['1'], '1.02': ['2'], '7': ['3'] })], keepLast);
+    assert.equal(answer.kind === 'written' ? answer.refused : -1, 0);
+    assert.deepEqual(await rows('SELECT at::float8, n FROM prices ORDER BY at'), [
+      [1, 2],
+      [7, 3],
+    ]);
+  });
+
+  test('a row that an index or a trigger refuses, by whatever code, is set aside and holds up no other', async () => {
+    await pool.query(`DROP TABLE IF EXISTS names; CREATE TABLE names (name text PRIMARY KEY, count int);
+      CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN IF NEW.name = 'mine' THEN RAISE 'not so' USING ERRCODE = 'SHOP1'; END IF; RETURN NEW; END $$;
+      CREATE TRIGGER refuse BEFORE INSERT ON names FOR EACH ROW EXECUTE FUNCTION refuse()`);
+    // 1,000 characters that do not shrink are more bytes than an index entry may have.
+    const long = Array.from({ length: 1000 }, (_, i) => String.fromCodePoint(0x4e00 + ((i * 7919) % 20_000))).join('');
+    const sink = sinkOf({ name: 'names', key: ['name'], target: table('names') });
+    await write(sink, [entry(1, { [long]: 1, a: 1, mine: 1 })]);
+    assert.deepEqual(await rows('SELECT name FROM names'), [['a']]);
+    assert.deepEqual(await rows('SELECT sqlstate FROM afterwrite_refused ORDER BY sqlstate'), [['54000'], ['SHOP1']]);
+  });
+
+  test('an entry of another program’s, whose keys and rows are none, is set aside', async () => {
+    const sink = sinkOf({ kind: 'buffer', key: ['org', 'user Name'], columns: ['data'], target: table('people') });
+    const answer = await write(
+      sink,
+      [
+        entry(1, {
+          '42': ['1'],
+          '["1"]': ['1'],
+          '["1","a\0"]': ['1'],
+          '["1","b"]': ['1', '2'],
+          '["1","c"]': ['3'],
+          x: 1,
+        }),
+      ],
+      keepLast,
+    );
+    assert.equal(answer.kind === 'written' ? answer.refused : -1, 5);
+    assert.deepEqual(await rows('SELECT "user Name" FROM people'), [['c']]);
+  });
+
+  test('rows that were acknowledged under other columns are written into those, and set aside where they are gone', async () => {
+    const sink = sinkOf({
+      kind: 'buffer',
+      key: ['org', 'user Name'],
+      columns: ['seen', 'data'],
+      target: table('people'),
+    });
+    const under = (columns: readonly string[], seq: number, items: Record<string, BufferValue>) =>
+      sink.write(
+        0,
+        (flushed, nowSeconds) => ({
+          ...planFlush([entry(seq, items)], flushed, keepLast, nowSeconds),
+          shape: { kind: 'buffer', key: ['org', 'user Name'], columns },
+        }),
+        true,
+      );
+    await write(sink, [entry(1, { '["1","a"]': ['2026-01-01T00:00:00Z', '1'] })], keepLast);
+    await under(['data'], 2, { '["1","a"]': ['2'], '["2","b"]': ['3'] });
+    const gone = await under(['data', 'page'], 3, { '["1","a"]': ['4', 'x'] });
+    assert.equal(gone.kind === 'written' ? gone.refused : -1, 1);
+    assert.deepEqual(await rows('SELECT "user Name", seen IS NULL, data FROM people ORDER BY org'), [
+      ['a', false, 2],
+      ['b', true, 3],
+    ]);
+    assert.deepEqual(await rows('SELECT key, value FROM afterwrite_refused'), [['["1","a"]', '["4","x"]']]);
+  });
+
+  test('its tables that were dropped are made again without a new start', async () => {
+    const sink = sinkOf();
+    await write(sink, [entry(1, { '1': 1 })]);
+    await pool.query('DROP TABLE afterwrite_flushed, afterwrite_refused');
+    await assert.rejects(write(sink, [entry(2, { '1': 1 })]), { code: 'POSTGRES_QUERY_FAILED' });
+    assert.equal((await write(sink, [entry(2, { '1': 1 })])).kind, 'written');
+    assert.deepEqual(await rows('SELECT count FROM views'), [[2]]);
+  });
+
+  test('a writer is forgotten by the database’s clock, and not by that of whoever flushes', async () => {
+    const sink = sinkOf();
+    const nowMs = Date.now;
+    Date.now = () => nowMs() + 30 * 86_400_000;
+    try {
+      await write(sink, [entry(1, { '1': 1 })]);
+    } finally {
+      Date.now = nowMs;
+    }
+    const [[seconds]] = (await rows(
+      `SELECT abs((writers->'w'->>1)::bigint - extract(epoch FROM now()))::float8 FROM afterwrite_flushed WHERE partition = 0`,
+    )) as [[number]];
+    assert.ok(seconds < 3600, `${seconds} s away`);
   });
 
   test('a statement of the user’s reads the batch as a relation', async () => {

@@ -85,7 +85,7 @@ test('a plan takes each batch of each writer once, however the log is cut, repea
       const seq = next[writer]++;
       const data = encodeItems(new Map([[`${writer}${seq}`, 1]]));
       for (let copy = 0; copy <= (random(4) === 0 ? 1 : 0); copy++)
-        log.push({ writer, seq, data, keys: 1, place: undefined });
+        log.push({ writer, seq, shape: '', data, keys: 1, place: undefined });
     }
     const counts = new Map<string, number>();
     let flushed: ReturnType<typeof planFlush>['flushed'] = new Map();
@@ -102,7 +102,14 @@ test('a plan takes each batch of each writer once, however the log is cut, repea
 });
 
 test('a writer is forgotten a week after its last batch, and no sooner', () => {
-  const entry = (writer: string, seq: number): StoredEntry => ({ writer, seq, data: '[]', keys: 0, place: undefined });
+  const entry = (writer: string, seq: number): StoredEntry => ({
+    writer,
+    seq,
+    shape: '',
+    data: '[]',
+    keys: 0,
+    place: undefined,
+  });
   const week = 7 * 86_400;
   const first = planFlush([entry('a', 3)], new Map(), addUp, 1000);
   const within = planFlush([entry('b', 1)], first.flushed, addUp, 1000 + week);

@@ -29,7 +29,7 @@ export class MemorySink implements BufferSink {
   async write(partition: number, plan: Parameters<BufferSink['write']>[1]): Promise<SinkAnswer> {
     const fault = this.faults.shift();
     if (fault === 'busy') return { kind: 'busy' };
-    const made = plan(this.#flushed.get(partition) ?? new Map());
+    const made = plan(this.#flushed.get(partition) ?? new Map(), 1_000_000);
     if (made === undefined) return { kind: 'declined' };
     if (fault === 'rolled-back') throw new Error('rolled back');
     for (const [key, value] of made.rows) {
@@ -60,11 +60,12 @@ export class MemoryBuffer {
   }
 
   /** Another process. */
-  open(writer = `w${this.#opened.length}`, canWriteThrough = true): OpenBuffer {
+  open(writer = `w${this.#opened.length}`, canWriteThrough = true, flushLog?: MemoryBufferLog): OpenBuffer {
     const buffer = new OpenBuffer({
       config: this.config,
       log: this.log,
       ...(canWriteThrough ? { sink: this.sink } : {}),
+      ...(flushLog === undefined ? {} : { flushLog }),
       clock: this.clock,
       random: () => 0.99,
       writer,

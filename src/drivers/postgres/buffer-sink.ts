@@ -1,11 +1,12 @@
 import type { BufferSink, SinkAnswer } from '../../buffer/buffer-sink.ts';
 import type { BufferValue } from '../../buffer/entry.ts';
 import type { FlushedWriters } from '../../buffer/flush-plan.ts';
+import type { Shape } from '../../buffer/shape.ts';
 import type { BufferConfig } from '../../config/bus-config.ts';
-import { BusError } from '../../protocol/errors.ts';
-import { sqlStateOf } from '../../protocol/sqlstate.ts';
+import { BusError, isBusError } from '../../protocol/errors.ts';
 import { BUFFER_TABLES, BUFFER_TABLES_FOUND, FLUSHED_TABLE, REFUSED_TABLE } from './buffer-tables.ts';
 import { arrayLiteral, batchStatement, type ColumnTypes } from './buffer-statement.ts';
+import { isRowFault, isColumnFault, rowStateOf } from './row-fault.ts';
 
 /** One statement of a transaction; its rows, with every column as text. */
 export type SqlStatement = (
@@ -17,22 +18,32 @@ export type SqlStatement = (
 export type SqlTransaction = <T>(body: (sql: SqlStatement) => Promise<T>) => Promise<T>;
 
 /**
- * A flusher that stands still inside its transaction holds its partition for no longer than this. What the session has of asynchronous commits is
+ * A flusher that stands still inside its transaction holds its partition for no longer than this, and one that waits for somebody's lock lets the other
+ * partitions have their turn. What the session has of asynchronous commits is
  * turned off: an entry is removed from Redis once COMMIT is answered, so it must not be lost with the server after it.
  */
 const SESSION = `SELECT set_config('idle_in_transaction_session_timeout', '30s', true),
+  set_config('lock_timeout', '5s', true),
   set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)`;
 
-const LOCK = `SELECT writers::text AS writers FROM ${FLUSHED_TABLE} WHERE bus = $1 AND buffer = $2 AND partition = $3::int FOR UPDATE`;
+const LOCK = `SELECT writers::text AS writers, extract(epoch FROM clock_timestamp())::bigint::text AS now FROM ${FLUSHED_TABLE} WHERE bus = $1 AND buffer = $2 AND partition = $3::int FOR UPDATE`;
 
 export interface BufferSinkOptions {
   readonly bus: string;
   readonly config: BufferConfig;
-  /** How the text of a key is taken apart. */
-  readonly keyColumns: (text: string) => readonly string[];
+  /** How the text of a key of so many columns is taken apart. Throws where it is none. */
+  readonly keyColumns: (text: string, columns: number) => readonly string[];
 }
 
 type Row = readonly [key: string, value: BufferValue];
+
+/** What a write is about: the rows' columns, which are mostly the file's, and what has become of the rows. */
+interface Batch {
+  readonly config: BufferConfig;
+  readonly isForeign: boolean;
+  refused: number;
+  changed: number;
+}
 
 /** Writes a buffer's batches by SQL, over any session that can run a transaction: it does not know whether a pool or a connection is behind it. */
 export class PostgresBufferSink implements BufferSink {
@@ -59,23 +70,26 @@ export class PostgresBufferSink implements BufferSink {
           this.#isPrepared = false;
           return { kind: 'busy' };
         }
-        const made = plan(readWriters(String(row['writers'])));
+        const made = plan(readWriters(String(row['writers'])), Number(row['now']));
         if (made === undefined) return { kind: 'declined' };
-        const counts = { refused: 0, changed: 0 };
-        if (made.rows.size > 0) await this.#apply(sql, [...made.rows], counts);
-        for (const data of made.unreadable) await this.#refuse(sql, '', data, undefined, 'The entry cannot be read.');
+        const batch = batchOf(config, made.shape);
+        const rows = await this.#wellFormed(sql, [...made.rows], batch);
+        if (rows.length > 0) await this.#apply(sql, rows, batch);
+        for (const data of made.unreadable)
+          await this.#refuse(sql, '', data, undefined, 'The entry cannot be read, or is of the other kind.');
         if (made.fresh > 0)
           await sql(
             `UPDATE ${FLUSHED_TABLE} SET writers = $4::jsonb, flushed_at = clock_timestamp() WHERE bus = $1 AND buffer = $2 AND partition = $3::int`,
             [...place, printWriters(made.flushed)],
           );
         const isCounted = config.target.kind === 'table' && !config.target.makesRows;
-        const unmatched = isCounted ? made.rows.size - counts.refused - counts.changed : 0;
-        return { kind: 'written', plan: made, refused: counts.refused, unmatched: Math.max(0, unmatched) };
+        const unmatched = isCounted ? made.rows.size - batch.refused - batch.changed : 0;
+        return { kind: 'written', plan: made, refused: batch.refused, unmatched: Math.max(0, unmatched) };
       });
     } catch (error) {
-      // A column may have another type by now.
+      // A column may have another type by now, and a table may be gone.
       this.#statement = undefined;
+      this.#isPrepared = false;
       throw error;
     }
   }
@@ -94,30 +108,69 @@ export class PostgresBufferSink implements BufferSink {
     this.#isPrepared = true;
   }
 
+  /** Whoever else writes into the stream may have put there what is no row. */
+  async #wellFormed(sql: SqlStatement, rows: readonly Row[], batch: Batch): Promise<readonly Row[]> {
+    const good: Row[] = [];
+    for (const row of rows)
+      if (this.#isWellFormed(row, batch)) good.push(row);
+      else await this.#setAside(sql, row, batch, undefined, 'The entry has other columns than it says.');
+    return good;
+  }
+
+  #isWellFormed([key, value]: Row, { config }: Batch): boolean {
+    if (typeof value === 'object' ? value.length !== config.columns.length : config.kind !== 'counter') return false;
+    try {
+      const columns: unknown = this.#options.keyColumns(key, config.key.length);
+      return Array.isArray(columns) && columns.length === config.key.length;
+    } catch {
+      return false;
+    }
+  }
+
   /** All at once; where the database refuses the data, in halves, so that one row that it cannot take does not hold up the others for ever. */
-  async #apply(sql: SqlStatement, rows: readonly Row[], counts: { refused: number; changed: number }): Promise<void> {
-    const statement = (this.#statement ??= batchStatement(this.#options.config, await this.#types(sql)));
+  async #apply(sql: SqlStatement, rows: readonly Row[], batch: Batch): Promise<void> {
+    let statement: string;
+    try {
+      statement = await this.#statementOf(sql, batch);
+    } catch (error) {
+      if (!batch.isForeign || !isBusError(error, 'CONFIG_INVALID')) throw error;
+      for (const row of rows) await this.#setAside(sql, row, batch, undefined, error.message);
+      return;
+    }
     await sql('SAVEPOINT batch', []);
     try {
-      const [row] = await sql(statement, this.#arrays(rows));
-      counts.changed += Number(row?.['changed'] ?? 0);
+      const [row] = await sql(statement, this.#arrays(rows, batch));
+      batch.changed += Number(row?.['changed'] ?? 0);
       await sql('RELEASE SAVEPOINT batch', []);
       return;
     } catch (error) {
-      if (!isOfData(error)) throw error;
+      // Columns that are no longer the file's may be written no longer; what the file says must be mended in the file.
+      if (!isRowFault(error) && !(batch.isForeign && isColumnFault(error))) throw error;
       await sql('ROLLBACK TO SAVEPOINT batch', []);
       await sql('RELEASE SAVEPOINT batch', []);
       const [only] = rows;
-      if (rows.length === 1 && only !== undefined) {
-        counts.refused += 1;
-        const value = Array.isArray(only[1]) ? JSON.stringify(only[1]) : String(only[1]);
-        await this.#refuse(sql, only[0], value, stateOf(error), (error as Error).message);
-        return;
-      }
+      if (rows.length === 1 && only !== undefined)
+        return this.#setAside(sql, only, batch, rowStateOf(error), (error as Error).message);
     }
     const half = rows.length >> 1;
-    await this.#apply(sql, rows.slice(0, half), counts);
-    await this.#apply(sql, rows.slice(half), counts);
+    await this.#apply(sql, rows.slice(0, half), batch);
+    await this.#apply(sql, rows.slice(half), batch);
+  }
+
+  async #statementOf(sql: SqlStatement, { config, isForeign }: Batch): Promise<string> {
+    if (isForeign) return batchStatement(config, await this.#types(sql, config));
+    return (this.#statement ??= batchStatement(config, await this.#types(sql, config)));
+  }
+
+  async #setAside(
+    sql: SqlStatement,
+    [key, value]: Row,
+    batch: Batch,
+    state: string | undefined,
+    why: string,
+  ): Promise<void> {
+    batch.refused += 1;
+    await this.#refuse(sql, key, typeof value === 'object' ? JSON.stringify(value) : String(value), state, why);
   }
 
   async #refuse(
@@ -130,23 +183,22 @@ export class PostgresBufferSink implements BufferSink {
     const { bus, config } = this.#options;
     await sql(
       `INSERT INTO ${REFUSED_TABLE} (bus, buffer, key, value, sqlstate, message) VALUES ($1, $2, $3, $4, $5, $6)`,
-      [bus, config.name, key, value.replaceAll('\0', ''), state ?? '', message],
+      [bus, config.name, withoutNul(key), withoutNul(value), state ?? '', message],
     );
   }
 
-  #arrays(rows: readonly Row[]): string[] {
-    const { config, keyColumns } = this.#options;
+  #arrays(rows: readonly Row[], { config }: Batch): string[] {
+    const { keyColumns } = this.#options;
     const width = config.kind === 'counter' ? 1 : config.columns.length;
     const columns: (string | null)[][] = Array.from({ length: config.key.length + width }, () => []);
     for (const [key, value] of rows) {
       const values = typeof value === 'object' ? value : [String(value)];
-      [...keyColumns(key), ...values].forEach((one, i) => columns[i]?.push(one));
+      [...keyColumns(key, config.key.length), ...values].forEach((one, i) => columns[i]?.push(one));
     }
     return columns.map(arrayLiteral);
   }
 
-  async #types(sql: SqlStatement): Promise<ColumnTypes> {
-    const { target, key, columns, kind } = this.#options.config;
+  async #types(sql: SqlStatement, { target, key, columns, kind }: BufferConfig): Promise<ColumnTypes> {
     if (target.kind === 'statement') return new Map();
     const { schema, name } = target.table;
     const rows = await sql(
@@ -175,11 +227,12 @@ function printWriters(writers: FlushedWriters): string {
   return JSON.stringify(Object.fromEntries([...writers].map(([name, { seq, atSeconds }]) => [name, [seq, atSeconds]])));
 }
 
-/** SQLSTATEs of classes 22 (data) and 23 (integrity), and what a trigger raises: the row is at fault, and will be the next time. */
-function isOfData(error: unknown): boolean {
-  return /^(?:2[23]|P0001)/.test(stateOf(error) ?? '');
+/** Postgres has no text with a NUL character. */
+function withoutNul(text: string): string {
+  return text.replaceAll('\0', '');
 }
 
-function stateOf(error: unknown): string | undefined {
-  return sqlStateOf(error instanceof BusError ? error.cause : error);
+function batchOf(config: BufferConfig, shape: Shape | undefined): Batch {
+  const { key, columns } = shape ?? config;
+  return { config: { ...config, key, columns }, isForeign: shape !== undefined, refused: 0, changed: 0 };
 }

@@ -30,8 +30,8 @@ export interface BufferLogOptions {
 
 /** A command without an answer for so long has an outcome that nobody knows. */
 const COMMAND_TIMEOUT_MS = 2000;
-/** One page of reading; an entry may have megabytes. */
-const PAGE_ENTRIES = 100;
+/** The first page of reading and the largest: an entry may have megabytes, and a page is one answer. */
+const PAGE_ENTRIES = { first: 8, max: 200 };
 /** Entries that one script removes. */
 const REMOVE_ENTRIES = 500;
 /** While there is no server, one look for it in this time is enough. */
@@ -52,7 +52,7 @@ interface Place {
  * A buffer's log in Redis Streams, of a server of its own:
  *
  *     afterwrite:<bus>:buffer:<name>                 hash: `partitions`, fixed for the buffer's life
- *     afterwrite:<bus>:buffer:<name>:<partition>     stream; of each entry `w` writer, `s` its number, `k` keys, `d` data
+ *     afterwrite:<bus>:buffer:<name>:<partition>     stream; of each entry `w` writer, `s` its number, `c` its shape, `k` keys, `d` data
  *     afterwrite:<bus>:buffer:<name>:<partition>:size
  *
  * What was read on one connection is removed on the same one only. Behind a new one there may be a server that has lost its tail and gives the same
@@ -83,11 +83,16 @@ export class RedisBufferLog implements BufferLog {
     } catch (error) {
       return notSent(error as BusError);
     }
+    if (session.redis.status !== 'ready') {
+      // Gone, and not told yet: nothing is sent on it, so that nothing is unsure.
+      this.#leave(session);
+      return { kind: 'away', error: new Error('The connection to Redis is lost.') };
+    }
     const { entriesMax, bytesMax, partitions } = this.#options.config;
     const share = (all: number): number => (isForced ? 0 : Math.max(1, Math.floor(all / partitions)));
-    const { writer, seq, keys, data } = entry;
+    const { writer, seq, shape, keys, data } = entry;
     try {
-      const args = [writer, seq, data, keys, share(entriesMax), share(bytesMax)];
+      const args = [writer, seq, data, keys, share(entriesMax), share(bytesMax), shape];
       const appended = await session.run('buffer-append', this.#keys(partition), args);
       if (appended === 1) return { kind: 'appended' };
       return { kind: 'full', error: new Error(`the buffer holds as much as it may (maxEntries, maxBytes)`) };
@@ -103,7 +108,8 @@ export class RedisBufferLog implements BufferLog {
     let bytes = 0;
     let from = '-';
     while (read.length < limits.entriesMax && bytes < limits.bytesMax) {
-      const count = Math.min(PAGE_ENTRIES, limits.entriesMax - read.length);
+      const room = bytes === 0 ? PAGE_ENTRIES.first : Math.ceil(((limits.bytesMax - bytes) * read.length) / bytes);
+      const count = Math.min(PAGE_ENTRIES.max, room, limits.entriesMax - read.length);
       const page = await this.#ask(session, () => session.redis.xrange(stream, from, '+', 'COUNT', count));
       for (const [id, fields] of page) {
         const entry = entryOf(session, id, fields);
@@ -184,7 +190,8 @@ export class RedisBufferLog implements BufferLog {
   /** Fewer partitions than before would leave entries where nobody reads them. */
   async #partitionsFault(redis: ServerConnection): Promise<BusError | undefined> {
     const { partitions, name } = this.#options.config;
-    await redis.hsetnx(this.#base, 'partitions', partitions);
+    // Read first: a Redis that is full takes no write, and must take whoever makes room in it.
+    if ((await redis.hget(this.#base, 'partitions')) === null) await redis.hsetnx(this.#base, 'partitions', partitions);
     const stored = Number(await redis.hget(this.#base, 'partitions'));
     if (stored === partitions) return undefined;
     return new BusError(
@@ -239,6 +246,7 @@ function entryOf(session: Session, id: string, fields: readonly string[]): Store
   return {
     writer: field('w') || `?${id}`,
     seq: Number(field('s')) || 1,
+    shape: field('c'),
     keys: Number(field('k')) || 0,
     data: field('d'),
     place: { session, id } satisfies Place,
