@@ -34,6 +34,7 @@ export type { FamilyOptions } from './client/open-family.ts';
 export type { CacheFamily } from './client/cache-family.ts';
 export type { CacheEvent, EventCode } from './client/events.ts';
 // With a star, so that an application's `declare module 'afterwrite'` meets the interface itself.
+export type * from './client/buffers.ts';
 export type * from './client/families.ts';
 export type { Inspection } from './client/inspect.ts';
 export type { Pool, PoolClient, Queryable, WriteSession } from './client/pool.ts';

@@ -11,7 +11,7 @@ import type { Pool } from './client/pool.ts';
 import type { BufferConfig, BusConfig } from './config/bus-config.ts';
 import { PostgresBufferSink } from './drivers/postgres/buffer-sink.ts';
 import { RedisBufferLog } from './drivers/redis/buffer-log.ts';
-import { BusError, isBusError } from './protocol/errors.ts';
+import { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
 import { systemClock } from './runtime/clock.ts';
 
 /** What a process does with the file's buffers: nothing, append to them, or flush them into Postgres too. */
@@ -28,7 +28,10 @@ export interface OpenBuffersOptions {
   readonly waitMs: number;
 }
 
-/** Opens the buffers of a file. Throws `CACHE_OPTION_INVALID`, `BUFFER_REDIS_UNFIT`, `BUFFER_LOSS_UNKEPT` or `REDIS_DENIED`. A Redis that is away is waited for later. */
+/**
+ * Opens the buffers of a file. Throws `CACHE_OPTION_INVALID`, `BUFFER_REDIS_UNFIT`, `BUFFER_LOSS_UNKEPT`, `REDIS_DENIED`, and where
+ * this process writes to Postgres `CONFIG_INVALID` or `POSTGRES_PERMISSION`. A server that is away is waited for later.
+ */
 export async function openBuffers(options: OpenBuffersOptions): Promise<BufferSet> {
   const { config, mode, primary } = options;
   const known = config.buffers;
@@ -44,7 +47,12 @@ export async function openBuffers(options: OpenBuffersOptions): Promise<BufferSe
   const opened = [...known.values()].map((buffer) => open(buffer, options));
   const set = new BufferSet(new Map(opened.map(({ buffer }) => [buffer.config.name, buffer])), known);
   try {
-    await Promise.all(opened.map(({ log }) => readyWithin(log, options.waitMs)));
+    await Promise.all(
+      opened.flatMap(({ log, sink }) => [
+        within(log.ready(), options.waitMs),
+        ...(sink === undefined ? [] : [within(sink.check(), options.waitMs)]),
+      ]),
+    );
   } catch (error) {
     await set.drain(AbortSignal.abort());
     throw error;
@@ -55,7 +63,7 @@ export async function openBuffers(options: OpenBuffersOptions): Promise<BufferSe
 function open(
   config: BufferConfig,
   { config: { bus }, mode, primary, process, announcer }: OpenBuffersOptions,
-): { readonly buffer: OpenBuffer; readonly log: RedisBufferLog } {
+): { readonly buffer: OpenBuffer; readonly log: RedisBufferLog; readonly sink: PostgresBufferSink | undefined } {
   const { name } = config;
   announcer.say('buffer-open', { buffer: name, detail: describeLoss(config.loss) });
   const logOf = (role: string, onConnection?: (is: 'up' | 'away', error?: BusError) => void): RedisBufferLog =>
@@ -72,7 +80,7 @@ function open(
     else if (announcer.over('buffer-away', name)) announcer.say('buffer-back', { buffer: name });
   });
   const sink =
-    primary === undefined
+    primary === undefined || (mode !== 'flush' && config.whenFull !== 'write-through')
       ? undefined
       : new PostgresBufferSink(transactionsOf(primary), {
           bus,
@@ -89,7 +97,7 @@ function open(
     writer: process,
     observer: observerOf(name, announcer),
   });
-  return { buffer, log };
+  return { buffer, log, sink };
 }
 
 function observerOf(buffer: string, announcer: Announcer): BufferObserver {
@@ -115,12 +123,23 @@ function observerOf(buffer: string, announcer: Announcer): BufferObserver {
   };
 }
 
-async function readyWithin(log: RedisBufferLog, waitMs: number): Promise<void> {
+/** What is wrong by the file, or by a permission. */
+const FATAL: readonly ErrorCode[] = [
+  'CONFIG_INVALID',
+  'POSTGRES_PERMISSION',
+  'BUFFER_REDIS_UNFIT',
+  'BUFFER_LOSS_UNKEPT',
+  'REDIS_DENIED',
+];
+
+/** A server that is away, or busy, is waited for later. */
+async function within(looking: Promise<void>, waitMs: number): Promise<void> {
   const late = new AbortController();
   try {
-    await Promise.race([log.ready(), systemClock.sleep(waitMs, late.signal)]);
+    await Promise.race([looking, systemClock.sleep(waitMs, late.signal)]);
   } catch (error) {
-    if (!isBusError(error, 'REDIS_UNREACHABLE')) throw error;
+    if (isBusError(error) && !FATAL.includes(error.code)) return;
+    throw error;
   } finally {
     late.abort();
   }

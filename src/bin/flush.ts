@@ -11,7 +11,7 @@ import { LastingConnection } from '../drivers/postgres/lasting-connection.ts';
 import { RedisBufferLog } from '../drivers/redis/buffer-log.ts';
 import { BusError, isBusError } from '../protocol/errors.ts';
 import { systemClock } from '../runtime/clock.ts';
-import type { Logger } from '../runtime/logger.ts';
+import { errorFields, type Logger } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
 import { observeFlush } from './flush-observer.ts';
 import { runProcess } from './process.ts';
@@ -79,12 +79,23 @@ class FlushService {
         config,
         keyColumns,
       });
+      await checked(sink, this.#log);
       const flusher = new Flusher({ ...ports, sink, fold: config.kind === 'counter' ? addUp : keepLast });
       const watch = new BufferWatch(this.#streams, config, this.#observer);
       await Promise.all([flusher.run(until), watch.run(systemClock, until)]);
     } finally {
       await Promise.all([this.#streams.close(), this.#source.close()]);
     }
+  }
+}
+
+/** What the file says wrong of the database ends the process at its start. A Postgres that is away is waited for, and asked by the first flush. */
+async function checked(sink: PostgresBufferSink, log: Logger): Promise<void> {
+  try {
+    await sink.check();
+  } catch (error) {
+    if (isBusError(error, 'CONFIG_INVALID') || isBusError(error, 'POSTGRES_PERMISSION')) throw error;
+    log.warn('the tables of a buffer could not be looked at', errorFields(error));
   }
 }
 

@@ -1,5 +1,6 @@
 import { type ColumnKind, columnTypeOf } from '../protocol/column-value.ts';
 import type { KeyType } from '../protocol/key-parameter.ts';
+import { fields, propertyName } from './buffer-types.ts';
 
 /** What is known of a family's key and value. */
 export interface FamilyTypes {
@@ -39,14 +40,15 @@ declare module 'afterwrite' {
 `;
 
 /** The families as a module that tells TypeScript what \`cache.family(name)\` takes and gives. */
-export function familyTypes(families: readonly FamilyTypes[]): string {
+export function familyTypes(families: readonly FamilyTypes[], buffers = ''): string {
   const entries = families.map(({ name, params, isList, columns }) => {
     const key = fields(params.map((one) => [one.name, one.type === undefined ? UNTOLD : PARAMETER[one.type]]));
     const row = columns && fields(dropHidden(columns).map((one) => [one.name, columnText(one)]));
     const value = row === undefined ? 'unknown' : isList ? `${row}[]` : row;
     return `    ${propertyName(name)}: {\n      params: ${key};\n      value: ${value};\n    };\n`;
   });
-  return `${HEAD}${entries.join('')}  }\n}\n`;
+  const more = buffers === '' ? '' : `  interface Buffers {\n${buffers}  }\n`;
+  return `${HEAD}${entries.join('')}  }\n${more}}\n`;
 }
 
 const UNTOLD = 'bigint | boolean | number | string';
@@ -61,12 +63,4 @@ function columnText({ typeOid, isNullable }: { readonly typeOid: number; readonl
   // An element may be NULL whatever the column says; json's null is a value of its own.
   const type = isArray ? `(${COLUMN[kind]} | null)[]` : COLUMN[kind];
   return isNullable && type !== 'unknown' ? `${type} | null` : type;
-}
-
-function fields(of: readonly (readonly [string, string])[]): string {
-  return of.length === 0 ? '{}' : `{ ${of.map(([name, type]) => `${propertyName(name)}: ${type}`).join('; ')} }`;
-}
-
-function propertyName(name: string): string {
-  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
 }

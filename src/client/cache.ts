@@ -13,6 +13,7 @@ import type { CacheStore } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
 import { Announcer, type EventListener } from './events.ts';
 import { Failures } from './failures.ts';
+import type { BufferName, BufferParams, BufferRowOf } from './buffers.ts';
 import { type Families, type FamilyParams, type FamilyValue } from './families.ts';
 import { type Fleet, FleetSize } from './fleet.ts';
 import { Flights } from './flights.ts';
@@ -157,15 +158,19 @@ export class Cache {
   }
 
   /** A counter of the file that is written behind. Throws `BUFFER_UNKNOWN`. */
-  counter<P extends object = Readonly<Record<string, KeyValue>>>(name: string): Counter<P> {
-    return this.#buffers().counter<P>(name);
+  counter<N extends BufferName<'counter'>>(name: N): Counter<BufferParams<N>>;
+  counter<P extends object = Readonly<Record<string, KeyValue>>>(name: string): Counter<P>;
+  counter(name: string): unknown {
+    return this.#buffers().counter(name);
   }
 
   /** A buffer of rows of the file that is written behind. Throws `BUFFER_UNKNOWN`. */
+  buffer<N extends BufferName<'buffer'>>(name: N): RowBuffer<BufferParams<N>, BufferRowOf<N>>;
   buffer<P extends object = Readonly<Record<string, KeyValue>>, R extends object = Readonly<Record<string, RowValue>>>(
     name: string,
-  ): RowBuffer<P, R> {
-    return this.#buffers().buffer<P, R>(name);
+  ): RowBuffer<P, R>;
+  buffer(name: string): unknown {
+    return this.#buffers().buffer(name);
   }
 
   /**

@@ -316,6 +316,45 @@ describe('a buffer’s sink in Postgres', { timeout: 120_000 }, () => {
     assert.equal(seen.at(-1), 'on');
   });
 
+  test('what would keep every batch from being written is told by a check that changes nothing', async () => {
+    await pool.query(
+      'DROP TABLE IF EXISTS strict; CREATE TABLE strict (id bigint PRIMARY KEY, count int, org int NOT NULL, name text)',
+    );
+    const told = (more: Partial<BufferConfig>): Promise<string> =>
+      sinkOf(more)
+        .check()
+        .then(
+          () => 'well',
+          (error: unknown) => `${(error as { code: string }).code} ${(error as Error).message}`,
+        );
+    const statement = (text: string): Partial<BufferConfig> => ({ target: { kind: 'statement', text } });
+    const expected: readonly (readonly [Partial<BufferConfig>, RegExp])[] = [
+      [{}, /^well$/],
+      [statement('INSERT INTO log (id, n) SELECT id, n FROM batch'), /^well$/],
+      [{ target: table('nothing') }, /^CONFIG_INVALID buffers.views: the table public.nothing does not exist/],
+      [{ target: table('views', { column: 'n' }) }, /^CONFIG_INVALID .* has no column n/],
+      [{ target: table('strict') }, /^CONFIG_INVALID .*every new row would be refused: org/],
+      [{ target: table('strict', { makesRows: false }) }, /^well$/],
+      [{ key: ['org'], target: table('people', { column: 'seen' }) }, /^CONFIG_INVALID/],
+      [
+        { target: table('strict', { column: 'name', makesRows: false }) },
+        /^CONFIG_INVALID .*COALESCE types text and integer/,
+      ],
+      [
+        { key: ['count'], kind: 'buffer', columns: ['id'], target: table('views') },
+        /^CONFIG_INVALID .*CREATE UNIQUE INDEX CONCURRENTLY ON "public"."views" \("count"\)/,
+      ],
+      [statement('INSERT INTO log (id, n) SELECT id, many FROM batch'), /^CONFIG_INVALID .*many/],
+    ];
+    for (const [more, words] of expected) assert.match(await told(more), words);
+    await pool.query(`CREATE OR REPLACE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.org = 1; RETURN NEW; END';
+      CREATE TRIGGER fill BEFORE INSERT ON strict FOR EACH ROW EXECUTE FUNCTION fill()`);
+    assert.equal(await told({ target: table('strict') }), 'well');
+    assert.deepEqual(await rows(`SELECT to_regclass('afterwrite_flushed'), (SELECT count(*)::int FROM log)`), [
+      [null, 0],
+    ]);
+  });
+
   test('a table or a column that is not there is named', async () => {
     await assert.rejects(write(sinkOf({ target: table('nothing') }), [entry(1, { '1': 1 })]), {
       message: /public\.nothing does not exist/,

@@ -44,6 +44,19 @@ const FAMILIES = {
   quote: { key: 'quote:{id}', ttl: '10m', load: true },
 };
 
+const BUFFER = { redis: 'redis://127.0.0.1:1', loss: { process: '50ms', redis: 'none' } };
+const BUFFERS = {
+  scores: { ...BUFFER, kind: 'counter', table: 'users', key: ['uid', 'big'], column: 'score' },
+  people: {
+    ...BUFFER,
+    kind: 'buffer',
+    table: 'users',
+    key: ['id'],
+    columns: ['at', 'day', 'extra', 'labels', 'mail', 'price'],
+  },
+  log: { ...BUFFER, kind: 'counter', statement: 'insert into log select id, n from batch', key: ['id'] },
+};
+
 describe('afterwrite config types', { timeout: 120_000 }, () => {
   let server: PostgresServer;
   let sql: Connection;
@@ -74,6 +87,7 @@ describe('afterwrite config types', { timeout: 120_000 }, () => {
         log: { redisStreams: { url: 'redis://127.0.0.1:1' } },
         regions: { eu: { redis: 'redis://127.0.0.1:1' } },
         families,
+        buffers: BUFFERS,
       }),
     );
     return runCli(['config', 'types', '--config', path, ...args]);
@@ -98,6 +112,23 @@ describe('afterwrite config types', { timeout: 120_000 }, () => {
       params: { id: bigint | boolean | number | string };
       value: unknown;
     };`,
+      `  interface Buffers {
+    scores: {
+      kind: 'counter';
+      params: { uid: string; big: bigint | number | string };
+    };
+    people: {
+      kind: 'buffer';
+      params: { id: bigint | number | string };
+      row: { at: Date | string; day: Date | string | null; extra: object | string; labels: string; mail: string | null; price: bigint | number | string };
+    };
+    log: {
+      kind: 'counter';
+      params: { id: bigint | boolean | number | string };
+    };
+  }
+}
+`,
     ])
       assert.ok(out.includes(part), `${part}\n--- is not in\n${out}`);
   });
@@ -105,14 +136,17 @@ describe('afterwrite config types', { timeout: 120_000 }, () => {
   test('what is written compiles, and tells TypeScript the families of the package', async () => {
     const file = join(folder, 'families.d.ts');
     const { code, out } = await run(FAMILIES, '--out', file);
-    assert.deepEqual([code, out], [0, `${file}: the types of 5 families\n`]);
+    assert.deepEqual([code, out], [0, `${file}: the types of 5 families and 3 buffers\n`]);
     assert.ok((await readFile(file, 'utf8')).startsWith('// Written by'));
     await mkdir(join(folder, 'node_modules', 'afterwrite'), { recursive: true });
     await writeFile(
       join(folder, 'node_modules', 'afterwrite', 'package.json'),
       '{ "name": "afterwrite", "version": "1.0.0", "types": "index.d.ts" }',
     );
-    await writeFile(join(folder, 'node_modules', 'afterwrite', 'index.d.ts'), 'export interface Families {}\n');
+    await writeFile(
+      join(folder, 'node_modules', 'afterwrite', 'index.d.ts'),
+      'export interface Families {}\nexport interface Buffers {}\n',
+    );
     const compile = async (body: string): Promise<string> => {
       await writeFile(join(folder, 'use.ts'), `import type { Families } from 'afterwrite';\n${body}\n`);
       const args = ['--ignoreConfig', '--noEmit', '--strict', '--module', 'nodenext', join(folder, 'use.ts'), file];

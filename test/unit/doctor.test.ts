@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkFile } from '../../src/cli/doctor/check-file.ts';
-import { checkBuffer } from '../../src/cli/doctor/check-buffer.ts';
+import { checkBuffer, checkForgotten } from '../../src/cli/doctor/check-buffer.ts';
 import { checkLogRedis, checkTopic } from '../../src/cli/doctor/check-log.ts';
 import { checkCrashSign, checkPlan, checkServer } from '../../src/cli/doctor/check-postgres.ts';
 import { checkCache, checkDistinct, checkSpread } from '../../src/cli/doctor/check-redis.ts';
@@ -273,6 +273,8 @@ const BUFFER: Parameters<typeof checkBuffer>[1] = {
   appendonly: 'yes',
   appendfsync: 'always',
   noFsyncOnRewrite: 'no',
+  bytesMaxOfAll: 1 << 28,
+  partitions: 2,
   entries: 10,
   oldestMs: 900,
 };
@@ -289,8 +291,56 @@ table<typeof BUFFER>(BUFFER, (facts) => checkBuffer(bufferConfig(), facts), [
     'fail loss.redis is none, and the server does not',
   ],
   ['a Redis that is full before its buffer is warned of', { maxmemoryBytes: 1 << 20 }, 'warn maxmemory is 1048576'],
+  [
+    'a Redis that is full before all buffers in it is warned of',
+    { maxmemoryBytes: 1 << 29, bytesMaxOfAll: 1 << 29 },
+    'warn maxmemory is 536870912',
+  ],
   ['a buffer that is older than its loss fails', { oldestMs: 10_001 }, 'fail 10 entries are not flushed'],
+  [
+    'a buffer with other partitions than its Redis has fails',
+    { partitions: 8 },
+    'fail has 8 partitions in its Redis and the file says 2',
+  ],
+  ['a buffer that has not begun is well', { partitions: undefined }, ''],
 ]);
+
+test('a repair of a buffer’s Redis sets what is wrong, no more than the loss needs, and nothing where a setting is no help', () => {
+  const repair = (facts: Partial<typeof BUFFER>, redisMs = 0): (string | undefined)[] =>
+    checkBuffer(bufferConfig({ loss: { processMs: 100, redisMs, diskMs: 10_000 } }), { ...BUFFER, ...facts })
+      .filter(({ level }) => level === 'fail')
+      .map((finding) => finding.repair?.replaceAll(/redis-cli -h 127.0.0.1 -p 1 CONFIG SET | {2}#.*/g, ''));
+  assert.deepEqual(repair({ appendonly: 'no' }), ['appendonly yes']);
+  assert.deepEqual(repair({ appendonly: 'no', appendfsync: 'no' }), ['appendonly yes && appendfsync always']);
+  assert.deepEqual(repair({ appendfsync: 'no', oldestMs: 0 }, 1999), ['appendfsync always']);
+  assert.deepEqual(repair({ noFsyncOnRewrite: 'yes', appendfsync: 'no', oldestMs: 0 }, 1999), [
+    'appendfsync always && no-appendfsync-on-rewrite no',
+  ]);
+  assert.deepEqual(repair({ appendfsync: 'everysec', noFsyncOnRewrite: 'yes' }), [
+    'appendfsync always && no-appendfsync-on-rewrite no',
+  ]);
+  assert.deepEqual(repair({ noFsyncOnRewrite: 'yes' }), ['no-appendfsync-on-rewrite no']);
+  for (const facts of [{ role: 'slave' as const }, { isCluster: true }, { appendfsync: undefined }])
+    assert.doesNotMatch(repair(facts)[0] ?? '', /noeviction|appendonly/);
+});
+
+test('a buffer that the file has forgotten fails while anything of it waits', () => {
+  const found = new Map([
+    ['views', { partitions: 8, windows: 3 }],
+    ['old', { partitions: 4, windows: 2 }],
+    ['empty', { partitions: 4, windows: 0 }],
+  ]);
+  assert.deepEqual(
+    checkForgotten(new Set(['views']), found).map(({ level, subject }) => `${level} ${subject}`),
+    ['fail buffer old'],
+  );
+});
+
+test('a buffer without a sync is judged by the age at which its alarm is raised', () => {
+  const config = bufferConfig({ loss: { processMs: 100, redisMs: 2000, diskMs: 10_000 } });
+  const levels = checkBuffer(config, { ...BUFFER, oldestMs: 2500 }).map(({ level }) => level);
+  assert.ok(levels.includes('fail'));
+});
 
 const FULL = 'ALTER TABLE public.t REPLICA IDENTITY FULL';
 const FAULT = { path: 'families.user.on.t', message: 'public.t is not well', repair: FULL };

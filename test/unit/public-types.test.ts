@@ -10,6 +10,10 @@ declare module '../../src/index.ts' {
     /** As `afterwrite config types` writes it. */
     typed: { params: { id: string }; value: { id: string; name: string | null } };
   }
+  interface Buffers {
+    'typed-views': { kind: 'counter'; params: { post_id: bigint | number | string } };
+    'typed-presence': { kind: 'buffer'; params: { user_id: number }; row: { page: string | null } };
+  }
 }
 
 const { BusError, createCache, isBusError } = afterwrite;
@@ -23,6 +27,14 @@ export async function application(pool: pg.Pool): Promise<void> {
   await createCache({ config: { text: '' }, region: 'eu', redis: new Redis(), env: { URL: 'x' } });
   // @ts-expect-error a region is needed
   await createCache({ config: 'bus.yaml', redis: new Redis() });
+
+  await cache.counter('typed-views').add({ post_id: 42 }, 2);
+  // @ts-expect-error the key is known
+  await cache.counter('typed-views').add({ post: 42 });
+  await cache.buffer('typed-presence').put({ user_id: 7 }, { page: null });
+  // @ts-expect-error the columns are known
+  await cache.buffer('typed-presence').put({ user_id: 7 }, { pages: null });
+  await cache.counter('told-later').add({ anything: 1 });
 
   const typed = cache.family('typed');
   const value = await typed.get({ id: '1' }, { signal: AbortSignal.timeout(100), maxStalenessMs: 5 });

@@ -110,6 +110,7 @@ const WELL: BusStatus = {
   },
   log: { kind: 'kafka', name: 'afterwrite.shop', partitions: 12, records: 42 },
   regions: { eu: summarise([cell(0)], LIVING, NOW_MS) },
+  buffers: {},
 };
 const AWAY = { error: 'REDIS_UNREACHABLE: Redis does not answer: connect ECONNREFUSED' };
 
@@ -125,6 +126,31 @@ test('one screen shows relay, slot, log and each region', () => {
     'eu      1 of 1       1       0/500      20 ms      0/400',
   ]);
   assert.equal(isWhole(WELL), true);
+});
+
+test('buffers are shown by what waits in them, who flushes and when it last was; one that is behind is not well', () => {
+  const views = {
+    entries: 12,
+    bytes: 2 << 20,
+    oldestMs: 900,
+    isBehind: false,
+    flushers: 2,
+    lastFlushMs: 80,
+    refusedRows: 0,
+  };
+  const late = { ...views, oldestMs: 12_000, isBehind: true, flushers: null, lastFlushMs: null, refusedRows: null };
+  const status = { ...WELL, buffers: { views, late, gone: AWAY } };
+  assert.deepEqual(statusLines(status).slice(-7), [
+    '',
+    'buffer  unflushed  bytes    oldest            flushers  last flush  refused rows',
+    'views   12         2.0 MiB  900 ms            2         80 ms ago   0',
+    'late    12         2.0 MiB  12000 ms, behind  -         -           -',
+    'gone    away       -        -                 -         -           -',
+    '',
+    `gone: ${AWAY.error}`,
+  ]);
+  const wholes = [{ views }, { views, late }, { gone: AWAY }].map((buffers) => isWhole({ ...WELL, buffers }));
+  assert.deepEqual(wholes, [true, false, false]);
 });
 
 test('what cannot be reached is shown with its code, and the rest all the same', () => {

@@ -3,7 +3,7 @@ import { printJson, printLines, tableOf } from '../output.ts';
 import { type BusStatus, isUnreachable, readStatus } from '../status/status.ts';
 import { type CommandContext, configOf } from './context.ts';
 
-/** `afterwrite status`: one screen. Exits 1 if anything cannot be reached, no relay streams, or a region has cells that nobody owns. */
+/** `afterwrite status`: one screen. Exits 1 if anything cannot be reached, no relay streams, a region has cells that nobody owns, or a buffer is behind. */
 export async function statusCommand(context: CommandContext): Promise<number> {
   const status = await readStatus(await configOf(context), () => Date.now());
   const isWell = isWhole(status);
@@ -12,14 +12,15 @@ export async function statusCommand(context: CommandContext): Promise<number> {
   return isWell ? EXIT.ok : EXIT.failed;
 }
 
-export function isWhole({ source, log, regions }: BusStatus): boolean {
+export function isWhole({ source, log, regions, buffers }: BusStatus): boolean {
   if (isUnreachable(source) || isUnreachable(log) || source.relay === null) return false;
+  if (!Object.values(buffers).every((buffer) => !isUnreachable(buffer) && !buffer.isBehind)) return false;
   return Object.values(regions).every(
     (region) => !isUnreachable(region) && region.ownedCells === region.cells && region.watermark !== null,
   );
 }
 
-export function statusLines({ bus, source, log, regions }: BusStatus): string[] {
+export function statusLines({ bus, source, log, regions, buffers }: BusStatus): string[] {
   const rows = Object.entries(regions).map(([name, region]) => {
     if (isUnreachable(region)) return [name, 'away', '-', '-', '-', '-'];
     const { cells, ownedCells, lostCells, agents, watermark, stalenessMs, settledReplica } = region;
@@ -33,8 +34,8 @@ export function statusLines({ bus, source, log, regions }: BusStatus): string[] 
     ];
   });
   // Below the table, whose columns they would spread over the screen.
-  const away = Object.entries(regions).flatMap(([name, region]) =>
-    isUnreachable(region) ? [`${name}: ${region.error}`] : [],
+  const away = [...Object.entries(regions), ...Object.entries(buffers)].flatMap(([name, part]) =>
+    isUnreachable(part) ? [`${name}: ${part.error}`] : [],
   );
   return [
     `bus ${bus}`,
@@ -44,8 +45,27 @@ export function statusLines({ bus, source, log, regions }: BusStatus): string[] 
       : `log      ${log.kind} ${log.name}: ${log.partitions} partitions, ${log.records} records`,
     '',
     ...tableOf(['region', 'cells owned', 'agents', 'watermark', 'staleness', 'replicas settled'], rows),
+    ...bufferLines(buffers),
     ...(away.length === 0 ? [] : ['', ...away]),
   ];
+}
+
+function bufferLines(buffers: BusStatus['buffers']): string[] {
+  const rows = Object.entries(buffers).map(([name, buffer]) => {
+    if (isUnreachable(buffer)) return [name, 'away', '-', '-', '-', '-', '-'];
+    const { entries, bytes, oldestMs, isBehind, flushers, lastFlushMs, refusedRows } = buffer;
+    return [
+      name,
+      String(entries),
+      megabytes(bytes),
+      `${oldestMs} ms${isBehind ? ', behind' : ''}`,
+      flushers === null ? '-' : String(flushers),
+      lastFlushMs === null ? '-' : `${lastFlushMs} ms ago`,
+      refusedRows === null ? '-' : String(refusedRows),
+    ];
+  });
+  const head = ['buffer', 'unflushed', 'bytes', 'oldest', 'flushers', 'last flush', 'refused rows'];
+  return rows.length === 0 ? [] : ['', ...tableOf(head, rows)];
 }
 
 function sourceLines(source: BusStatus['source']): string[] {

@@ -1,3 +1,4 @@
+import { keyColumns } from '../../buffer/key-text.ts';
 import type {
   BufferConfig,
   BusConfig,
@@ -8,12 +9,14 @@ import type {
 import { checkCatalog, ruleTables } from '../../config/catalog-check.ts';
 import { keyspaceOf } from '../../config/region-keyspace.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
+import { PostgresBufferSink } from '../../drivers/postgres/buffer-sink.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import { relayApplicationName } from '../../drivers/postgres/open-stream.ts';
 import { readReplicaState } from '../../drivers/postgres/replica.ts';
 import { readServerSettings } from '../../drivers/postgres/server-settings.ts';
 import { readBufferDepth, readBufferServer } from '../../drivers/redis/buffer-log.ts';
+import { findBuffers } from '../../drivers/redis/buffer-survey.ts';
 import { connectRegion } from '../../drivers/redis/cluster-connection.ts';
 import { cellsByMaster, mastersOf } from '../../drivers/redis/cluster-masters.ts';
 import { connectRedis, type RedisConnection } from '../../drivers/redis/connection.ts';
@@ -23,7 +26,7 @@ import { isBusError } from '../../protocol/errors.ts';
 import { wishOf } from '../commands/setup.ts';
 import { readSetupFacts } from '../setup/facts.ts';
 import { planSetup } from '../setup/plan.ts';
-import { checkBuffer } from './check-buffer.ts';
+import { checkBuffer, checkForgotten } from './check-buffer.ts';
 import { checkFile } from './check-file.ts';
 import { checkLogRedis, checkTopic } from './check-log.ts';
 import { checkCrashSign, checkPlan, checkServer } from './check-postgres.ts';
@@ -61,10 +64,13 @@ export async function examine(config: BusConfig): Promise<Finding[]> {
     guarded(`redis of ${region.name}`, () => examineCache(config, region, servers)),
   );
   const buffers = [...config.buffers.values()].map((buffer) =>
-    guarded(`buffer ${buffer.name}`, () => examineBuffer(config.bus, buffer, bufferServers)),
+    guarded(`buffer ${buffer.name}`, () => examineBuffer(config, buffer, bufferServers)),
   );
   const log = guarded('log', () => examineLog(config, servers));
-  const rest = await Promise.all([...replicas, ...caches, log, ...buffers]);
+  const targets = [...config.buffers.values()].map((buffer) =>
+    guarded(`buffer ${buffer.name}`, () => examineTarget(config, buffer)),
+  );
+  const rest = await Promise.all([...replicas, ...caches, log, ...buffers, ...targets]);
   // Buffers may share a server with each other, and with nothing else.
   servers.push(...bufferServers.values());
   return [...source, ...rest.flat(), ...checkDistinct(servers.toSorted((a, b) => a.name.localeCompare(b.name)))];
@@ -133,12 +139,42 @@ async function examineCache(config: BusConfig, region: RegionConfig, servers: Se
   });
 }
 
-async function examineBuffer(bus: string, buffer: BufferConfig, servers: Map<string, SeenServer>): Promise<Finding[]> {
+async function examineBuffer(
+  { bus, buffers }: BusConfig,
+  buffer: BufferConfig,
+  servers: Map<string, SeenServer>,
+): Promise<Finding[]> {
   return withRedis(connectRedis(buffer.redis, { name: CONNECTION }), async (redis) => {
     const facts = await readBufferServer(redis, `the Redis of ${buffer.name}`);
+    const isFirst = !servers.has(facts.runId);
     servers.set(facts.runId, { name: `buffer ${buffer.name}`, runId: facts.runId });
-    return checkBuffer(buffer, { ...facts, ...(await readBufferDepth(redis, bus, buffer)) });
+    const found = await findBuffers(redis, bus);
+    const shared = [...buffers.values()].filter((other) => other.redis === buffer.redis);
+    return [
+      ...checkBuffer(buffer, {
+        ...facts,
+        ...(await readBufferDepth(redis, bus, buffer)),
+        partitions: found.get(buffer.name)?.partitions,
+        bytesMaxOfAll: shared.reduce((sum, { bytesMax }) => sum + bytesMax, 0),
+      }),
+      ...(isFirst ? checkForgotten(new Set(buffers.keys()), found) : []),
+    ];
   });
+}
+
+/** Whether the role of the source, which is the flusher's, could write what is buffered. */
+async function examineTarget({ bus, source }: BusConfig, config: BufferConfig): Promise<Finding[]> {
+  const sql = await connect(source.url, { applicationName: `afterwrite-doctor-${bus}`, findsUserNames: true });
+  try {
+    await new PostgresBufferSink((body) => body((text, values) => sql.query(text, values)), {
+      bus,
+      config,
+      keyColumns,
+    }).check();
+    return [ok(`buffer ${config.name}`, 'its rows can be written')];
+  } finally {
+    await sql.close();
+  }
 }
 
 async function examineLog({ bus, log }: BusConfig, servers: SeenServer[]): Promise<Finding[]> {

@@ -1,4 +1,5 @@
 import { OWNER_SILENT_MS } from '../../agent/ownership.ts';
+import { type BufferStatus, bufferStatus, readFlushes } from './buffer-status.ts';
 import type { BusConfig, RegionConfig } from '../../config/bus-config.ts';
 import { ruleTables } from '../../config/catalog-check.ts';
 import { keyspaceOf } from '../../config/region-keyspace.ts';
@@ -59,6 +60,7 @@ export interface BusStatus {
   readonly source: SourceStatus | Unreachable;
   readonly log: LogStatus | Unreachable;
   readonly regions: Readonly<Record<string, RegionStatus | Unreachable>>;
+  readonly buffers: Readonly<Record<string, BufferStatus | Unreachable>>;
 }
 
 /** Asks every part at once. What cannot be reached is shown as such, and the rest all the same. `nowMs`: Unix time. */
@@ -66,12 +68,34 @@ export async function readStatus(config: BusConfig, nowMs: () => number): Promis
   const regions = [...config.regions.values()].map(
     async (region) => [region.name, await reached(() => regionStatus(config, region, nowMs))] as const,
   );
-  const [source, log, all] = await Promise.all([
+  const [source, log, all, buffers] = await Promise.all([
     reached(() => sourceStatus(config)),
     reached(() => logStatus(config)),
     Promise.all(regions),
+    buffersStatus(config),
   ]);
-  return { bus: config.bus, source, log, regions: Object.fromEntries(all) };
+  return { bus: config.bus, source, log, regions: Object.fromEntries(all), buffers };
+}
+
+async function buffersStatus(config: BusConfig): Promise<BusStatus['buffers']> {
+  const { bus, source, buffers } = config;
+  if (buffers.size === 0) return {};
+  const flushes = await reached(async () => {
+    const sql = await connect(source.url, { applicationName: `afterwrite-status-${bus}` });
+    try {
+      return await readFlushes(sql, bus);
+    } finally {
+      await sql.close();
+    }
+  });
+  const all = [...buffers.values()].map(
+    async (buffer) =>
+      [
+        buffer.name,
+        await reached(() => bufferStatus(bus, buffer, isUnreachable(flushes) ? undefined : flushes)),
+      ] as const,
+  );
+  return Object.fromEntries(await Promise.all(all));
 }
 
 export function isUnreachable(part: object): part is Unreachable {

@@ -5,7 +5,9 @@ import type { Shape } from '../../buffer/shape.ts';
 import type { BufferConfig } from '../../config/bus-config.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
 import { BUFFER_TABLES, BUFFER_TABLES_FOUND, FLUSHED_TABLE, REFUSED_TABLE } from './buffer-tables.ts';
-import { arrayLiteral, batchStatement, type ColumnTypes } from './buffer-statement.ts';
+import { quoteIdentifier, quoteTable } from './sql-text.ts';
+import { readColumnTypes } from './buffer-columns.ts';
+import { arrayLiteral, batchStatement } from './buffer-statement.ts';
 import { isRowFault, isColumnFault, rowStateOf } from './row-fault.ts';
 
 /** One statement of a transaction; its rows, with every column as text. */
@@ -55,6 +57,30 @@ export class PostgresBufferSink implements BufferSink {
   constructor(transaction: SqlTransaction, options: BufferSinkOptions) {
     this.#transaction = transaction;
     this.#options = options;
+  }
+
+  /**
+   * Whether its batches can be written at all, asked before anything is acknowledged: the statement itself is planned, with no rows, so that nothing which
+   * would keep it from being run is missed: a column, its type, the unique index, a permission. Changes nothing. Throws `CONFIG_INVALID`, or a coded error of Postgres.
+   */
+  async check(): Promise<void> {
+    const { config } = this.#options;
+    await this.#transaction(async (sql) => {
+      const statement = batchStatement(config, await readColumnTypes(sql, config));
+      const batch = batchOf(config, undefined);
+      try {
+        await sql(`EXPLAIN ${statement}`, this.#arrays([], batch));
+      } catch (error) {
+        if (!/^42(?!501)|^0A/.test(rowStateOf(error) ?? '')) throw error;
+        throw new BusError(
+          'CONFIG_INVALID',
+          `buffers.${config.name}: ${(error as Error).message}${repairOf(config, error)}`,
+          {
+            cause: error,
+          },
+        );
+      }
+    });
   }
 
   async write(partition: number, plan: Parameters<BufferSink['write']>[1], waits: boolean): Promise<SinkAnswer> {
@@ -158,8 +184,8 @@ export class PostgresBufferSink implements BufferSink {
   }
 
   async #statementOf(sql: SqlStatement, { config, isForeign }: Batch): Promise<string> {
-    if (isForeign) return batchStatement(config, await this.#types(sql, config));
-    return (this.#statement ??= batchStatement(config, await this.#types(sql, config)));
+    if (isForeign) return batchStatement(config, await readColumnTypes(sql, config));
+    return (this.#statement ??= batchStatement(config, await readColumnTypes(sql, config)));
   }
 
   async #setAside(
@@ -197,25 +223,6 @@ export class PostgresBufferSink implements BufferSink {
     }
     return columns.map(arrayLiteral);
   }
-
-  async #types(sql: SqlStatement, { target, key, columns, kind }: BufferConfig): Promise<ColumnTypes> {
-    if (target.kind === 'statement') return new Map();
-    const { schema, name } = target.table;
-    const rows = await sql(
-      `SELECT a.attname::text AS name, format_type(a.atttypid, NULL) AS type
-         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped`,
-      [schema, name],
-    );
-    const types = new Map(rows.map((row) => [String(row['name']), String(row['type'])]));
-    const missing = [...key, ...(kind === 'counter' ? [target.column] : columns)].filter(
-      (column) => !types.has(column),
-    );
-    if (missing.length === 0) return types;
-    const why = rows.length === 0 ? 'does not exist, or may not be seen' : `has no column ${missing.join(', ')}`;
-    throw new BusError('CONFIG_INVALID', `buffers.${this.#options.config.name}: the table ${schema}.${name} ${why}.`);
-  }
 }
 
 function readWriters(text: string): FlushedWriters {
@@ -235,4 +242,10 @@ function withoutNul(text: string): string {
 function batchOf(config: BufferConfig, shape: Shape | undefined): Batch {
   const { key, columns } = shape ?? config;
   return { config: { ...config, key, columns }, isForeign: shape !== undefined, refused: 0, changed: 0 };
+}
+
+/** Of a conflict that no unique index tells (42P10). */
+function repairOf({ target, key }: BufferConfig, error: unknown): string {
+  if (target.kind === 'statement' || rowStateOf(error) !== '42P10') return '';
+  return `. CREATE UNIQUE INDEX CONCURRENTLY ON ${quoteTable(target.table)} (${key.map(quoteIdentifier).join(', ')}) makes one; or rows: existing`;
 }
