@@ -65,21 +65,12 @@ function textOfKey(buffer: string, column: string, value: unknown): string {
 }
 
 function textOfRow(value: unknown): string | null | { readonly why: string } {
-  switch (typeof value) {
-    case 'string':
-      return value;
-    case 'bigint':
-    case 'boolean':
-      return String(value);
-    case 'number':
-      return Number.isFinite(value) ? String(value) : { why: `is ${value}: a finite number is expected` };
-    case 'object':
-      return value === null ? null : textOfObject(value);
-    case 'undefined':
-      return { why: 'is missing: null is written as null' };
-    default:
-      return { why: `is a ${typeof value}` };
-  }
+  if (value === null || typeof value === 'string') return value;
+  if (typeof value === 'object') return textOfObject(value);
+  if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  if (typeof value !== 'number')
+    return { why: value === undefined ? 'is missing: null is written as null' : `is a ${typeof value}` };
+  return Number.isFinite(value) ? String(value) : { why: `is ${value}: a finite number is expected` };
 }
 
 function textOfObject(value: object): string | { readonly why: string } {

@@ -23,7 +23,7 @@ export function readShape(text: string): Shape | undefined {
     return undefined;
   }
   if (!Array.isArray(read)) return undefined;
-  const [kind, key, columns]: readonly unknown[] = read;
+  const [kind, key, columns] = read as readonly unknown[];
   const isKind = kind === 'counter' || kind === 'buffer';
   return isKind && areTexts(key) && areTexts(columns) && key.length > 0 ? { kind, key, columns } : undefined;
 }

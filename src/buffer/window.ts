@@ -5,10 +5,11 @@ export const WINDOW_KEYS_MAX = 50_000;
 export const WINDOW_BYTES_MAX = 4 << 20;
 
 /** A call that is answered by an error at once. Who does not wait for it may leave it alone: an unheard rejection would end his process. */
-export function refusedCall(error: unknown): Promise<never> {
-  const refused = Promise.reject(error);
-  refused.catch(() => undefined);
-  return refused;
+export function refusedCall(reason: unknown): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  reject(reason);
+  return promise;
 }
 
 /** What is gathered of one partition before it is sent: one value a key. All calls of a window have one promise. */

@@ -16,8 +16,8 @@ export interface Buffers {}
 
 /** The names of one kind. */
 export type BufferName<K extends 'counter' | 'buffer'> = {
-  [N in keyof Buffers & string]: Buffers[N] extends { readonly kind: K } ? N : never;
-}[keyof Buffers & string];
+  [N in keyof Buffers]: Buffers[N] extends { readonly kind: K } ? N : never;
+}[keyof Buffers];
 
 export type BufferParams<N extends keyof Buffers> = Buffers[N] extends { readonly params: infer P extends object }
   ? P

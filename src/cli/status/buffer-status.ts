@@ -42,7 +42,7 @@ export async function readFlushes(sql: Connection, bus: string): Promise<Readonl
   return new Map(
     rows.map(({ buffer, refused, ago }) => [
       buffer,
-      { refusedRows: Number(refused), lastFlushMs: ago === null ? null : Math.max(0, Math.round(Number(ago))) },
+      { refusedRows: refused, lastFlushMs: ago === null ? null : Math.max(0, Math.round(ago)) },
     ]),
   );
 }
