@@ -124,6 +124,19 @@ describe('a buffer’s sink in Postgres', { timeout: 120_000 }, () => {
     ]);
   });
 
+  test('a batch that waits for somebody’s lock gives up, and leaves its partition to the next try', async () => {
+    const sink = sinkOf();
+    await pool.query('INSERT INTO views VALUES (1, 0)');
+    await write(sink, []);
+    const client = await pool.connect();
+    await client.query('BEGIN; SELECT FROM views WHERE id = 1 FOR UPDATE');
+    await assert.rejects(write(sink, [entry(1, { '1': 1 })]), { code: 'POSTGRES_TIMEOUT', message: /lock timeout/ });
+    await client.query('ROLLBACK');
+    client.release();
+    assert.equal((await write(sink, [entry(1, { '1': 1 })])).kind, 'written');
+    assert.deepEqual(await rows('SELECT * FROM views'), [['1', 1]]);
+  });
+
   test('a row that the database refuses is set aside with its reason, and holds up no other', async () => {
     const items = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [String(i), 1]));
     const answer = await write(sinkOf(), [entry(1, { ...items, 'no number': 3, '7': 2000, '900': 2n ** 70n })]);
