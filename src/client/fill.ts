@@ -48,6 +48,7 @@ export class Fill {
   #hasWaited = false;
   #hasLoaded = false;
   #loadMs = 0;
+  #readAtMs = 0;
   readonly #lease: OwnLease;
 
   constructor(core: CacheCore, context: FamilyContext, { entry, params, many }: Call, flight: Flight) {
@@ -197,7 +198,7 @@ export class Fill {
       this.#flight.offset = reading.offset;
       const loaded = await this.#load(place, this.#lease.deadlineMs);
       const payload = encodePayload(loaded.value, this.#context.family);
-      await this.#lease.store(reading, loaded, payload, this.#loadMs);
+      await this.#lease.store(reading, loaded, payload, { loadMs: this.#loadMs, readAtMs: this.#readAtMs });
       return payload;
     } catch (error) {
       this.#lease.giveUp();
@@ -214,6 +215,7 @@ export class Fill {
     this.#flight.begin();
     const { clock, loader } = this.#core;
     const beganMs = clock.monotonicMs();
+    this.#readAtMs = clock.nowMs();
     const order = {
       family: family.name,
       origin,

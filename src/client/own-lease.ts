@@ -4,7 +4,7 @@ import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { Flight } from './flight.ts';
 import type { Loaded } from './origin.ts';
-import { storedForm } from './stored-form.ts';
+import { type LoadTimes, storedForm } from './stored-form.ts';
 
 /** Between two readings while a load waits for the primary. */
 const SETTLE_LOOK_MS = 1;
@@ -75,7 +75,7 @@ export class OwnLease {
     return reading;
   }
 
-  async store(reading: LeaseReading, loaded: Loaded, payload: string | null, loadMs: number): Promise<void> {
+  async store(reading: LeaseReading, loaded: Loaded, payload: string | null, times: LoadTimes): Promise<void> {
     const { counters, announcer, store, random } = this.#core;
     const { family, printer } = this.#context;
     const verdict = judgeFill(reading, loaded.evidence);
@@ -102,7 +102,7 @@ export class OwnLease {
       bound: verdict.bound,
       rule: this.#ruleText,
       tagMarks: tags.marks,
-      ...storedForm(family, payload, loadMs, random()),
+      ...storedForm(family, payload, times, random()),
       // A lease stores once, so its token is as unique.
       id: token,
     };

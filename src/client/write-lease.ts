@@ -19,6 +19,8 @@ export class WriteLease {
   readonly #reading: Leased;
   /** By which the key was printed. */
   readonly #rule: string;
+  /** As it was asked for: before COMMIT. */
+  readonly #takenMs: number;
 
   private constructor(
     core: CacheCore,
@@ -27,6 +29,7 @@ export class WriteLease {
     token: string,
     rule: string,
     reading: Leased,
+    takenMs: number,
   ) {
     this.#core = core;
     this.#context = context;
@@ -34,6 +37,7 @@ export class WriteLease {
     this.#token = token;
     this.#rule = rule;
     this.#reading = reading;
+    this.#takenMs = takenMs;
   }
 
   /** Throws as the store does. The reply, where there is no lease. */
@@ -44,8 +48,9 @@ export class WriteLease {
   ): Promise<WriteLease | Exclude<WriteLeaseReply, { kind: 'leased' }>> {
     const token = core.newToken();
     const rule = context.rule.text ?? '';
+    const takenMs = core.clock.nowMs();
     const reply = await core.store.leaseToWrite(entry, { token, rule, leaseMs: core.limits.loadTimeoutMs });
-    return reply.kind === 'leased' ? new WriteLease(core, context, entry, token, rule, reply.reading) : reply;
+    return reply.kind === 'leased' ? new WriteLease(core, context, entry, token, rule, reply.reading, takenMs) : reply;
   }
 
   /** Undefined where it is stored, else why it is not. Throws as the store does. */
@@ -58,7 +63,7 @@ export class WriteLease {
       bound: LSN_MAX,
       rule: this.#rule,
       tagMarks,
-      ...storedForm(this.#context.family, payload, undefined, this.#core.random()),
+      ...storedForm(this.#context.family, payload, { loadMs: undefined, readAtMs: this.#takenMs }, this.#core.random()),
       id: this.#token,
     });
     return reply.kind === 'stored' ? undefined : reply.why;

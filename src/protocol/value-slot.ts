@@ -24,6 +24,8 @@ export interface StoredValue {
   readonly leasedUntilMs: number | undefined;
   /** How long its load took; undefined where the header does not say. */
   readonly loadMs: number | undefined;
+  /** When that began, by the clock of who loaded it; likewise. */
+  readonly readAtMs: number | undefined;
   /** Of its shape. */
   readonly version: number;
   readonly tagMarks: readonly number[];
@@ -53,7 +55,7 @@ export function parseSlot(text: string): Slot {
   if (epoch === undefined || id === undefined || lease === undefined || marks === undefined) return { kind: 'foreign' };
   if (!Number.isSafeInteger(place)) return { kind: 'foreign' };
   const leaseEnd = lease.lastIndexOf(':');
-  const { loadMs, version = 0 } = parseFlags(flags);
+  const { loadMs, readAtMs, version = 0 } = parseFlags(flags);
   return {
     kind: 'value',
     isAbsent: kind === 'n',
@@ -63,6 +65,7 @@ export function parseSlot(text: string): Slot {
     lease: lease === NOTHING ? undefined : lease.slice(0, leaseEnd),
     leasedUntilMs: lease === NOTHING ? undefined : Number.parseInt(lease.slice(leaseEnd + 1), 10),
     loadMs,
+    readAtMs,
     version,
     tagMarks: marks === NOTHING ? NO_MARKS : marks.split(',').map(Number),
     payload: text.slice(end + 1),

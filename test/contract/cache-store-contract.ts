@@ -98,6 +98,7 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
           lease: undefined,
           leasedUntilMs: undefined,
           loadMs: undefined,
+          readAtMs: undefined,
           version: 0,
           tagMarks: [3, 1023],
           payload: text,
@@ -114,8 +115,8 @@ export function describeCacheStore(name: string, open: () => Promise<RegionUnder
 
     for (const entry of [user, plain])
       test(`what stands in Redis is the bytes themselves, for whoever reads a ${entry.isPlain ? 'plain value' : 'value'} with GET`, async () => {
-        await fill(entry, { payload: toByteText('“ü”'), flags: { version: 3, loadMs: 5 } });
-        const head = entry.isPlain ? '' : 'aw1 v e1 1 i1 d5,v3 - -\n';
+        await fill(entry, { payload: toByteText('“ü”'), flags: { version: 3, loadMs: 5, readAtMs: 61_999 } });
+        const head = entry.isPlain ? '' : 'aw1 v e1 1 i1 d5,t61,v3 - -\n';
         assert.equal(await region.get(entry), `${head}“ü”`);
         const reply = await reader.read(entry, { ttl: false, watermark: false });
         const found = judgeHit(reply, 0, 3);

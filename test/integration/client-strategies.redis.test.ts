@@ -46,8 +46,8 @@ async function drawn(name: 'soon' | 'soon-plain') {
   await first;
   const [slot] = name === 'soon' ? ['shop:soon:a1'] : await redis.keys('*slot:soon-plain:a1');
   const header = (await redis.get(slot ?? '')) ?? '';
-  assert.match(header, /^aw1 v \w+ \d+ \w+ d\d+ - -\n/);
-  await redis.set(slot ?? '', header.replace(/ d\d+ /, ' d600000 '), 'KEEPTTL');
+  assert.match(header, /^aw1 v \w+ \d+ \w+ d\d+,t\d+ - -\n/);
+  await redis.set(slot ?? '', header.replace(/ d\d+,/, ' d600000,'), 'KEEPTTL');
   await eventually('a reader draws it', async () => {
     assert.deepEqual(await family.get(ID), OLD);
     return loader.calls.length === 2;

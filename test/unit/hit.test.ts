@@ -60,6 +60,7 @@ test('a slot of any text is read without an error, and one of ours as it was wri
     lease: 'tok',
     leasedUntilMs: 12,
     loadMs: undefined,
+    readAtMs: undefined,
     version: 0,
     tagMarks: [3, 900],
     payload: '',
