@@ -9,7 +9,8 @@ import { type Inspection, inspectReply } from './inspect.ts';
 import type { KeyParams } from './origin.ts';
 import type { ReadOptions } from './read-call.ts';
 import type { WriteSession } from './pool.ts';
-import type { Reading } from './reading.ts';
+import { isBehind, type Reading } from './reading.ts';
+import { nothingTold, type Served, servedAs, tellStored, type Told } from './told.ts';
 import { type WriteOptions, type WritePorts, Writing } from './writing.ts';
 
 /** A family of cached values: `T` is what is loaded, as JSON keeps it; `P` are the parameters of its key. */
@@ -40,19 +41,46 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     return this.#reading.getMany(params as readonly KeyParams[], options) as Promise<(T | null)[]>;
   }
 
+  /** As `get`, with what is known of the value: what `cache.route` answers by. */
+  async serve(params: P, options?: ReadOptions): Promise<Served<T>> {
+    const told = nothingTold();
+    const value = (await this.#reading.get(params as KeyParams, options, undefined, told)) as T | null;
+    return servedAs(value, told, this.#core.clock.nowMs());
+  }
+
+  /** As `peek`, likewise; undefined where nothing may be served. `maxStalenessMs` as for `get`: of a region that is further behind nothing is. */
+  async serveHeld(
+    params: P,
+    { maxStalenessMs }: Pick<ReadOptions, 'maxStalenessMs'> = {},
+  ): Promise<Served<T> | undefined> {
+    const told = nothingTold();
+    const value = await this.#peek(params, told, maxStalenessMs);
+    return value === undefined ? undefined : servedAs(value, told, this.#core.clock.nowMs());
+  }
+
   /** What the cache holds, which may be null, or undefined where it holds nothing that may be served. Loads nothing. */
   async peek(params: P): Promise<T | null | undefined> {
+    return this.#peek(params);
+  }
+
+  async #peek(params: P, told?: Told, maxStalenessMs?: number): Promise<T | null | undefined> {
     this.#assertOpen();
     const { printer, rule, family } = this.#context;
+    const { kept, store, clock } = this.#core;
     const entry = printer.entryOf(printer.keyOf(params as KeyParams));
-    if (this.#core.kept.has(entry.key)) return undefined;
-    const reply = await this.#core.store.read(entry, { ttl: family.staleMs > 0, watermark: false });
+    if (kept.has(entry.key)) return undefined;
+    const ttl = family.staleMs > 0 || told !== undefined;
+    const reply = await store.read(entry, { ttl, watermark: maxStalenessMs !== undefined });
     // By types that were not known the key may print differently.
-    if (this.#reading.learn(reply.rule) && rule.agrees) return this.peek(params);
-    if (!rule.agrees || this.#core.kept.distrusts(entry.cell, reply.epoch)) return undefined;
+    if (this.#reading.learn(reply.rule) && rule.agrees) return this.#peek(params, told, maxStalenessMs);
+    if (!rule.agrees || kept.distrusts(entry.cell, reply.epoch)) return undefined;
     const verdict = judgeHit(reply, family.staleMs, family.version);
     if (verdict.kind !== 'hit' && verdict.kind !== 'stale') return undefined;
-    return decodePayload(payloadOf(verdict.value)) as T | null | undefined;
+    const isBound = maxStalenessMs !== undefined;
+    if (isBound && (verdict.kind === 'stale' || isBehind(reply.watermark, maxStalenessMs, clock.nowMs())))
+      return undefined;
+    if (told !== undefined) tellStored(told, family, verdict.value, reply.ttlLeftMs, clock.nowMs());
+    return decodePayload(told?.payload ?? payloadOf(verdict.value)) as T | null | undefined;
   }
 
   /** Why `get` would answer as it does now. Changes and loads nothing. */

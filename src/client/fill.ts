@@ -48,7 +48,6 @@ export class Fill {
   #hasWaited = false;
   #hasLoaded = false;
   #loadMs = 0;
-  #readAtMs = 0;
   readonly #lease: OwnLease;
 
   constructor(core: CacheCore, context: FamilyContext, { entry, params, many }: Call, flight: Flight) {
@@ -65,7 +64,7 @@ export class Fill {
   async run(start: FillStart): Promise<string | null> {
     if (start.kind === 'held') {
       const value = await this.#waitFirst();
-      if (value !== undefined) return unpackPayload(payloadOf(value));
+      if (value !== undefined) return this.#given(value);
     }
     for (let lives = 0; ; lives += 1) {
       const place = await this.#enter();
@@ -82,7 +81,7 @@ export class Fill {
           reply.kind === 'held'
             ? await this.#waitFor(new LeaseWait(this.#core, this.#entry.key), reply.token)
             : await this.#readAgain();
-        if (value !== undefined) return unpackPayload(payloadOf(value));
+        if (value !== undefined) return this.#given(value);
       } finally {
         // From its beginning on it is the load that holds the place.
         if (!this.#hasLoaded) place.leave();
@@ -171,6 +170,11 @@ export class Fill {
     return undefined;
   }
 
+  #given(value: StoredValue): string | null {
+    this.#flight.readAtMs = value.readAtMs;
+    return unpackPayload(payloadOf(value));
+  }
+
   /** Whether a value that others stored will do for all who wait. */
   #accepts(reply: ReadReply): boolean {
     const { demand } = this.#flight;
@@ -198,7 +202,7 @@ export class Fill {
       this.#flight.offset = reading.offset;
       const loaded = await this.#load(place, this.#lease.deadlineMs);
       const payload = encodePayload(loaded.value, this.#context.family);
-      await this.#lease.store(reading, loaded, payload, { loadMs: this.#loadMs, readAtMs: this.#readAtMs });
+      await this.#lease.store(reading, loaded, payload, { loadMs: this.#loadMs, readAtMs: this.#flight.readAtMs });
       return payload;
     } catch (error) {
       this.#lease.giveUp();
@@ -215,7 +219,7 @@ export class Fill {
     this.#flight.begin();
     const { clock, loader } = this.#core;
     const beganMs = clock.monotonicMs();
-    this.#readAtMs = clock.nowMs();
+    this.#flight.readAtMs = clock.nowMs();
     const order = {
       family: family.name,
       origin,

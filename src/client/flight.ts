@@ -28,6 +28,8 @@ export class Flight {
   readonly result: Promise<string | null>;
   /** The lease's, from before it is asked for; undefined where it is not known to stand. */
   token: string | undefined;
+  /** When the value was read at its origin, by the clock of whoever loaded it; undefined where that is not known. */
+  readAtMs: number | undefined;
   /** The offset that was read with the lease. */
   offset: number | undefined;
   #state: 'open' | 'sealed' | 'begun' | 'ended' = 'open';

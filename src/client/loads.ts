@@ -1,11 +1,12 @@
 import { BusError, isBusError } from '../protocol/errors.ts';
 import { isReached, type ReadToken } from '../protocol/read-token.ts';
-import { decodePayload } from './codec.ts';
+import { decodePayload, unpackPayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import { Fill, type FillStart } from './fill.ts';
 import type { Flight, FlightKind, SeenLease } from './flight.ts';
 import type { Call } from './read-call.ts';
+import { leastLeftMs } from './told.ts';
 
 /** The loads of a family that its reads wait for, or set off behind a value past its time. */
 export class Loads {
@@ -57,6 +58,7 @@ export class Loads {
     }
     try {
       const payload = await flight.join(call.signal);
+      this.#tell(call, payload, flight.readAtMs);
       return decodePayload(payload);
     } catch (error) {
       // What another caller demanded, who came to the same load, is no error of this one.
@@ -96,6 +98,13 @@ export class Loads {
     }
   }
 
+  #tell({ told }: Call, payload: string | null, readAtMs: number | undefined): void {
+    if (told === undefined) return;
+    told.payload = unpackPayload(payload);
+    told.readAtMs = readAtMs;
+    told.leftMs = leastLeftMs(this.#context.family, payload === null, readAtMs, this.#core.clock.nowMs());
+  }
+
   /** Where there was no place for a load, the last value will do for a family that allows stale ones. */
   #lastValue(call: Call, error: unknown): unknown {
     const { counters, lastValues } = this.#core;
@@ -106,6 +115,9 @@ export class Loads {
     const last = isStrict ? undefined : lastValues.get(call.entry.key, staleMs);
     if (last === undefined) throw error;
     counters.values.lastValues += 1;
+    this.#tell(call, last.payload, last.readAtMs);
+    // Nobody can say that its time is not over.
+    if (call.told !== undefined) call.told.leftMs = Math.min(0, call.told.leftMs);
     return decodePayload(last.payload);
   }
 }

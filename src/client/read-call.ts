@@ -2,6 +2,7 @@ import type { ReadToken } from '../protocol/read-token.ts';
 import type { Many } from './many.ts';
 import type { Entry } from './cache-store.ts';
 import type { KeyParams } from './origin.ts';
+import type { Told } from './told.ts';
 
 export interface ReadOptions {
   /** As `afterWrite` returned it: the value has seen everything that was committed before. */
@@ -21,6 +22,8 @@ export interface Call {
   readonly signal: AbortSignal | undefined;
   /** What it is one of, of a getMany. */
   readonly many: Many | undefined;
+  /** To be filled in by what answers. */
+  readonly told: Told | undefined;
   /** The tier's, as the read is sent. */
   sending: number;
 }

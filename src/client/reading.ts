@@ -3,7 +3,7 @@ import { type HitVerdict, judgeHit } from '../protocol/hit.ts';
 import { isReached, parseReadToken, type ReadToken } from '../protocol/read-token.ts';
 import { isDueEarly } from '../protocol/early-refresh.ts';
 import { isReloaded, payloadOf, type StoredValue } from '../protocol/value-slot.ts';
-import type { ReadReply, ReadWants } from './cache-store.ts';
+import type { CellWatermark, ReadReply, ReadWants } from './cache-store.ts';
 import { decodePayload } from './codec.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
@@ -13,6 +13,7 @@ import { inTurns, type Many } from './many.ts';
 import { ManyLoad } from './many-load.ts';
 import type { KeyParams } from './origin.ts';
 import type { Call, ReadOptions } from './read-call.ts';
+import { tellStored, type Told } from './told.ts';
 
 const NO_OPTIONS: ReadOptions = {};
 const TOKEN_LOOK_MS = 5;
@@ -43,7 +44,7 @@ export class Reading {
   }
 
   /** Rejects; throws nothing. */
-  get(params: KeyParams, options: ReadOptions = NO_OPTIONS, many?: Many): Promise<unknown> {
+  get(params: KeyParams, options: ReadOptions = NO_OPTIONS, many?: Many, told?: Told): Promise<unknown> {
     try {
       const { tier, counters, isClosed } = this.#core;
       if (isClosed()) throw new BusError('CACHE_CLOSED', 'The cache has been drained: nothing is read any more.');
@@ -59,7 +60,7 @@ export class Reading {
       signal?.throwIfAborted();
       counters.values.reads += 1;
       if (tier !== undefined && family.localMs > 0 && token === undefined && maxStalenessMs === undefined) {
-        const local = tier.get(key);
+        const local = tier.get(key, told);
         if (local !== undefined) {
           counters.values.localHits += 1;
           return Promise.resolve(local);
@@ -72,6 +73,7 @@ export class Reading {
         maxStalenessMs,
         signal,
         many,
+        told,
         sending: 0,
       });
     } catch (error) {
@@ -103,7 +105,7 @@ export class Reading {
     // What waits to be evicted is still there.
     if (kept.has(call.entry.key)) return this.#loads.answer(call, { kind: 'through' });
     const isPlain = call.token === undefined && call.maxStalenessMs === undefined;
-    const wants = isPlain ? this.#plainWants : { ttl: this.#plainWants.ttl, watermark: true };
+    const wants = isPlain && call.told === undefined ? this.#plainWants : this.#wantsOf(call, !isPlain);
     if (tier !== undefined) call.sending = tier.sending();
     const shared = isPlain ? this.#justSent.get(call.entry.key) : undefined;
     const isQuiet = shared === undefined && store.isQuiet;
@@ -121,6 +123,10 @@ export class Reading {
         return this.#noAnswer(call, error);
       },
     );
+  }
+
+  #wantsOf({ told }: Call, watermark: boolean): ReadWants {
+    return { ttl: told !== undefined || this.#plainWants.ttl, watermark };
   }
 
   /**
@@ -151,7 +157,7 @@ export class Reading {
       case 'stale':
         if (verdict.isLeased && this.#isTooStale(call, reply)) return this.#pastCache(call);
         if (call.token !== undefined || call.maxStalenessMs !== undefined) return this.#miss(call, undefined, 'lease');
-        return this.#stale(call, verdict);
+        return this.#stale(call, reply, verdict);
       case 'held':
         // The load that is under way began before this call: it has seen no more than the region has, and what was committed until then.
         if (this.#isTooStale(call, reply)) return this.#pastCache(call);
@@ -164,16 +170,17 @@ export class Reading {
   #hit(call: Call, reply: ReadReply, { value }: Extract<HitVerdict, { kind: 'hit' }>): unknown {
     const { counters, lastValues, tier } = this.#core;
     const { staleMs, localMs, early } = this.#context.family;
-    const payload = payloadOf(value);
+    const payload = this.#payload(call, value, reply);
     const decoded = decodePayload(payload);
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     if (this.#isTooStale(call, reply)) return this.#tooStale(call, decoded);
     counters.values.hits += 1;
     if (early > 0) this.#early(call, value, reply.ttlLeftMs);
-    if (staleMs > 0) lastValues.confirm(call.entry.key, payload);
+    if (staleMs > 0) lastValues.confirm(call.entry.key, payload, value.readAtMs);
     if (tier !== undefined && localMs > 0) {
       const freshMs = reply.ttlLeftMs < 0 ? localMs : reply.ttlLeftMs - staleMs;
-      tier.put(call.entry, payload, call.sending, Math.min(localMs, freshMs));
+      const times = { lifeMs: Math.min(localMs, freshMs), leftMs: freshMs, readAtMs: value.readAtMs };
+      tier.put(call.entry, payload, call.sending, times);
     }
     return decoded;
   }
@@ -187,14 +194,21 @@ export class Reading {
     if (isDueEarly(facts, random())) this.#loads.behind(call, value.id);
   }
 
-  #stale(call: Call, { value }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
+  #stale(call: Call, reply: ReadReply, { value }: Extract<HitVerdict, { kind: 'stale' }>): unknown {
     const { counters, clock } = this.#core;
-    const decoded = decodePayload(payloadOf(value));
+    const decoded = decodePayload(this.#payload(call, value, reply));
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     counters.values.staleHits += 1;
     // A lease whose holder is gone may stand over the value for as long as that does.
     if (!isReloaded(value, clock.nowMs()) && this.#context.isProven) this.#loads.behind(call);
     return decoded;
+  }
+
+  /** As it stands in Redis, or, for who wants to be told more, without compression. */
+  #payload({ told }: Call, value: StoredValue, { ttlLeftMs }: ReadReply): string | null {
+    if (told === undefined) return payloadOf(value);
+    tellStored(told, this.#context.family, value, ttlLeftMs, this.#core.clock.nowMs());
+    return told.payload ?? null;
   }
 
   #markedAt({ familyMark }: ReadReply): number {
@@ -255,7 +269,7 @@ export class Reading {
       call.signal?.throwIfAborted();
       closing.throwIfAborted();
       try {
-        const reply = await store.read(call.entry, { ttl: this.#plainWants.ttl, watermark: true });
+        const reply = await store.read(call.entry, this.#wantsOf(call, true));
         if (hasReached(token, reply)) return this.#answer(call, reply);
         // On another history it is never reached.
         if (reply.watermark !== null && reply.watermark.timeline !== token.timeline) break;
@@ -268,8 +282,7 @@ export class Reading {
   }
 
   #isTooStale({ maxStalenessMs }: Call, { watermark }: ReadReply): boolean {
-    if (maxStalenessMs === undefined) return false;
-    return watermark === null || this.#core.clock.nowMs() - watermark.asOfMs > maxStalenessMs;
+    return maxStalenessMs !== undefined && isBehind(watermark, maxStalenessMs, this.#core.clock.nowMs());
   }
 
   #pastCache(call: Call): Promise<unknown> {
@@ -291,6 +304,11 @@ export class Reading {
       );
     }
   }
+}
+
+/** Whether a region is further behind the database than so much; one of which nothing is known is. */
+export function isBehind(watermark: CellWatermark | null, maxStalenessMs: number, nowMs: number): boolean {
+  return watermark === null || nowMs - watermark.asOfMs > maxStalenessMs;
 }
 
 function hasReached(token: ReadToken, reply: ReadReply): boolean {

@@ -7,7 +7,7 @@ export interface LoadTimes {
   /** How long the load took; undefined where that is not known, and then no reader refreshes the value early. */
   readonly loadMs: number | undefined;
   /** When it began. Whoever is told how old the value is may be told too much, never too little. */
-  readonly readAtMs: number;
+  readonly readAtMs: number | undefined;
 }
 
 /**

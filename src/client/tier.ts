@@ -1,4 +1,5 @@
 import type { Entry } from './cache-store.ts';
+import type { Told } from './told.ts';
 
 /**
  * Values in the process's own memory, in front of Redis.
@@ -8,13 +9,22 @@ import type { Entry } from './cache-store.ts';
  * sockets.
  */
 export interface LocalTier {
-  /** The value, or undefined. Null is a cached absence. */
-  get(key: string): unknown;
+  /** The value, or undefined. Null is a cached absence. Says more of it where that is asked for. */
+  get(key: string, told?: Told): unknown;
   /** Called as a read of Redis is sent. What it returns goes to `put`. */
   sending(): number;
-  /** `payload` as Redis holds it; null is a cached absence. It is kept for `lifeMs` at most. */
-  put(entry: Entry, payload: string | null, sending: number, lifeMs: number): void;
+  /** `payload` as Redis holds it; null is a cached absence. */
+  put(entry: Entry, payload: string | null, sending: number, times: HeldTimes): void;
   drop(key: string): void;
+}
+
+export interface HeldTimes {
+  /** How long the value may be kept in memory. */
+  readonly lifeMs: number;
+  /** How much of its time to live is left. */
+  readonly leftMs: number;
+  /** When it was read at its origin, where that is known. */
+  readonly readAtMs: number | undefined;
 }
 
 /**

@@ -4,7 +4,8 @@ import type { Entry } from './cache-store.ts';
 import { decodePayload } from './codec.ts';
 import { copyOf, freezeWhole } from './copy-of.ts';
 import { Heard } from './heard.ts';
-import type { LocalTier, TierNews } from './tier.ts';
+import type { HeldTimes, LocalTier, TierNews } from './tier.ts';
+import type { Told } from './told.ts';
 
 /** `copied`: each hit gets a value of its own. `shared`: all get the same, frozen; what cannot be frozen (a date, bytes) is copied still. */
 export type LocalValues = 'copied' | 'shared';
@@ -26,6 +27,9 @@ interface Held {
   /** The tier's count as the read was sent. */
   readonly sending: number;
   readonly untilMs: number;
+  /** When its time to live is over, by the monotonic clock. */
+  readonly endsMs: number;
+  readonly readAtMs: number | undefined;
 }
 
 /** While nothing is told: a read that is sent now brings nothing in. */
@@ -50,7 +54,7 @@ export class TrackedTier implements LocalTier, TierNews {
     this.#heardOfCell = Array.from({ length: parts.cells }, () => 0);
   }
 
-  get(key: string): unknown {
+  get(key: string, told?: Told): unknown {
     const held = this.#values.get(key);
     if (held === undefined) return undefined;
     const nowMs = this.#clock.monotonicMs();
@@ -62,6 +66,11 @@ export class TrackedTier implements LocalTier, TierNews {
       this.#values.delete(key);
       return undefined;
     }
+    if (told !== undefined) {
+      told.held = held;
+      told.readAtMs = held.readAtMs;
+      told.leftMs = held.endsMs - nowMs;
+    }
     return held.isShared ? held.value : copyOf(held.value);
   }
 
@@ -69,18 +78,21 @@ export class TrackedTier implements LocalTier, TierNews {
     return this.#isTold ? this.#heard.count : NEVER;
   }
 
-  put(entry: Entry, payload: string | null, sending: number, lifeMs: number): void {
+  put(entry: Entry, payload: string | null, sending: number, { lifeMs, leftMs, readAtMs }: HeldTimes): void {
     const { key, cell } = entry;
     if (lifeMs <= 0 || sending < this.#emptiedAt || sending < (this.#heardOfCell[cell] ?? 0)) return;
     if (this.#heard.hasSince(key, sending)) return;
     const value = decodePayload(payload);
     if (value === undefined) return;
+    const nowMs = this.#clock.monotonicMs();
     this.#values.set(key, {
       value,
       isShared: this.#parts.values === 'shared' && freezeWhole(value),
       cell,
       sending,
-      untilMs: this.#clock.monotonicMs() + lifeMs,
+      untilMs: nowMs + lifeMs,
+      endsMs: nowMs + leftMs,
+      readAtMs,
     });
   }
 

@@ -319,7 +319,7 @@ test('memory is given what stands in Redis, for what is left of its time without
   const tier = {
     get: () => undefined,
     sending: () => 7,
-    put: (entry: { key: string }, payload: string | null, sending: number, lifeMs: number) => {
+    put: (entry: { key: string }, payload: string | null, sending: number, { lifeMs }: { lifeMs: number }) => {
       assert.equal(sending, 7);
       puts.push([entry.key, payload, lifeMs]);
     },

@@ -9,6 +9,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 
 const STALE_MS = 2000;
 const LONG_MS = 1_000_000;
+const LONG = { lifeMs: LONG_MS, leftMs: LONG_MS, readAtMs: undefined };
 
 let clock: FakeClock;
 let tier: TrackedTier;
@@ -23,7 +24,7 @@ const open = (more: Partial<TrackedTierParts> = {}): TrackedTier =>
   new TrackedTier({ clock, cells: 2, entriesMax: 100, staleMs: STALE_MS, values: 'copied', ...more });
 const entry = (key: string, cell = 0): Entry => ({ family: 'f', key, cell, bucket: 0, hash: 0, isPlain: false });
 const put = (key: string, cell = 0, lifeMs = LONG_MS): void =>
-  tier.put(entry(key, cell), '{"v":1}', tier.sending(), lifeMs);
+  tier.put(entry(key, cell), '{"v":1}', tier.sending(), { lifeMs, leftMs: lifeMs, readAtMs: undefined });
 
 test('a value is served while the last proof that all was told is younger than the bound, and not a moment longer', async () => {
   put('a');
@@ -68,8 +69,8 @@ test('a value lives no longer than its family’s local time', async () => {
 test('what was heard of a key between the sending of a read and its answer keeps the answer out, and of other keys does not', () => {
   const sending = tier.sending();
   tier.key('a');
-  tier.put(entry('a'), '1', sending, LONG_MS);
-  tier.put(entry('b'), '1', sending, LONG_MS);
+  tier.put(entry('a'), '1', sending, LONG);
+  tier.put(entry('b'), '1', sending, LONG);
   assert.equal(tier.get('a'), undefined);
   assert.equal(tier.get('b'), 1);
   put('a');
@@ -81,8 +82,8 @@ test('a cell’s state that changes takes out what is held of the cell, and keep
   put('b', 1);
   const sending = tier.sending();
   tier.state(0);
-  tier.put(entry('c', 0), '1', sending, LONG_MS);
-  tier.put(entry('d', 1), '1', sending, LONG_MS);
+  tier.put(entry('c', 0), '1', sending, LONG);
+  tier.put(entry('d', 1), '1', sending, LONG);
   assert.equal(tier.get('a'), undefined);
   assert.equal(tier.get('c'), undefined);
   assert.deepEqual(tier.get('b'), { v: 1 });
@@ -95,10 +96,10 @@ test('after a loss nothing is served, and nothing enters that was sent before al
   tier.lost();
   assert.equal(tier.get('a'), undefined);
   const between = tier.sending();
-  tier.put(entry('b'), '1', between, LONG_MS);
+  tier.put(entry('b'), '1', between, LONG);
   tier.proven(clock.monotonicMs());
-  tier.put(entry('c'), '1', before, LONG_MS);
-  tier.put(entry('d'), '1', between, LONG_MS);
+  tier.put(entry('c'), '1', before, LONG);
+  tier.put(entry('d'), '1', between, LONG);
   for (const key of ['a', 'b', 'c', 'd']) assert.equal(tier.get(key), undefined, key);
   put('e');
   assert.deepEqual(tier.get('e'), { v: 1 });
@@ -108,7 +109,7 @@ test('where everything may have changed it is empty, and what was under way does
   put('a');
   const sending = tier.sending();
   tier.all();
-  tier.put(entry('b'), '1', sending, LONG_MS);
+  tier.put(entry('b'), '1', sending, LONG);
   assert.equal(tier.get('a'), undefined);
   assert.equal(tier.get('b'), undefined);
 });
@@ -117,8 +118,8 @@ test('what is remembered of invalidated keys has a limit, and what is forgotten 
   const sending = tier.sending();
   tier.key('a');
   for (let i = 0; i < 10_000; i++) tier.key(`k${i}`);
-  tier.put(entry('a'), '1', sending, LONG_MS);
-  tier.put(entry('never heard of'), '1', sending, LONG_MS);
+  tier.put(entry('a'), '1', sending, LONG);
+  tier.put(entry('never heard of'), '1', sending, LONG);
   assert.equal(tier.get('a'), undefined);
   assert.equal(tier.get('never heard of'), undefined);
   put('a');
@@ -136,8 +137,8 @@ test('no more values are kept than the limit', () => {
 });
 
 test('an absence is held as null; what is no JSON is not held', () => {
-  tier.put(entry('a'), null, tier.sending(), LONG_MS);
-  tier.put(entry('b'), 'not JSON', tier.sending(), LONG_MS);
+  tier.put(entry('a'), null, tier.sending(), LONG);
+  tier.put(entry('b'), 'not JSON', tier.sending(), LONG);
   assert.equal(tier.get('a'), null);
   assert.equal(tier.get('b'), undefined);
 });
@@ -148,7 +149,7 @@ test('copies are nobody else’s; what is shared is frozen to its depth', () => 
   assert.deepEqual(tier.get('a'), { v: 1 });
   tier = open({ values: 'shared' });
   tier.proven(clock.monotonicMs());
-  tier.put(entry('a'), '{"list":[{"v":1}]}', tier.sending(), LONG_MS);
+  tier.put(entry('a'), '{"list":[{"v":1}]}', tier.sending(), LONG);
   const value = tier.get('a') as { list: { v: number }[] };
   assert.equal(tier.get('a'), value);
   for (const part of [value, value.list, value.list[0]]) assert.ok(Object.isFrozen(part));
@@ -183,7 +184,7 @@ test('of values that are shared, one with bytes is copied still: bytes cannot be
   const shared = open({ values: 'shared' });
   shared.proven(clock.monotonicMs());
   const payload = encodePayload({ v: new Uint8Array([1]) }, { name: 'f', codec: 'msgpack' });
-  shared.put(entry('a'), payload, shared.sending(), LONG_MS);
+  shared.put(entry('a'), payload, shared.sending(), LONG);
   const first = shared.get('a') as { v: Uint8Array };
   first.v[0] = 7;
   assert.deepEqual(shared.get('a'), { v: new Uint8Array([1]) });
