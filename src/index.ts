@@ -32,6 +32,8 @@ export type { AfterWriteOptions } from './client/after-write.ts';
 export type { Cache } from './client/cache.ts';
 export type { FamilyOptions } from './client/open-family.ts';
 export type { CacheFamily } from './client/cache-family.ts';
+export type { Answer } from './client/endpoint-answer.ts';
+export type { Endpoint, EndpointOptions, EndpointRequest } from './client/endpoint.ts';
 export type { CacheEvent, EventCode } from './client/events.ts';
 // With a star, so that an application's `declare module 'afterwrite'` meets the interface itself.
 export type * from './client/buffers.ts';

@@ -8,9 +8,10 @@ import { printReadToken, type ReadToken } from '../protocol/read-token.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { AfterWriteOptions } from './after-write.ts';
 import { type Breaker, CircuitBreaker } from './breaker.ts';
-import type { CacheFamily } from './cache-family.ts';
+import { CacheFamily } from './cache-family.ts';
 import type { CacheStore } from './cache-store.ts';
 import type { CacheCore } from './core.ts';
+import { Endpoint, type EndpointOptions, type EndpointRequest } from './endpoint.ts';
 import { Announcer, type EventListener } from './events.ts';
 import { Failures } from './failures.ts';
 import type { BufferName, BufferParams, BufferRowOf } from './buffers.ts';
@@ -155,6 +156,27 @@ export class Cache {
     const opened = openFamily(this.#core, this.#ports, family, this.#rules.get(name), options);
     this.#opened.set(name, opened);
     return opened;
+  }
+
+  /**
+   * An endpoint that answers by a read of a family, with Cache-Control, ETag and Age: its `fastify` and its `express` are handlers. A family with a loader
+   * of the application is opened before. Throws as `family` does, and `CACHE_OPTION_INVALID`.
+   */
+  // oxlint-disable-next-line typescript/no-redundant-type-constituents -- the application names the families
+  route<N extends keyof Families & string, R = EndpointRequest>(
+    options: EndpointOptions<FamilyValue<N>, FamilyParams<N>, R> & { readonly family: N },
+  ): Endpoint<FamilyValue<N>, FamilyParams<N>, R>;
+  route<T, P extends object, R = EndpointRequest>(
+    options: EndpointOptions<T, NoInfer<P>, R> & { readonly family: CacheFamily<T, P> },
+  ): Endpoint<T, P, R>;
+  route<T = unknown, P extends object = KeyParams, R = EndpointRequest>(
+    options: EndpointOptions<T, P, R> & { readonly family: string },
+  ): Endpoint<T, P, R>;
+  route(options: EndpointOptions<unknown, object, never> & { readonly family: string | CacheFamily<unknown, object> }) {
+    const family = typeof options.family === 'string' ? this.family<unknown, object>(options.family) : options.family;
+    if (!(family instanceof CacheFamily))
+      throw new BusError('CACHE_OPTION_INVALID', "A route's family is its name, or what `cache.family` returned.");
+    return new Endpoint(family, options, this.#ports.config.families.get(family.name)?.staleMs ?? 0);
   }
 
   /** A counter of the file that is written behind. Throws `BUFFER_UNKNOWN`. */

@@ -75,6 +75,12 @@ function invalid(family: string, what: string, cause?: unknown): BusError {
   return new BusError('CACHE_VALUE_INVALID', `The loader of family ${family} returned ${what}.`, { cause });
 }
 
+/** A payload’s own bytes, where they are JSON: undefined of any other, of an absence and of none. */
+export function jsonOfPayload(payload: string | null | undefined): Uint8Array | undefined {
+  if (payload == null || payload.startsWith(MSGPACK) || payload.startsWith(DEFLATED)) return undefined;
+  return Buffer.from(payload, 'latin1');
+}
+
 /** The value of a payload, null for an absence, or undefined where it is none of ours. */
 export function decodePayload(payload: string | null): unknown {
   const plain = unpackPayload(payload);
