@@ -169,8 +169,8 @@ export class Cache {
   route<T, P extends object, R = EndpointRequest>(
     options: EndpointOptions<T, NoInfer<P>, R> & { readonly family: CacheFamily<T, P> },
   ): Endpoint<T, P, R>;
-  route<T = unknown, P extends object = KeyParams, R = EndpointRequest>(
-    options: EndpointOptions<T, P, R> & { readonly family: string },
+  route<T = unknown, P extends object = KeyParams, R = EndpointRequest, N extends string = string>(
+    options: EndpointOptions<T, P, R> & { readonly family: Exclude<N, keyof Families> },
   ): Endpoint<T, P, R>;
   route(options: EndpointOptions<unknown, object, never> & { readonly family: string | CacheFamily<unknown, object> }) {
     const family = typeof options.family === 'string' ? this.family<unknown, object>(options.family) : options.family;

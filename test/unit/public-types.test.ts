@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import express from 'express';
+import { fastify, type FastifyRequest } from 'fastify';
 import { Cluster, Redis } from 'ioredis';
 import type pg from 'pg';
 import * as afterwrite from '../../src/index.ts';
-import type { Cache, CacheEvent, CacheFamily, CacheStats, Inspection } from '../../src/index.ts';
+import type { Answer, Cache, CacheEvent, CacheFamily, CacheStats, Inspection } from '../../src/index.ts';
 
 declare module '../../src/index.ts' {
   interface Families {
@@ -75,6 +77,49 @@ export async function application(pool: pg.Pool): Promise<void> {
     if (isBusError(error, 'CACHE_CLOSED') && error instanceof BusError) console.log(error.code, error.retry);
   });
   console.log(typedRow, changed, name, n, many, peeked, evicted, why.verdict, stats.hits);
+}
+
+/** Likewise: routes of an application, on Fastify and on Express. */
+export async function service(cache: Cache): Promise<void> {
+  const typed = cache.route({
+    family: 'typed',
+    params: ({ params }) => (params['id'] === undefined ? null : { id: params['id'] }),
+    fresh: '30s',
+    render: (value) => value.name?.toUpperCase(),
+  });
+  const notes = cache.family<{ v: number }, { id: string }>('note', { reads: 'primary', load: async () => ({ v: 1 }) });
+  const byObject = cache.route({
+    family: notes,
+    params: async (request: FastifyRequest<{ Params: { id: string } }>) => ({ id: request.params.id }),
+    fresh: 30,
+    stale: '5m',
+    absent: 0,
+    maxStaleness: '2s',
+    private: true,
+    vary: ['Cookie'],
+    followsRequest: false,
+    age: false,
+    type: 'text/plain',
+    render: ({ v }) => v.toFixed(),
+  });
+  const byName = cache.route({ family: 'other', params: (request: express.Request) => ({ id: request.ip }), fresh: 0 });
+  // @ts-expect-error the parameters are the family's
+  cache.route({ family: notes, params: () => ({ ident: '1' }), fresh: 1 });
+  // @ts-expect-error likewise, by its name
+  cache.route({ family: 'typed', params: () => ({ id: 7 }), fresh: 1 });
+  // @ts-expect-error how long an answer may be kept is nothing that could be guessed
+  cache.route({ family: notes, params: () => ({ id: '1' }) });
+
+  const app = fastify();
+  app.get('/typed/:id', typed.fastify);
+  app.get<{ Params: { id: string } }>('/notes/:id', { config: {} }, byObject.fastify);
+  app.route({ method: ['GET', 'HEAD'], url: '/other', handler: byName.fastify });
+  const other = express();
+  other.get('/typed/:id', typed.express);
+  other.route('/other').get(byName.express);
+  express.Router().use('/notes', byObject.express);
+  const answer: Answer = await typed.answer({ method: 'GET', url: '/', headers: {}, params: { id: '1' }, query: {} });
+  console.log(answer.status, answer.headers['etag'], answer.body?.byteLength);
 }
 
 test('the package gives an application these names, and no others', () => {
