@@ -136,11 +136,14 @@ for (const framework of FRAMEWORKS) {
     assert.equal(first.headers['content-length'], String(Buffer.byteLength(first.text)));
     assert.deepEqual([freshS(first), first.headers['cache-control']?.startsWith('public, max-age=3')], [30, true]);
     await aged('shop:note:a1', 100);
+    assert.match(String(first.headers['age']), /^\d$/);
     const later = await get('/notes/a1');
     assert.ok(Number(later.headers['age']) >= 100 && Number(later.headers['age']) < 200);
     assert.deepEqual([freshS(later), later.headers.etag, later.text], [30, first.headers.etag, first.text]);
     await aged('shop:note:a1', 180);
     assert.ok(freshS(await get('/notes/a1')) <= 20, 'no longer than what is left of five minutes');
+    await redis.pexpire('shop:note:a1', 5000);
+    assert.ok(freshS(await get('/notes/a1')) <= 5, 'whatever was said as it was stored');
     assert.equal(loads, 1);
   });
 

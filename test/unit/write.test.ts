@@ -1,27 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Pool } from '../../src/client/pool.ts';
 import type { LocalTier } from '../../src/client/tier.ts';
 import { MemoryCaches } from '../support/memory-cache.ts';
+import { poolOf } from '../support/written-pool.ts';
 import { quiet } from '../support/fake-clock.ts';
 import { BusError } from '../../src/protocol/errors.ts';
 
 const ID = { id: 'a1' };
 const KEY = 'near-plain:a1';
 const away = new BusError('REDIS_UNREACHABLE', 'away');
-
-/** A pool whose transactions have always written; `asked` is told each statement. */
-function poolOf(asked: (text: string) => void): Pool {
-  const query = async ({ text }: { text: string }): Promise<unknown> => {
-    asked(text);
-    if (text.startsWith('BEGIN')) return [{ rows: [] }, { rows: [['off']] }];
-    return { rows: [[true]], command: text };
-  };
-  const nothing = (): void => undefined;
-  return {
-    connect: async () => ({ query, release: nothing, on: nothing, removeListener: nothing }),
-  } as unknown as Pool;
-}
 
 async function written(then: 'update' | 'evict', isAway: boolean): Promise<readonly string[]> {
   const happened: string[] = [];
