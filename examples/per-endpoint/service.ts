@@ -4,7 +4,7 @@ import express from 'express';
 import { fastify } from 'fastify';
 import type { Cache } from '../../src/index.ts';
 
-/** How each is cached stands in afterwrite.yaml; here stands what caches before the service may do with its answers. */
+/** How each is cached stands in families.yaml; here stands what caches before the service may do with its answers. */
 function routesOf(cache: Cache) {
   return {
     // Anybody's, from the memory of the process where it is there; a CDN keeps it for a minute, and for an hour more while it asks.

@@ -12,7 +12,7 @@ import { expectConfig } from '../support/config-text.ts';
 import { eventually } from '../support/eventually.ts';
 
 const example = (file: string): string =>
-  readFileSync(fileURLToPath(new URL(`../../examples/per-endpoint/${file}`, import.meta.url)), 'utf8');
+  readFileSync(fileURLToPath(new URL(`../../examples/${file}`, import.meta.url)), 'utf8');
 
 let postgres: PostgresServer;
 let redis: RedisServer;
@@ -23,14 +23,17 @@ let service: RunningService;
 before(async () => {
   [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
   primary = new pg.Pool({ connectionString: postgres.url });
-  await primary.query(example('schema.sql'));
+  await primary.query(example('per-endpoint/schema.sql'));
   // As many cells as the region of the tests has.
-  const text = example('afterwrite.yaml').replace('partitions: 4', `partitions: ${CELLS}`);
+  const bus = example('afterwrite.yaml').replace('partitions: 4', `partitions: ${CELLS}`);
+  const files = [bus, example('per-endpoint/families.yaml')].map((text, i) => ({ name: `${i}.yaml`, text }));
   const env = { PG_URL: postgres.url, REDIS_EU: redis.url, REDIS_LOG: redis.url };
-  const { families } = expectConfig(parseConfig([{ name: 'f', text }], env));
+  const config = expectConfig(parseConfig(files, env));
   region = await CacheRegion.open(redis.url);
-  await region.begin(Object.fromEntries([...families.values()].map((one) => [one.name, `${one.ruleHash} integer`])));
-  service = await serve(await region.cache({ config: { text }, env, postgres: { primary } }));
+  await region.begin(
+    Object.fromEntries([...config.families.values()].map((one) => [one.name, `${one.ruleHash} integer`])),
+  );
+  service = await serve(await region.cache({ config: { loaded: config }, env, postgres: { primary } }));
 });
 after(async () => {
   await service?.close();
