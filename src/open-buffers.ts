@@ -12,6 +12,7 @@ import type { BufferConfig, BusConfig } from './config/bus-config.ts';
 import { PostgresBufferSink } from './drivers/postgres/buffer-sink.ts';
 import { RedisBufferLog } from './drivers/redis/buffer-log.ts';
 import { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
+import { answerWithin } from './runtime/answer-within.ts';
 import { systemClock } from './runtime/clock.ts';
 
 /** What a process does with the file's buffers: nothing, append to them, or flush them into Postgres too. */
@@ -134,13 +135,9 @@ const FATAL: readonly ErrorCode[] = [
 
 /** A server that is away, or busy, is waited for later. */
 async function within(looking: Promise<void>, waitMs: number): Promise<void> {
-  const late = new AbortController();
   try {
-    await Promise.race([looking, systemClock.sleep(waitMs, late.signal)]);
+    await answerWithin(looking, waitMs, systemClock, new AbortController().signal);
   } catch (error) {
-    if (isBusError(error) && !FATAL.includes(error.code)) return;
-    throw error;
-  } finally {
-    late.abort();
+    if (!isBusError(error) || FATAL.includes(error.code)) throw error;
   }
 }

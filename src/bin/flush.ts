@@ -1,6 +1,6 @@
 import type { BufferObserver } from '../buffer/observe.ts';
 import { BufferWatch } from '../buffer/buffer-watch.ts';
-import { addUp, keepLast } from '../buffer/entry.ts';
+import { foldOf } from '../buffer/entry.ts';
 import { Flusher } from '../buffer/flusher.ts';
 import { keyColumns } from '../buffer/key-text.ts';
 import { describeLoss } from '../buffer/loss.ts';
@@ -80,7 +80,7 @@ class FlushService {
         keyColumns,
       });
       await checked(sink, this.#log);
-      const flusher = new Flusher({ ...ports, sink, fold: config.kind === 'counter' ? addUp : keepLast });
+      const flusher = new Flusher({ ...ports, sink, fold: foldOf(config.kind) });
       const watch = new BufferWatch(this.#streams, config, this.#observer);
       await Promise.all([flusher.run(until), watch.run(systemClock, until)]);
     } finally {

@@ -1,3 +1,5 @@
+import type { BufferConfig } from '../config/bus-config.ts';
+
 /** A row's columns beside its key, as texts that Postgres reads. */
 export type BufferRow = readonly (string | null)[];
 
@@ -28,6 +30,8 @@ export const addUp: Fold = (older, newer) => {
 };
 
 export const keepLast: Fold = (_older, newer) => newer;
+
+export const foldOf = (kind: BufferConfig['kind']): Fold => (kind === 'counter' ? addUp : keepLast);
 
 /** `["key", 3, "other", ["a", null]]`: JSON, and flat, since most of an entry's cost is its brackets. */
 export function encodeItems(items: Iterable<readonly [key: string, value: BufferValue]>): string {

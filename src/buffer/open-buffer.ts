@@ -4,7 +4,7 @@ import type { BufferDepth, BufferLog } from './buffer-log.ts';
 import type { BufferSink } from './buffer-sink.ts';
 import { BufferWatch } from './buffer-watch.ts';
 import { BufferWriter } from './buffer-writer.ts';
-import { addUp, keepLast } from './entry.ts';
+import { foldOf } from './entry.ts';
 import { Flusher } from './flusher.ts';
 import type { BufferObserver } from './observe.ts';
 
@@ -55,7 +55,7 @@ export class OpenBuffer {
     const { config, log, sink, flushLog, clock, random, writer, observer } = ports;
     this.config = config;
     this.#ports = ports;
-    const fold = config.kind === 'counter' ? addUp : keepLast;
+    const fold = foldOf(config.kind);
     this.#watch = new BufferWatch(flushLog ?? log, config, observer);
     this.writer = new BufferWriter({
       log,

@@ -1,6 +1,6 @@
 import type { BufferSink, SinkAnswer } from '../../src/buffer/buffer-sink.ts';
 import type { BufferDepth } from '../../src/buffer/buffer-log.ts';
-import { addUp, type BufferValue, keepLast } from '../../src/buffer/entry.ts';
+import { addUp, type BufferValue, foldOf } from '../../src/buffer/entry.ts';
 import type { FlushedWriters } from '../../src/buffer/flush-plan.ts';
 import { Flusher } from '../../src/buffer/flusher.ts';
 import type { BufferObserver, FlushDone } from '../../src/buffer/observe.ts';
@@ -88,7 +88,7 @@ export class MemoryBuffer {
       log: this.log,
       sink: this.sink,
       config: this.config,
-      fold: this.config.kind === 'counter' ? addUp : keepLast,
+      fold: foldOf(this.config.kind),
       clock: this.clock,
       random: () => 0.99,
       observer: this.#observer,
@@ -112,4 +112,32 @@ export class MemoryBuffer {
     wroteThrough: (calls) => void this.told.push(`through ${calls}`),
     failed: (doing) => void this.told.push(`failed ${doing}`),
   };
+}
+
+/** Opens buffers for the tests of one file, and closes them all. */
+export class MemoryBuffers {
+  readonly #open: MemoryBuffer[] = [];
+
+  open(more: Partial<BufferConfig> = {}): MemoryBuffer {
+    const buffer = new MemoryBuffer({ partitions: 1, ...more });
+    this.#open.push(buffer);
+    return buffer;
+  }
+
+  async close(): Promise<void> {
+    for (const buffer of this.#open.splice(0)) {
+      buffer.log.faults.length = 0;
+      await buffer.close();
+    }
+  }
+}
+
+/** What has become of a call by now. */
+export function stateOf(promise: Promise<void>): { readonly is: string } {
+  const state = { is: 'waiting' };
+  promise.then(
+    () => (state.is = 'acknowledged'),
+    (error: unknown) => (state.is = (error as { code?: string }).code ?? 'failed'),
+  );
+  return state;
 }

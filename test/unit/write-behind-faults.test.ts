@@ -9,31 +9,11 @@ import { shapeText } from '../../src/buffer/shape.ts';
 import { WINDOW_KEYS_MAX } from '../../src/buffer/window.ts';
 import type { BufferConfig } from '../../src/config/bus-config.ts';
 import { quiet } from '../support/fake-clock.ts';
-import { MemoryBuffer } from '../support/memory-buffer.ts';
+import { MemoryBuffers, stateOf } from '../support/memory-buffer.ts';
 
-const open: MemoryBuffer[] = [];
-
-function memoryBuffer(more: Partial<BufferConfig> = {}): MemoryBuffer {
-  const buffer = new MemoryBuffer({ partitions: 1, ...more });
-  open.push(buffer);
-  return buffer;
-}
-
-afterEach(async () => {
-  for (const buffer of open.splice(0)) {
-    buffer.log.faults.length = 0;
-    await buffer.close();
-  }
-});
-
-const stateOf = (promise: Promise<void>): { is: string } => {
-  const state = { is: 'waiting' };
-  promise.then(
-    () => (state.is = 'acknowledged'),
-    (error: unknown) => (state.is = (error as { code?: string }).code ?? 'failed'),
-  );
-  return state;
-};
+const buffers = new MemoryBuffers();
+const memoryBuffer = (more?: Partial<BufferConfig>) => buffers.open(more);
+afterEach(() => buffers.close());
 
 const never = new AbortController().signal;
 
