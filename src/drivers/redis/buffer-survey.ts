@@ -1,4 +1,5 @@
 import { ask, type ServerConnection } from './connection.ts';
+import { type ScanPage, scanPage } from './scan.ts';
 
 /** A buffer as a server has it, whatever the file says. */
 export interface FoundBuffer {
@@ -8,19 +9,16 @@ export interface FoundBuffer {
   readonly windows: number;
 }
 
-const SCAN_COUNT = 500;
-
 /** Every buffer of a bus in a server, by name: also one that the file no longer names, whose entries nobody flushes. */
 export async function findBuffers(redis: ServerConnection, bus: string): Promise<ReadonlyMap<string, FoundBuffer>> {
   const at = 'the Redis of buffers';
   const prefix = `afterwrite:${bus}:buffer:`;
   const keys = new Set<string>();
-  let cursor = '0';
-  do {
-    const [next, found] = await ask(redis, at, redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', SCAN_COUNT));
-    for (const key of found) keys.add(key);
-    cursor = next;
-  } while (cursor !== '0');
+  for (let cursor: string | null = '0'; cursor !== null;) {
+    const page: ScanPage = await ask(redis, at, scanPage(redis, cursor, `${prefix}*`));
+    for (const key of page.keys) keys.add(key);
+    cursor = page.next;
+  }
   const windows = new Map<string, number>();
   for (const key of keys) {
     const [name = '', partition, isSize] = key.slice(prefix.length).split(':');
