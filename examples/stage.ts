@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 import pg from 'pg';
 import { type DemoChild, startChild } from '../src/cli/demo/children.ts';
 import { setUpQuietly } from '../src/cli/demo/quiet-setup.ts';
+import { unlessAborted } from '../src/client/unless-aborted.ts';
 import { loadConfig } from '../src/config/load-config.ts';
 import { keyspaceOf } from '../src/config/region-keyspace.ts';
 import { createCache } from '../src/index.ts';
@@ -60,12 +61,13 @@ export async function openStage(names: readonly string[]): Promise<Stage> {
     const config = ['afterwrite.yaml', ...inFolders('families.yaml')].map(pathOf);
     await setUpQuietly(...config);
 
+    // An example that names a file of its own means another bus.
+    const withConfig = (args: readonly string[]): string[] =>
+      args.includes('--config') ? [...args] : [...args, ...config.flatMap((file) => ['--config', file])];
     let started = 0;
     const start = async (args: readonly string[]): Promise<DemoChild> => {
-      // An example that names a file of its own means another bus.
-      const files = args.includes('--config') ? [] : config.flatMap((file) => ['--config', file]);
       const name = `${args[0]}-${(started += 1)}`;
-      return startChild({ name, args: [...args, ...files], env, folder: folder.path, port: await freePort() });
+      return startChild({ name, args: withConfig(args), env, folder: folder.path, port: await freePort() });
     };
     // The agent first: it hears the rules that a relay sends as it begins, and then every ten seconds.
     for (const args of [['agent', '--region', 'eu'], ['relay']]) {
@@ -117,9 +119,8 @@ export async function openStage(names: readonly string[]): Promise<Stage> {
             ending.push(() => child.stop());
           },
           run: async (...args) => {
-            const files = args.includes('--config') ? [] : config.flatMap((file) => ['--config', file]);
-            return (await promisify(execFile)(process.execPath, [PROGRAM, ...args, ...files], { env: process.env }))
-              .stdout;
+            const ended = await promisify(execFile)(process.execPath, [PROGRAM, ...withConfig(args)]);
+            return ended.stdout;
           },
           settled,
           killRedis: async () => cacheServer.process?.stop('SIGKILL'),
@@ -131,7 +132,7 @@ export async function openStage(names: readonly string[]): Promise<Stage> {
           until: <T>(what: string, probe: () => T | Promise<T>) =>
             eventually(what, probe, UNTIL_TIMEOUT_MS) as Promise<Exclude<T, undefined | null | false>>,
         });
-        await Promise.race([showing, refusal(signal), refusal(AbortSignal.timeout(EXAMPLE_TIMEOUT_MS))]);
+        await unlessAborted(showing, AbortSignal.any([signal, AbortSignal.timeout(EXAMPLE_TIMEOUT_MS)]));
       } finally {
         await Promise.all(ending.map((end) => end()));
       }
@@ -145,12 +146,4 @@ export async function openStage(names: readonly string[]): Promise<Stage> {
 
 function isThere(file: string): boolean {
   return existsSync(pathOf(file));
-}
-
-function refusal(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    const refuse = (): void => reject(signal.reason as Error);
-    if (signal.aborted) refuse();
-    else signal.addEventListener('abort', refuse, { once: true });
-  });
 }

@@ -1,5 +1,6 @@
 import type { BufferConfig } from '../config/bus-config.ts';
 import type { CatalogTable } from '../drivers/postgres/catalog.ts';
+import { fields, propertyName } from './family-types.ts';
 
 /** What a column may be given as, by the name of its type, or of a domain's base type. What is not here is given as the text that Postgres reads. */
 const GIVEN: Readonly<Record<string, string>> = {
@@ -45,12 +46,4 @@ export function bufferEntries(
       return `    ${propertyName(name)}: {\n      kind: '${kind}';\n      params: ${fields(params)};\n${rowText}    };\n`;
     })
     .join('');
-}
-
-export function fields(of: readonly (readonly [string, string])[]): string {
-  return of.length === 0 ? '{}' : `{ ${of.map(([name, type]) => `${propertyName(name)}: ${type}`).join('; ')} }`;
-}
-
-export function propertyName(name: string): string {
-  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
 }

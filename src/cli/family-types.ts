@@ -1,6 +1,5 @@
 import { type ColumnKind, columnTypeOf } from '../protocol/column-value.ts';
 import type { KeyType } from '../protocol/key-parameter.ts';
-import { fields, propertyName } from './buffer-types.ts';
 
 /** What is known of a family's key and value. */
 export interface FamilyTypes {
@@ -63,4 +62,12 @@ function columnText({ typeOid, isNullable }: { readonly typeOid: number; readonl
   // An element may be NULL whatever the column says; json's null is a value of its own.
   const type = isArray ? `(${COLUMN[kind]} | null)[]` : COLUMN[kind];
   return isNullable && type !== 'unknown' ? `${type} | null` : type;
+}
+
+export function fields(of: readonly (readonly [string, string])[]): string {
+  return of.length === 0 ? '{}' : `{ ${of.map(([name, type]) => `${propertyName(name)}: ${type}`).join('; ')} }`;
+}
+
+export function propertyName(name: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
 }

@@ -25,8 +25,9 @@ export async function readColumnTypes(
   const types = new Map(rows.map((row) => [String(row['name']), String(row['type'])]));
   const written = [...key, ...(kind === 'counter' ? [target.column] : columns)];
   const missing = written.filter((column) => !types.has(column));
+  // A truth value that is cast to text says `true`.
   const lacking = rows
-    .filter((row) => target.makesRows && isTrue(row['required']))
+    .filter((row) => target.makesRows && row['required'] === 'true')
     .map((row) => String(row['name']))
     .filter((column) => !written.includes(column));
   const why =
@@ -39,9 +40,4 @@ export async function readColumnTypes(
           : undefined;
   if (why === undefined) return types;
   throw new BusError('CONFIG_INVALID', `buffers.${buffer}: the table ${schema}.${name} ${why}.`);
-}
-
-/** A cast of a truth value to text says `true`. */
-function isTrue(value: unknown): boolean {
-  return value === 'true';
 }
