@@ -5,6 +5,7 @@ import { openKafkaWriter } from '../../src/drivers/kafka/writer.ts';
 import { startKafka } from '../../src/stack/kafka.ts';
 import { eventually } from '../support/eventually.ts';
 import { describeLog } from './log-contract.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 describeLog('a log in Kafka', async () => {
   const server = await startKafka();
@@ -31,7 +32,7 @@ describeLog('a log in Kafka', async () => {
     trim: (partition, first) =>
       raw.deleteTopicRecords({ topic: 'contract', partitions: [{ partition, offset: String(first) }] }),
     // A process that is stopped answers nobody and keeps its connections, as one behind a broken network does.
-    goAway: () => Promise.resolve(server.process?.kill('SIGSTOP')),
+    goAway: () => stopProcess(server.process?.pid),
     comeBack: () => Promise.resolve(server.process?.kill('SIGCONT')),
     breakDown: async () => {
       await raw.disconnect();

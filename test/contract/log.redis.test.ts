@@ -7,6 +7,7 @@ import { openStreamsWriter } from '../../src/drivers/redis/streams-writer.ts';
 import { LOG_SETTINGS, startRedis } from '../../src/stack/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { describeLog } from './log-contract.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 describeLog('a log in Redis Streams', async () => {
   const server = await startRedis({ settings: LOG_SETTINGS });
@@ -20,7 +21,7 @@ describeLog('a log in Redis Streams', async () => {
     trim: async (partition, first) =>
       void (await redis.xtrim(streamKeys('shop').stream(partition), 'MINID', idOf(first))),
     // A process that is stopped answers nobody and keeps its connections, as one behind a broken network does.
-    goAway: () => Promise.resolve(server.process?.kill('SIGSTOP')),
+    goAway: () => stopProcess(server.process?.pid),
     comeBack: () => Promise.resolve(server.process?.kill('SIGCONT')),
     breakDown: async () => {
       redis.disconnect();

@@ -9,6 +9,7 @@ import { startRedis } from '../../src/stack/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { metricOf, openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 const USERS = 300;
 let stage: Stage;
@@ -187,7 +188,7 @@ test('while Redis is away the agent waits, is not ready, and afterwards applies 
   const agent = await stage.startAgent('agent-away');
   await eventually('steady', async () => (await cells()).steady);
   await fill();
-  stage.cache.process?.kill('SIGSTOP');
+  await stopProcess(stage.cache.process?.pid);
   await updateAll('while away');
   await eventually('not ready', async () => (await fetch(`http://127.0.0.1:${agent.httpPort}/readyz`)).status === 503);
   stage.cache.process?.kill('SIGCONT');

@@ -5,6 +5,7 @@ import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { CacheRegion, FILE } from '../support/cache-region.ts';
 import { eventually } from '../support/eventually.ts';
 import { ScriptedLoader } from '../support/scripted-loader.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 // Redis frozen, killed and away. The command deadline is long where it is not what is tested: a busy machine is no Redis that is away.
 let server: RedisServer;
@@ -31,7 +32,7 @@ after(async () => {
 
 const ID = { id: 'a1' };
 const load = async (): Promise<{ v: number }> => ({ v: ++loads });
-const freeze = (): void => server.process?.kill('SIGSTOP');
+const freeze = (): Promise<void> => stopProcess(server.process?.pid);
 const thaw = (): void => server.process?.kill('SIGCONT');
 
 test('reads go to the loader while Redis is frozen, one load at a time for all callers, and to Redis again when it goes on', async () => {
@@ -46,7 +47,7 @@ test('reads go to the loader while Redis is frozen, one load at a time for all c
   };
   const notes = cache.family('note', { reads: 'primary', load: counted });
   assert.deepEqual(await notes.get(ID), { v: 1 });
-  freeze();
+  await freeze();
   const values = await Promise.all(Array.from({ length: 20 }, () => notes.get(ID)));
   for (const value of values) assert.ok((value?.v ?? 0) > 1, 'loaded');
   // How many there are in all depends on how far apart the callers’ commands were late.
@@ -76,7 +77,7 @@ test('a lease that was asked for while Redis was frozen does not stand when it g
   await loader.called(31);
   const reading = notes.get(ID);
   await eventually('the miss', () => cache.stats().misses === 33);
-  freeze();
+  await freeze();
   for (let i = 0; i < 32; i++) await loader.answer({ v: i }, i);
   await loader.answer({ v: 99 }, 32);
   assert.deepEqual(await reading, { v: 99 });
@@ -90,7 +91,7 @@ test('evictions that cannot be sent are kept, read through meanwhile, and sent b
   const notes = cache.family('note', { reads: 'primary', load });
   await notes.get(ID);
   await notes.get({ id: 'b' });
-  freeze();
+  await freeze();
   assert.equal(await notes.evict(ID), 'kept');
   assert.equal(cache.stats().evictionsWaiting, 1);
   assert.notDeepEqual(await notes.get(ID), { v: 1 });
@@ -113,7 +114,7 @@ test('the connection to a frozen Redis is given up once, however often the break
     const cache = await region.cache({ commandTimeoutMs: 10, breakerWaitMs: 1 });
     const notes = cache.family('note', { reads: 'primary', load });
     await notes.get(ID);
-    freeze();
+    await freeze();
     await eventually('many failures', async () => {
       await notes.get(ID);
       return cache.stats().redisFailures > 40;

@@ -8,6 +8,7 @@ import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { CacheRegion, LOCAL_FILE, openApplicationRedis } from '../support/cache-region.ts';
 import { eventually } from '../support/eventually.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 // Where a bound is not what is tested it is a minute: then only what Redis tells explains that a value is gone.
 const MINUTE = { localStaleMs: 60_000 };
@@ -100,7 +101,7 @@ async function idOf(name: string): Promise<string> {
 test('a value that was read from Redis is answered from memory, tagged too, without a command', async () => {
   const { cache, near } = await open();
   await warm(cache, near);
-  server.process?.kill('SIGSTOP');
+  await stopProcess(server.process?.pid);
   const { localHits } = cache.stats();
   for (let i = 0; i < 10; i++) assert.deepEqual(await near.get(ID), { v: 1, org_id: 7 });
   assert.equal(cache.stats().localHits, localHits + 10);
@@ -283,7 +284,7 @@ test('an own eviction takes a value out of memory at once, kept or sent; reads w
   await near.get(ID, { maxStalenessMs: 60_000 });
   await near.get(ID, { token: region.tokenAt(region.lastLsn) });
   assert.equal(cache.stats().localHits, localHits);
-  server.process?.kill('SIGSTOP');
+  await stopProcess(server.process?.pid);
   version = 3;
   assert.equal(await near.evict(ID), 'kept');
   assert.equal((await near.get(ID))?.v, 3);

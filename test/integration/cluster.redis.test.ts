@@ -14,6 +14,7 @@ import { type RedisCluster, startRedisCluster } from '../../src/stack/redis-clus
 import { eventually } from '../support/eventually.ts';
 import { untilBegun, untilSwept } from '../support/region-begun.ts';
 import { openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 const USERS = 100;
 const CELLS = 12;
@@ -115,7 +116,7 @@ test('while a master is away the agent waits, and afterwards applies all that ca
   const before = await epochs();
   await fill(names);
   const [, master] = cluster.nodes;
-  master?.process?.kill('SIGSTOP');
+  await stopProcess(master?.process?.pid);
   await stage.sql.query("update users set name = 'c'");
   await eventually('not ready', async () => (await fetch(`http://127.0.0.1:${agent.httpPort}/readyz`)).status === 503);
   master?.process?.kill('SIGCONT');

@@ -6,6 +6,7 @@ import { eventually } from '../support/eventually.ts';
 import { StoppedReaders } from '../support/race-cache.ts';
 import { NONE, RaceStage, type StaleCount } from '../support/race-stage.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 // A replica of Redis that missed the last writes is promoted: evictions that had been applied are undone, leases that were voided stand again.
 const ROWS = 20;
@@ -87,7 +88,7 @@ async function failOver(keepsPosition: boolean): Promise<StaleCount> {
       await promoted.hset(race.keyspace.record(cell), record);
     }
   // The agent is late: readers find the promoted server as it is, with the leases that had been voided, and store.
-  process.kill(race.agentPid, 'SIGSTOP');
+  await stopProcess(race.agentPid);
   await proxy.retarget({ host: '127.0.0.1', port: next.port });
   await master.stop();
   master = next;

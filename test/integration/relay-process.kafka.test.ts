@@ -5,6 +5,7 @@ import { lsnFromPostgres } from '../../src/protocol/lsn.ts';
 import { eventually } from '../support/eventually.ts';
 import { metricOf, openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 let stage: Stage;
 
@@ -93,7 +94,7 @@ test('a second relay takes over from a stopped one within 15 s, which changes no
   assert.equal(await streaming(second.httpPort), 0);
   await fill(1, 20);
   const stoppedAt = performance.now();
-  process.kill(first.pid, 'SIGSTOP');
+  await stopProcess(first.pid);
   await stage.sql.query(`update users set name = 'stopped' where id <= 10`);
   await eventually('taken over', async () => (await streaming(second.httpPort)) === 1, 15_000);
   await eventually('evicted', async () => (await left(1, 10)) === 0, 15_000);

@@ -10,6 +10,7 @@ import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { CacheRegion, LOCAL_FILE } from '../support/cache-region.ts';
 import { aroundCommit, cut } from '../support/commit-pool.ts';
 import { eventually } from '../support/eventually.ts';
+import { stopProcess } from '../support/stop-process.ts';
 
 // Writes on a real Postgres and a real Redis, without a bus: what is stale afterwards stays so.
 interface Row {
@@ -319,9 +320,7 @@ test('a token of afterWrite lies above a write that has returned', async () => {
 });
 
 // Redis goes in the middle. The request succeeds all the same, this process reads past Redis meanwhile, and nothing old is left when it comes back.
-const freeze = (): void => {
-  server.process?.kill('SIGSTOP');
-};
+const freeze = (): Promise<void> => stopProcess(server.process?.pid);
 const MOMENTS: readonly (readonly [when: string, duringWork: boolean])[] = [
   ['before the lease', true],
   ['between lease and store', false],
@@ -330,13 +329,13 @@ for (const [when, duringWork] of MOMENTS)
   for (const then of ['update', 'evict'] as const)
     test(`Redis frozen ${when}: the write (${then}) succeeds, and nothing stale is served then or afterwards`, async () => {
       const pool = aroundCommit(primary, async (commit) => {
-        if (!duringWork) freeze();
+        if (!duringWork) await freeze();
         return commit();
       });
       const { cache, rows } = await open(pool, { commandTimeoutMs: 100, breakerWaitMs: 20 });
       await rows.get(ID);
       const work = async (tx: pg.PoolClient): Promise<Row | null> => {
-        if (duringWork) freeze();
+        if (duringWork) await freeze();
         return rename('Lea')(tx);
       };
       const value = await rows.write(ID, work, { then: then as 'update' });
