@@ -16,9 +16,11 @@ import type { ReachedItem } from '../../protocol/log-record.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
+import type { GateStore } from '../../protocol/region-gate.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
 import { connectRegion } from './cluster-connection.ts';
 import { ask, type RedisConnection } from './connection.ts';
+import { RedisGateStore } from './region-gate.ts';
 import { scanPage } from './scan.ts';
 import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
 
@@ -52,11 +54,13 @@ export class RedisRegionStore implements RegionStore {
   readonly #redis: RedisConnection;
   readonly #keyspace: Keyspace;
   readonly #run: RunScript;
+  readonly gate: GateStore;
 
   constructor(redis: RedisConnection, keyspace: Keyspace) {
     this.#redis = redis;
     this.#keyspace = keyspace;
     this.#run = scriptsOf(redis);
+    this.gate = new RedisGateStore(redis, keyspace.gate);
   }
 
   async enlist(agent: string): Promise<number> {
