@@ -1,3 +1,4 @@
+import type { GateObserver } from '../agent/gate-watch.ts';
 import type { AgentObserver, AgentProgress } from '../agent/observe.ts';
 import { lsnToPostgres } from '../protocol/lsn.ts';
 import { errorFields, type Logger } from '../runtime/logger.ts';
@@ -18,6 +19,7 @@ export function observeAgent(
   region: string,
   metrics: Metrics,
   log: Logger,
+  gate: GateObserver,
 ): AgentObserver & { readonly current: () => AgentCondition } {
   let isConnected = false;
   let progress: AgentProgress | undefined;
@@ -62,6 +64,10 @@ export function observeAgent(
       log.error('a record could not be read; its cell becomes old', { cell, ...errorFields(error) });
     },
     swept: (keys) => metrics.add('afterwrite_agent_swept_keys_total', keys, { region }),
+    gate: (now) => gate.gate(now),
+    redisChanged: (change) => gate.redisChanged(change),
+    gateCold: (epoch, reason) => gate.gateCold(epoch, reason),
+    gateUnfit: (error) => gate.gateUnfit(error),
     ...observeRefreshes(region, metrics, log),
     progress: (now) => {
       progress = now;

@@ -4,6 +4,7 @@ import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
 import { ReplicaServer } from '../drivers/postgres/replica.ts';
 import { connectRegionStore } from '../drivers/redis/region-store.ts';
+import { DEFAULT_RAMP } from '../protocol/region-gate.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { isBusError } from '../protocol/errors.ts';
@@ -11,6 +12,7 @@ import { errorFields, type Logger } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
 import type { LogReader, RecordHandler } from '../agent/from-log.ts';
 import { observeAgent, readiness } from './agent-observer.ts';
+import { observeGate } from './gate-observer.ts';
 import { openReader } from './log.ts';
 import { CacheRefresher } from './refresher.ts';
 import { runProcess } from './process.ts';
@@ -22,8 +24,10 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
   return runProcess(
     'agent',
     { bus: config.bus, region: region.name },
-    async ({ log, metrics, health }): Promise<Service> => {
-      const observer = observeAgent(region.name, metrics, log);
+    async ({ log, metrics, health, pages }): Promise<Service> => {
+      const gate = observeGate({ region: region.name, ramp: DEFAULT_RAMP, metrics, log, clock: systemClock });
+      const observer = observeAgent(region.name, metrics, log, gate);
+      pages.set('/gate', gate.page);
       health.register('agent', () => readiness(observer.current()));
       const replicas = region.replicas.map(
         (url) => new ReplicaServer({ url, applicationName: `afterwrite-agent-${config.bus}-${region.name}` }),
