@@ -20,6 +20,7 @@ import {
 } from './drivers/redis/client-connection.ts';
 import { BusError, isBusError } from './protocol/errors.ts';
 import { createKeyspace } from './protocol/keyspace.ts';
+import { DEFAULT_RAMP, gateOf } from './protocol/region-gate.ts';
 import { systemClock } from './runtime/clock.ts';
 
 export type { BufferDepth } from './buffer/buffer-log.ts';
@@ -42,6 +43,7 @@ export type { LocalValues } from './client/tracked-tier.ts';
 export type { ReadOptions } from './client/read-call.ts';
 export type { CacheStats } from './client/stats.ts';
 export type { WriteOptions } from './client/writing.ts';
+export type { RegionGate } from './protocol/region-gate.ts';
 export { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
 
 export interface CacheOptions extends Partial<CacheLimits> {
@@ -126,6 +128,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       buffers,
       listener,
       ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs)),
+      gate: async () => gateOf(await connection.gate.read(), DEFAULT_RAMP),
       renew: () => connection.renew(),
       refusals: (refused) => connection.onRefusal(refused),
       disconnect: () => connection.close(),

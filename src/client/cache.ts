@@ -5,6 +5,7 @@ import type { RowBuffer } from '../buffer/row-buffer.ts';
 import type { BusConfig } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { printReadToken, type ReadToken } from '../protocol/read-token.ts';
+import { DEFAULT_RAMP, gateOf, type RegionGate } from '../protocol/region-gate.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { AfterWriteOptions } from './after-write.ts';
 import { type Breaker, CircuitBreaker } from './breaker.ts';
@@ -49,6 +50,8 @@ export interface CachePorts extends OriginPorts, WritePorts {
   readonly buffers?: BufferSet;
   /** The token of what was committed before the call. Missing where there is no pool of the primary and none is given. */
   readonly tokenOf?: (on: Queryable | undefined, options: AfterWriteOptions) => Promise<ReadToken>;
+  /** The region's gate, as its Redis says now. */
+  readonly gate?: () => Promise<RegionGate>;
   /** Told when Redis seems to be away: connections that only seem to stand are made anew. */
   readonly renew?: () => void;
   /** Tells the listener of each refusal that no command's answer tells: of a log-in, or of the channel of notices. */
@@ -180,6 +183,16 @@ export class Cache {
         'afterWrite asks the database: pass the application’s pools as `postgres`.',
       );
     return printReadToken(await tokenOf(on, options));
+  }
+
+  /**
+   * Whether the region is warm, and which share of the traffic may come: as its Redis says now. A region that was never warmed is `COLD`; nothing in the
+   * library acts by it. Rejects with a `BusError` where Redis does not answer.
+   */
+  async regionState(): Promise<RegionGate> {
+    const { gate } = this.#ports;
+    if (this.#drained !== undefined) throw new BusError('CACHE_CLOSED', 'The cache has been drained.');
+    return gate === undefined ? gateOf(null, DEFAULT_RAMP) : gate();
   }
 
   /** What was counted since the start, and how things are now. */

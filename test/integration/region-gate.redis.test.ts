@@ -138,10 +138,10 @@ test('a Redis that is emptied while agents work on it is COLD, once, whoever fin
   t.diagnostic(`COLD ${Math.round(performance.now() - atMs)} ms after FLUSHALL`);
   await untilNoted();
   await eventually('both see it', () => agents.every(({ seen }) => seen.gate?.epoch === cold.epoch));
-  assert.deepEqual(
-    agents.flatMap(({ seen }) => seen.events).toSorted(),
-    ['COLD', `gate ${cold.epoch}: no gate was there`],
-  );
+  assert.deepEqual(agents.flatMap(({ seen }) => seen.events).toSorted(), [
+    'COLD',
+    `gate ${cold.epoch}: no gate was there`,
+  ]);
   assert.equal((await gate.read())?.epoch, cold.epoch, 'one epoch for both');
 });
 
