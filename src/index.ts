@@ -64,6 +64,8 @@ export interface CacheOptions extends Partial<CacheLimits> {
    * primary; `off` opens none.
    */
   readonly buffers?: BufferMode;
+  /** Whether a sample of this process's reads is counted, and what it reads most told to the region, for warm-ups. Default true. */
+  readonly hotKeys?: boolean;
   /** Told what is no error of a call. Default: Node's process warnings. */
   readonly onEvent?: EventListener;
 }
@@ -125,6 +127,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       random: Math.random,
       process: processName,
       ...(tier === undefined ? {} : { tier }),
+      ...(options.hotKeys === false ? {} : { hotReads: connection.hotReads }),
       buffers,
       listener,
       ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs)),

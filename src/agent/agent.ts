@@ -6,6 +6,7 @@ import { backoffMs } from '../runtime/backoff.ts';
 import type { AgentPorts } from './agent-ports.ts';
 import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader } from './from-log.ts';
 import { Holdings } from './holdings.ts';
+import { hotKeysLoop } from './hot-keys.ts';
 import { Ownership } from './ownership.ts';
 import { GateWatch } from './gate-watch.ts';
 import { isUnrelated, judgeServers, type Servers } from './redis-life.ts';
@@ -96,7 +97,7 @@ export class Agent {
   }
 
   async #life(reader: LogReader, until: AbortSignal, onConnected: () => void): Promise<void> {
-    const { connectStore, clock, random, replicas, refresher, observer } = this.#ports;
+    const { connectStore, clock, random, replicas, refresher, observer, hotKeys } = this.#ports;
     const store = await connectStore();
     const over = new AbortController();
     const signal = AbortSignal.any([until, over.signal]);
@@ -143,6 +144,10 @@ export class Agent {
       ];
       if (refresher !== undefined)
         loops.push(refreshLoop({ store, refresher, clock, random, observer, holdings }, signal));
+      if (hotKeys !== undefined) {
+        const isMine = (): boolean => holdings.cell(0)?.position !== undefined;
+        loops.push(hotKeysLoop({ ports: hotKeys, source: store.hotReads, clock, random, observer, isMine }, signal));
+      }
       await Promise.race([Promise.all(loops), failed.promise, reader.ended.then(logEnded)]);
       await holdings.giveUpAll();
     } finally {

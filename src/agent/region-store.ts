@@ -52,9 +52,16 @@ export interface RegionStore {
   clearRefresh(cell: number, refresh: OwedRefresh): Promise<void>;
   /** Whether the region is fit for traffic. */
   readonly gate: GateStore;
+  readonly hotReads: HotReadsSource;
   /** What kind of life each cell's server leads, to notice another. In a cluster that is the master that holds the cell. */
   identities(): Promise<readonly RedisIdentity[]>;
   close(): Promise<void>;
+}
+
+/** What the region's processes have told of their reads. */
+export interface HotReadsSource {
+  /** Takes the oldest reports out, so many at most. An entry that is none is an empty text. */
+  take(count: number): Promise<readonly string[]>;
 }
 
 /** Cache keys of one family, of which a sweep takes the old ones. */

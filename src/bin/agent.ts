@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { HOT_KEYS_DEFAULT } from '../agent/hot-merge.ts';
 import { Agent } from '../agent/agent.ts';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
@@ -13,6 +14,7 @@ import type { Service } from '../runtime/service.ts';
 import type { LogReader, RecordHandler } from '../agent/from-log.ts';
 import { observeAgent, readiness } from './agent-observer.ts';
 import { observeGate } from './gate-observer.ts';
+import { openHotKeyLog } from '../drivers/hot-key-log.ts';
 import { openReader } from './log.ts';
 import { CacheRefresher } from './refresher.ts';
 import { runProcess } from './process.ts';
@@ -41,6 +43,12 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
           openLog: (handler) => openPatiently(config, region.name, handler, log, stopping.signal),
           replicas,
           ...(refresher.families.length === 0 ? {} : { refresher }),
+          hotKeys: {
+            region: region.name,
+            families: [...config.families.keys()],
+            keysMax: HOT_KEYS_DEFAULT,
+            openLog: () => openHotKeyLog(config),
+          },
           clock: systemClock,
           observer,
           random: Math.random,

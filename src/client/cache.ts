@@ -18,6 +18,7 @@ import { type Families, type FamilyParams, type FamilyValue } from './families.t
 import { type Fleet, FleetSize } from './fleet.ts';
 import { Flights } from './flights.ts';
 import { LoadGate } from './gate.ts';
+import { HotKeys, type HotReadsSink } from './hot-keys.ts';
 import { GuardedStore } from './guarded-store.ts';
 import { KeptEvictions } from './kept-evictions.ts';
 import { LastValues } from './last-values.ts';
@@ -46,6 +47,8 @@ export interface CachePorts extends OriginPorts, WritePorts {
   readonly listener: EventListener;
   readonly breaker?: (changed: (state: Breaker['state']) => void) => Breaker;
   readonly tier?: LocalTier;
+  /** Where it is told what is read most. Missing where that is not counted. */
+  readonly hotReads?: HotReadsSink;
   /** What is written behind. Missing where the process has none. */
   readonly buffers?: BufferSet;
   /** The token of what was committed before the call. Missing where there is no pool of the primary and none is given. */
@@ -69,7 +72,7 @@ export class Cache {
   readonly #opened = new Map<string, CacheFamily>();
   readonly #rules: ReadonlyMap<string, string>;
   readonly #closing = new AbortController();
-  readonly #background: Promise<void>;
+  readonly #background: Promise<unknown>;
   #drained: Promise<void> | undefined;
 
   /** `rules` are the region's rule texts, as far as they are known. */
@@ -92,6 +95,16 @@ export class Cache {
     const store = new GuardedStore(ports.store, this.#breaker);
     const families = [...ports.config.families.values()];
     const flights = new Flights();
+    const hotKeys =
+      ports.hotReads === undefined
+        ? undefined
+        : new HotKeys({
+            sink: ports.hotReads,
+            process: ports.process,
+            clock,
+            random,
+            isAway: () => store.isAway,
+          });
     let tokens = 0;
     this.#core = {
       limits,
@@ -126,10 +139,11 @@ export class Cache {
         closing: this.#closing.signal,
       }),
       tier: ports.tier,
+      hotKeys,
       closing: this.#closing.signal,
       isClosed: () => this.#drained !== undefined,
     };
-    this.#background = this.#fleet.run(clock, this.#closing.signal);
+    this.#background = Promise.all([this.#fleet.run(clock, this.#closing.signal), hotKeys?.run(this.#closing.signal)]);
   }
 
   /** Opens a family. Throws `CACHE_FAMILY_UNKNOWN`, `CACHE_LOADER_MISSING` or `CACHE_LOADER_TWICE`. */

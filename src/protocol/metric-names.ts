@@ -148,6 +148,26 @@ export const METRICS = {
     help: 'Changes of the region’s Redis that this agent has met: REPLAY, COLD or DISTRUST.',
     labels: ['region', 'change'],
   },
+  afterwrite_hot_keys: {
+    kind: 'gauge',
+    help: 'Keys that are known to be hot. Told by the agent that holds cell 0.',
+    labels: ['region', 'family'],
+  },
+  afterwrite_hot_reads_reports_total: {
+    kind: 'counter',
+    help: 'Reports of processes about their reads that were added up.',
+    labels: ['region'],
+  },
+  afterwrite_hot_keys_published_total: {
+    kind: 'counter',
+    help: 'Buckets of hot keys that were published.',
+    labels: ['region'],
+  },
+  afterwrite_hot_keys_faults_total: {
+    kind: 'counter',
+    help: 'Reports and buckets that could not be read, and failures to publish.',
+    labels: ['region', 'code'],
+  },
   afterwrite_buffer_entries: {
     kind: 'gauge',
     help: 'Entries of a buffer that are not flushed: keys in windows.',

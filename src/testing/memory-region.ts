@@ -46,6 +46,8 @@ export class MemoryRegion {
   readonly #keys: MemoryKeys;
   readonly #fills: MemoryFills;
   readonly gate: MemoryGate;
+  /** Reports of what processes read, oldest first. */
+  readonly hotReads: string[] = [];
   readonly #waiters = new Set<(key: string) => void>();
   readonly #stateTrackers = new Set<Tracker>();
   #cells: MemoryCell[];
@@ -223,6 +225,7 @@ export class MemoryRegion {
     this.#cells = Array.from({ length: this.cells }, () => new MemoryCell());
     this.#agents.clear();
     this.gate.clear();
+    this.hotReads.length = 0;
     this.#keys.flush(this.#stateTrackers);
   }
 
@@ -261,6 +264,7 @@ export class MemoryRegion {
     this.#cells = cells.map((cell) => cell.clone());
     this.#agents = new Map(agents);
     this.gate.restore(gate);
+    this.hotReads.length = 0;
     this.#stateTrackers.clear();
     this.#waiters.clear();
   }

@@ -43,6 +43,8 @@ export function startAgentOn(log: MemoryLog, more: Partial<AgentPorts> & Pick<Ag
     deadLetters: 0,
     /** What befell the region's Redis and its gate, in order. */
     events: [] as string[],
+    published: 0,
+    hotFaults: [] as string[],
     gate: undefined as StoredGate | undefined,
     refused: [] as string[],
     progress: undefined as AgentProgress | undefined,
@@ -59,6 +61,9 @@ export function startAgentOn(log: MemoryLog, more: Partial<AgentPorts> & Pick<Ag
     gate: (now) => (seen.gate = now),
     redisChanged: (change) => void seen.events.push(change),
     gateCold: (epoch, reason) => void seen.events.push(`gate ${epoch}: ${reason}`),
+    hotReads: () => undefined,
+    hotKeysPublished: (buckets) => void (seen.published += buckets),
+    hotKeysFault: (error) => void seen.hotFaults.push(error.code),
     gateUnfit: (error) => void seen.events.push(error.code),
     redisAway: () => undefined,
     took: () => undefined,

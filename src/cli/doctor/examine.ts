@@ -8,6 +8,7 @@ import type {
 import { checkCatalog, ruleTables } from '../../config/catalog-check.ts';
 import { keyspaceOf } from '../../config/region-keyspace.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
+import { hotTopicOf } from '../../drivers/kafka/hot-topic.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import { relayApplicationName } from '../../drivers/postgres/open-stream.ts';
@@ -25,7 +26,7 @@ import { readSetupFacts } from '../setup/facts.ts';
 import { planSetup } from '../setup/plan.ts';
 import { checkBuffer } from './check-buffer.ts';
 import { checkFile } from './check-file.ts';
-import { checkLogRedis, checkTopic } from './check-log.ts';
+import { checkHotTopic, checkLogRedis, checkTopic } from './check-log.ts';
 import { checkPlan, checkServer } from './check-postgres.ts';
 import { checkCache, checkDistinct, checkSpread } from './check-redis.ts';
 import { checkReplica } from './check-replica.ts';
@@ -147,7 +148,26 @@ async function examineLog({ bus, log }: BusConfig, servers: SeenServer[]): Promi
 async function examineTopic(bus: string, log: KafkaLogConfig): Promise<Finding[]> {
   const admin = await createAdmin(log, `afterwrite-doctor-${bus}`);
   try {
-    return checkTopic(log, await admin.describe(), await admin.settings());
+    return [
+      ...checkTopic(log, await admin.describe(), await admin.settings()),
+      ...(await examineHotTopic(bus, hotTopicOf(log))),
+    ];
+  } finally {
+    await admin.close();
+  }
+}
+
+async function examineHotTopic(bus: string, topic: KafkaLogConfig): Promise<Finding[]> {
+  const admin = await createAdmin(topic, `afterwrite-doctor-${bus}`);
+  try {
+    const settings = await admin.describe().then(
+      () => admin.settings(),
+      (error: unknown) => {
+        if (isBusError(error, 'KAFKA_TOPIC_MISSING')) return undefined;
+        throw error;
+      },
+    );
+    return [checkHotTopic(topic, settings)];
   } finally {
     await admin.close();
   }

@@ -9,6 +9,8 @@ import { RedisCacheStore } from './cache-store.ts';
 import { type Ask, redisError, type RedisConnection, type ServerConnection } from './connection.ts';
 import { Deadline } from './deadline.ts';
 import { InvalidatedKeys } from './invalidated-key.ts';
+import type { HotReadsSink } from '../../client/hot-keys.ts';
+import { RedisHotReads } from './hot-reads.ts';
 import { RedisLeaseEnds } from './lease-ends.ts';
 import { RedisGateStore } from './region-gate.ts';
 import { scriptsOf } from './scripts.ts';
@@ -26,6 +28,7 @@ export interface ClientConnection {
   readonly leaseEnds: LeaseEnds;
   readonly fleet: Fleet;
   readonly gate: GateStore;
+  readonly hotReads: HotReadsSink;
   /** Resolves as soon as the connection stands; throws `REDIS_UNREACHABLE` or `REDIS_DENIED` where it does not within the limit. */
   ready(limitMs: number): Promise<void>;
   /** Tells of each refusal of a log-in or of the channel of notices, from the start on. */
@@ -125,6 +128,7 @@ export function connectClient(
     store: new RedisCacheStore(own, keyspace, asks),
     leaseEnds,
     gate: new RedisGateStore(own, keyspace.gate, asks),
+    hotReads: new RedisHotReads(own, keyspace.hotReads, asks),
     fleet: {
       enlist: async (process) => Number(await run('enlist', [keyspace.clients], [process, FLEET_LIVING_MS])),
       dismiss: async (process) => void (await asks(own, keyspace.clients, own.zrem(keyspace.clients, process))),

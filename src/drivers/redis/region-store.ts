@@ -2,6 +2,7 @@ import type {
   ApplyAnswer,
   ApplyBatch,
   BeatAnswer,
+  HotReadsSource,
   NewEpoch,
   RedisIdentity,
   RegionStore,
@@ -20,6 +21,7 @@ import type { GateStore } from '../../protocol/region-gate.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
 import { connectRegion } from './cluster-connection.ts';
 import { ask, type RedisConnection } from './connection.ts';
+import { RedisHotReads } from './hot-reads.ts';
 import { RedisGateStore } from './region-gate.ts';
 import { scanPage } from './scan.ts';
 import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
@@ -55,12 +57,14 @@ export class RedisRegionStore implements RegionStore {
   readonly #keyspace: Keyspace;
   readonly #run: RunScript;
   readonly gate: GateStore;
+  readonly hotReads: HotReadsSource;
 
   constructor(redis: RedisConnection, keyspace: Keyspace) {
     this.#redis = redis;
     this.#keyspace = keyspace;
     this.#run = scriptsOf(redis);
     this.gate = new RedisGateStore(redis, keyspace.gate);
+    this.hotReads = new RedisHotReads(redis, keyspace.hotReads);
   }
 
   async enlist(agent: string): Promise<number> {

@@ -22,6 +22,7 @@ const NAMES = [
   'gate-cold',
   'gate-cells',
   'gate-report',
+  'hot-take',
   'buffer-append',
   'buffer-remove',
   'buffer-depth',
