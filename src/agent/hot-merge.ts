@@ -145,7 +145,7 @@ export class HotMerge {
     const perSecond = Math.LN2 / (HALF_LIFE_MS / 1000) / this.#worth(nowMs) / share;
     return [...keys]
       .map(([key, { weight, loadMs, bytes }]) => ({ key, readsPerSecond: weight * perSecond, loadMs, bytes }))
-      .sort((a, b) => b.readsPerSecond - a.readsPerSecond);
+      .toSorted((a, b) => b.readsPerSecond - a.readsPerSecond);
   }
 
   #topBuckets(buckets: readonly Bucket[]): Set<Bucket> {

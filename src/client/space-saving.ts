@@ -60,7 +60,7 @@ export class SpaceSaving {
       count: this.#counts[slot] ?? 0,
       error: this.#errors[slot] ?? 0,
     }));
-    return all.sort((a, b) => b.count - b.error - (a.count - a.error)).slice(0, limit);
+    return all.toSorted((a, b) => b.count - b.error - (a.count - a.error)).slice(0, limit);
   }
 
   clear(): void {

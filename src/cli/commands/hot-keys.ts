@@ -62,7 +62,7 @@ export async function readHotKeys(
       readsPerSecond: bucket.keys.reduce((sum, key) => sum + key.readsPerSecond, known?.readsPerSecond ?? 0),
       asOf: known === undefined || known.asOf < asOf ? asOf : known.asOf,
       top: [...(known?.top ?? []), ...bucket.keys.slice(0, top)]
-        .sort((a, b) => b.readsPerSecond - a.readsPerSecond)
+        .toSorted((a, b) => b.readsPerSecond - a.readsPerSecond)
         .slice(0, top),
     });
   }
