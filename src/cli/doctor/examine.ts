@@ -6,7 +6,7 @@ import type {
   RegionConfig,
 } from '../../config/bus-config.ts';
 import { checkCatalog, ruleTables } from '../../config/catalog-check.ts';
-import { keyspaceOf } from '../../config/region-keyspace.ts';
+import { isCluster, keyspaceOf } from '../../config/region-keyspace.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
 import { hotTopicOf } from '../../drivers/kafka/hot-topic.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
@@ -115,7 +115,7 @@ async function examineCache(config: BusConfig, region: RegionConfig, servers: Se
   const keyspace = keyspaceOf(config, region);
   // Without a prefix the pattern finds the records of every bus too, which have no TTL by design.
   const isValue = (key: string): boolean => !key.startsWith('afterwrite:');
-  const isNamedCluster = typeof place !== 'string';
+  const isNamedCluster = isCluster(place);
   return withRedis(connectRegion(place, { name: CONNECTION }), async (redis) => {
     const findings: Finding[] = [];
     for (const { node, host } of mastersOf(redis)) {
@@ -125,7 +125,7 @@ async function examineCache(config: BusConfig, region: RegionConfig, servers: Se
       const facts = await readServerFacts(node, at);
       servers.push({ name: subject, runId: facts.runId });
       const ttls = await sampleTtls(node, at, keyspace.valueGlob('*'), isValue);
-      const url = isNamedCluster ? `redis://${host}` : place;
+      const url = typeof place === 'string' ? place : `redis://${host}`;
       findings.push(...checkCache(subject, { ...facts, ...ttls, url, isNamedCluster }));
     }
     if (isNamedCluster) findings.push(checkSpread(`redis of ${name}`, cellsByMaster(redis, keyspace)));
