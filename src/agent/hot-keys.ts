@@ -1,5 +1,5 @@
 import { BusError, isBusError } from '../protocol/errors.ts';
-import { decodeHotReads, type HotKeyLog } from '../protocol/hot-key.ts';
+import { decodeHotReads, type HotBucket, type HotKeyLog } from '../protocol/hot-key.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { HotMerge } from './hot-merge.ts';
@@ -37,6 +37,8 @@ const TOP_EVERY_MS = 5000;
 /** Reports in one script, and in one step: between two steps the agent does the rest of its work. */
 const TAKE_MAX = 20;
 const TAKES_MAX = 10;
+/** Buckets in one write: between two the agent does the rest of its work. */
+const WRITE_MAX = 16;
 const BACKOFF = { firstMs: 1000, maxMs: 30_000 };
 
 /**
@@ -140,9 +142,16 @@ class Merging {
     }
     const nowMs = clock.nowMs();
     const withTop = nowMs - this.#topAtMs >= TOP_EVERY_MS;
-    const due = this.#merge.due(nowMs, withTop);
     if (withTop) this.#topAtMs = nowMs;
-    if (due.length === 0) return;
+    for (;;) {
+      const due = this.#merge.due(nowMs, withTop, WRITE_MAX);
+      if (due.length === 0) return;
+      await this.#publish(due);
+    }
+  }
+
+  async #publish(due: readonly HotBucket[]): Promise<void> {
+    const { ports, observer } = this.#parts;
     try {
       this.#log ??= await ports.openLog();
       await this.#log.write(ports.region, due);

@@ -93,15 +93,15 @@ export class HotMerge {
 
   /**
    * The buckets whose turn it is: those that have changed and were not published for a minute, and, if `withTop`, those with the hottest keys. They count as
-   * published from now on, unless `unpublished` says otherwise.
+   * published from now on, unless `unpublished` says otherwise. At most `limit` at a time: to sort them takes a while.
    */
-  due(nowMs: number, withTop: boolean): HotBucket[] {
+  due(nowMs: number, withTop: boolean, limit = Number.POSITIVE_INFINITY): HotBucket[] {
     const due: HotBucket[] = [];
     for (const [family, buckets] of this.#families) {
       const top = withTop ? this.#topBuckets(buckets) : new Set<Bucket>();
       buckets.forEach((bucket, number) => {
         const isLate = nowMs - bucket.publishedAtMs >= REPUBLISH_MS;
-        if (!bucket.isChanged || !(isLate || top.has(bucket))) return;
+        if (due.length >= limit || !bucket.isChanged || !(isLate || top.has(bucket))) return;
         due.push({ family, bucket: number, atMs: nowMs, keys: this.#sorted(bucket, nowMs) });
         bucket.isChanged = false;
         bucket.publishedAtMs = nowMs;

@@ -15,8 +15,8 @@ const REPORT_EVERY_MS = 5000;
 /** After a report that failed: a Redis that is away, or frozen, is not to find many of them. */
 const AFTER_FAILURE_MS = 30_000;
 /** Samples of a family between two reports that are aimed at, and those after which its sampling is halved. */
-const SAMPLES_AIM = 2000;
-const SAMPLES_MAX = 2 * SAMPLES_AIM;
+const SAMPLES_AIM = 1000;
+const SAMPLES_MAX = 1000;
 /** Loads whose cost is remembered, a family. */
 const COSTS = 1000;
 
