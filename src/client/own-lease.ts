@@ -77,8 +77,7 @@ export class OwnLease {
 
   async store(reading: LeaseReading, loaded: Loaded, payload: string | null, loadMs: number): Promise<void> {
     const { counters, announcer, store, random } = this.#core;
-    const { family, printer, sampler } = this.#context;
-    sampler?.loaded(this.#entry.key, loadMs, payload?.length ?? 0);
+    const { family, printer } = this.#context;
     const verdict = judgeFill(reading, loaded.evidence);
     if (verdict.kind === 'refuse') {
       counters.refused(verdict.why);
