@@ -20,6 +20,7 @@ import {
 } from './drivers/redis/client-connection.ts';
 import { BusError, isBusError } from './protocol/errors.ts';
 import { createKeyspace } from './protocol/keyspace.ts';
+import { DEFAULT_RAMP, gateOf } from './protocol/region-gate.ts';
 import { systemClock } from './runtime/clock.ts';
 
 export type { BufferDepth } from './buffer/buffer-log.ts';
@@ -45,6 +46,7 @@ export type { LocalValues } from './client/tracked-tier.ts';
 export type { ReadOptions } from './client/read-call.ts';
 export type { CacheStats } from './client/stats.ts';
 export type { WriteOptions } from './client/writing.ts';
+export type { RegionGate } from './protocol/region-gate.ts';
 export { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
 
 export interface CacheOptions extends Partial<CacheLimits> {
@@ -65,6 +67,8 @@ export interface CacheOptions extends Partial<CacheLimits> {
    * primary; `off` opens none.
    */
   readonly buffers?: BufferMode;
+  /** Whether a sample of this process's reads is counted, and what it reads most told to the region, for warm-ups. Default true. */
+  readonly hotKeys?: boolean;
   /** Told what is no error of a call. Default: Node's process warnings. */
   readonly onEvent?: EventListener;
 }
@@ -126,9 +130,11 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       random: Math.random,
       process: processName,
       ...(tier === undefined ? {} : { tier }),
+      ...(options.hotKeys === false ? {} : { hotReads: connection.hotReads }),
       buffers,
       listener,
       ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs)),
+      gate: async () => gateOf(await connection.gate.read(), DEFAULT_RAMP),
       renew: () => connection.renew(),
       refusals: (refused) => connection.onRefusal(refused),
       disconnect: () => connection.close(),

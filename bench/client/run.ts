@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { fleet } from './fleet.ts';
 import { hit } from './hit.ts';
+import { hotKeys } from './hot-keys.ts';
 import { localHit } from './local-hit.ts';
 import { miss } from './miss.ts';
 import { redisDown, redisFrozen } from './redis-away.ts';
@@ -12,6 +13,7 @@ import { settled } from './settled.ts';
 const MEASUREMENTS: Readonly<Record<string, () => Promise<Row | Row[]>>> = {
   hit,
   'local-hit': localHit,
+  'hot-keys': hotKeys,
   miss,
   fleet,
   down: redisDown,

@@ -6,8 +6,10 @@ import { backoffMs } from '../runtime/backoff.ts';
 import type { AgentPorts } from './agent-ports.ts';
 import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader } from './from-log.ts';
 import { Holdings } from './holdings.ts';
+import { hotKeysLoop } from './hot-keys.ts';
 import { Ownership } from './ownership.ts';
-import { isUnrelated } from './redis-life.ts';
+import { GateWatch } from './gate-watch.ts';
+import { isUnrelated, judgeServers, type Servers } from './redis-life.ts';
 import type { RedisIdentity, RegionStore } from './region-store.ts';
 import { watchReplicas } from './replica-watch.ts';
 import { refreshLoop } from './refresh.ts';
@@ -16,7 +18,8 @@ import { sweepLoop } from './sweep.ts';
 /** Between two looks at the region: who lives, who owns what. */
 const LOOK_EVERY_MS = 500;
 const REPORT_EVERY_MS = 1000;
-const BACKOFF = { firstMs: 100, maxMs: 5000 };
+/** Small, since whether a region is cold is to be known soon after its Redis is back. */
+const BACKOFF = { firstMs: 100, maxMs: 500 };
 
 /**
  * Stage 2: from the log into one region's Redis. Any number of agents share the cells of a region; each cell is applied by the one that
@@ -94,7 +97,7 @@ export class Agent {
   }
 
   async #life(reader: LogReader, until: AbortSignal, onConnected: () => void): Promise<void> {
-    const { connectStore, clock, random, replicas, refresher, observer } = this.#ports;
+    const { connectStore, clock, random, replicas, refresher, observer, hotKeys } = this.#ports;
     const store = await connectStore();
     const over = new AbortController();
     const signal = AbortSignal.any([until, over.signal]);
@@ -103,7 +106,7 @@ export class Agent {
     const token = this.#token;
     const config = this.#config;
     try {
-      await this.#distrustOtherServers(store);
+      const servers = await this.#distrustOtherServers(store);
       const facts = { config, cells: reader.partitions, hasReplicas: replicas.length > 0 };
       const holdings = new Holdings({
         ports: this.#ports,
@@ -118,7 +121,7 @@ export class Agent {
       });
       this.#holdings = holdings;
       const loops = [
-        this.#lookLoop(store, holdings, signal, onConnected),
+        this.#lookLoop({ store, holdings, servers, onLooked: onConnected, regionCells: reader.partitions }, signal),
         this.#reportLoop(holdings, signal),
         this.#boundsLoop(reader, signal),
         watchReplicas(
@@ -141,6 +144,10 @@ export class Agent {
       ];
       if (refresher !== undefined)
         loops.push(refreshLoop({ store, refresher, clock, random, observer, holdings }, signal));
+      if (hotKeys !== undefined) {
+        const isMine = (): boolean => holdings.cell(0)?.position !== undefined;
+        loops.push(hotKeysLoop({ ports: hotKeys, source: store.hotReads, clock, random, observer, isMine }, signal));
+      }
       await Promise.race([Promise.all(loops), failed.promise, reader.ended.then(logEnded)]);
       await holdings.giveUpAll();
     } finally {
@@ -151,25 +158,33 @@ export class Agent {
   }
 
   /** Distrusts the cells whose server is neither one that was seen last nor the successor of one. */
-  async #distrustOtherServers(store: RegionStore): Promise<void> {
+  async #distrustOtherServers(store: RegionStore): Promise<Servers> {
     const before = this.#identities;
-    this.#identities = await store.identities();
-    if (before === undefined) return;
-    this.#identities.forEach((now, cell) => {
-      if (isUnrelated(before, now)) this.#distrusted.add(cell);
-    });
+    const now = await store.identities();
+    this.#identities = now;
+    if (before !== undefined)
+      now.forEach((one, cell) => {
+        if (isUnrelated(before, one)) this.#distrusted.add(cell);
+      });
+    return judgeServers(before, now);
   }
 
-  async #lookLoop(store: RegionStore, holdings: Holdings, signal: AbortSignal, onLooked: () => void): Promise<void> {
+  async #lookLoop(parts: LookParts, signal: AbortSignal): Promise<void> {
+    const { store, holdings, servers, regionCells, onLooked } = parts;
+    const { observer, token: epochName } = this.#ports;
     const ownership = new Ownership();
+    const gate = new GateWatch({ gate: store.gate, observer, epochName, regionCells, servers });
     let isFirst = true;
     while (!signal.aborted) {
       const living = await store.enlist(this.#token);
-      await holdings.beat();
+      const change = await gate.look();
+      const standing = await holdings.beat();
       const answers = await store.owners();
       // Only now is it known that this server takes writes, and that its records are ours to read.
       if (isFirst) onLooked();
       isFirst = false;
+      if (change !== undefined) observer.redisChanged(change);
+      await gate.note(standing);
       const owners = answers.map((owner, cell) => {
         if (typeof owner !== 'string') {
           holdings.standStill(cell, owner, '');
@@ -227,6 +242,14 @@ export class Agent {
       await clock.sleep(REPORT_EVERY_MS, signal);
     }
   }
+}
+
+interface LookParts {
+  readonly store: RegionStore;
+  readonly holdings: Holdings;
+  readonly servers: Servers;
+  readonly regionCells: number;
+  readonly onLooked: () => void;
 }
 
 function logEnded(): never {

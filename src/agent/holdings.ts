@@ -81,16 +81,22 @@ export class Holdings {
     if (owner !== '' && owner !== unfit.get(number) && !owner.startsWith(`${token}:`)) unfit.delete(number);
   }
 
-  /** Shows that this agent lives, in every cell that it holds. */
-  async beat(): Promise<void> {
+  /** Shows that this agent lives, in every cell that it holds. Returns the epochs of those that stand. */
+  async beat(): Promise<ReadonlyMap<number, string>> {
+    const standing = new Map<number, string>();
     const numbers = this.numbers;
     const answers = await this.#parts.store.beat(numbers, this.#parts.token);
     answers.forEach((answer, i) => {
       const number = numbers[i] ?? -1;
-      if (answer.kind === 'kept') this.cell(number)?.beaten(answer.offset);
-      else if (answer.kind === 'unfit') this.standStill(number, answer.error, '');
+      if (answer.kind === 'kept') {
+        const cell = this.cell(number);
+        cell?.beaten(answer.offset);
+        const epoch = cell?.position?.epoch;
+        if (answer.offset !== null && epoch !== undefined) standing.set(number, epoch);
+      } else if (answer.kind === 'unfit') this.standStill(number, answer.error, '');
       else this.#lose(number);
     });
+    return standing;
   }
 
   /** Lets a cell finish what is under way and gives it back. */

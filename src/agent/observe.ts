@@ -1,10 +1,12 @@
 import type { Invalidation } from '../protocol/invalidation.ts';
 import type { Lsn } from '../protocol/lsn.ts';
+import type { GateObserver } from './gate-watch.ts';
+import type { HotKeysObserver } from './hot-keys.ts';
 import type { EpochReason } from './plan.ts';
 import type { RefreshObserver } from './refresh.ts';
 
 /** What an agent tells of its work. The composition root turns it into metrics and log lines. */
-export interface AgentObserver extends RefreshObserver {
+export interface AgentObserver extends RefreshObserver, GateObserver, HotKeysObserver {
   connected(): void;
   /** The region's Redis went away, or the agent lost it; called once a spell. */
   away(error: unknown): void;

@@ -12,3 +12,28 @@ export function isUnrelated(before: readonly RedisIdentity[], now: RedisIdentity
       now.runId === runId || now.replicationId === replicationId || now.formerReplicationId === replicationId,
   );
 }
+
+/** The servers of a region beside those that were seen last: the same ones, others of their history, or one at least that is a stranger. */
+export type Servers = 'same' | 'successors' | 'strangers';
+
+/** `before` undefined: none was seen yet, so that nothing can be said against these. */
+export function judgeServers(before: readonly RedisIdentity[] | undefined, now: readonly RedisIdentity[]): Servers {
+  if (before === undefined) return 'same';
+  if (now.some((one) => isUnrelated(before, one))) return 'strangers';
+  return now.every(({ runId }) => before.some((one) => one.runId === runId)) ? 'same' : 'successors';
+}
+
+/**
+ * What has happened to a region's Redis.
+ *
+ *     REPLAY    another server of the same history: a promotion, a restart with its data. The gate stays as it is
+ *     COLD      there is no gate: it is made, under a new epoch
+ *     DISTRUST  a stranger with a gate: its cells begin anew, and with half of them the gate
+ */
+export type RedisChange = 'REPLAY' | 'COLD' | 'DISTRUST';
+
+export function judgeRedis(servers: Servers, hasGate: boolean): RedisChange | undefined {
+  if (!hasGate) return 'COLD';
+  if (servers === 'same') return undefined;
+  return servers === 'successors' ? 'REPLAY' : 'DISTRUST';
+}

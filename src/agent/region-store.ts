@@ -1,3 +1,4 @@
+import type { GateStore } from '../protocol/region-gate.ts';
 import type { BusError } from '../protocol/errors.ts';
 import type { Offset, ReachedItem } from '../protocol/log-record.ts';
 import type { Lsn } from '../protocol/lsn.ts';
@@ -49,9 +50,18 @@ export interface RegionStore {
   ): Promise<{ readonly next: string | null; readonly owed: readonly OwedRefresh[] }>;
   /** Removes an owed refresh, unless its key was changed again meanwhile. */
   clearRefresh(cell: number, refresh: OwedRefresh): Promise<void>;
+  /** Whether the region is fit for traffic. */
+  readonly gate: GateStore;
+  readonly hotReads: HotReadsSource;
   /** What kind of life each cell's server leads, to notice another. In a cluster that is the master that holds the cell. */
   identities(): Promise<readonly RedisIdentity[]>;
   close(): Promise<void>;
+}
+
+/** What the region's processes have told of their reads. */
+export interface HotReadsSource {
+  /** Takes the oldest reports out, so many at most. An entry that is none is an empty text. */
+  take(count: number): Promise<readonly string[]>;
 }
 
 /** Cache keys of one family, of which a sweep takes the old ones. */

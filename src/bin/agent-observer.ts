@@ -1,3 +1,4 @@
+import type { GateObserver } from '../agent/gate-watch.ts';
 import type { AgentObserver, AgentProgress } from '../agent/observe.ts';
 import { lsnToPostgres } from '../protocol/lsn.ts';
 import { errorFields, type Logger } from '../runtime/logger.ts';
@@ -18,9 +19,12 @@ export function observeAgent(
   region: string,
   metrics: Metrics,
   log: Logger,
+  gate: GateObserver,
 ): AgentObserver & { readonly current: () => AgentCondition } {
   let isConnected = false;
   let progress: AgentProgress | undefined;
+  /** Told once each: what is wrong with one report may be wrong with all. */
+  const faults = new Set<string>();
   return {
     current: () => ({ isConnected, progress }),
     connected: () => {
@@ -62,6 +66,20 @@ export function observeAgent(
       log.error('a record could not be read; its cell becomes old', { cell, ...errorFields(error) });
     },
     swept: (keys) => metrics.add('afterwrite_agent_swept_keys_total', keys, { region }),
+    gate: (now) => gate.gate(now),
+    redisChanged: (change) => gate.redisChanged(change),
+    gateCold: (epoch, reason) => gate.gateCold(epoch, reason),
+    hotReads: (reports, keys) => {
+      metrics.add('afterwrite_hot_reads_reports_total', reports, { region });
+      for (const [family, known] of keys) metrics.set('afterwrite_hot_keys', known, { region, family });
+    },
+    hotKeysPublished: (buckets) => metrics.add('afterwrite_hot_keys_published_total', buckets, { region }),
+    hotKeysFault: (error) => {
+      metrics.add('afterwrite_hot_keys_faults_total', 1, { region, code: error.code });
+      log[faults.has(error.code) ? 'debug' : 'warn']('hot keys', errorFields(error));
+      faults.add(error.code);
+    },
+    gateUnfit: (error) => gate.gateUnfit(error),
     ...observeRefreshes(region, metrics, log),
     progress: (now) => {
       progress = now;

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import { HOT_KEYS_DEFAULT } from '../agent/hot-merge.ts';
 import { Agent } from '../agent/agent.ts';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
 import { ReplicaServer } from '../drivers/postgres/replica.ts';
 import { connectRegionStore } from '../drivers/redis/region-store.ts';
+import { DEFAULT_RAMP } from '../protocol/region-gate.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { isBusError } from '../protocol/errors.ts';
@@ -11,6 +13,8 @@ import { errorFields, type Logger } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
 import type { LogReader, RecordHandler } from '../agent/from-log.ts';
 import { observeAgent, readiness } from './agent-observer.ts';
+import { observeGate } from './gate-observer.ts';
+import { openHotKeyLog } from '../drivers/hot-key-log.ts';
 import { openReader } from './log.ts';
 import { CacheRefresher } from './refresher.ts';
 import { runProcess } from './process.ts';
@@ -22,8 +26,10 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
   return runProcess(
     'agent',
     { bus: config.bus, region: region.name },
-    async ({ log, metrics, health }): Promise<Service> => {
-      const observer = observeAgent(region.name, metrics, log);
+    async ({ log, metrics, health, pages }): Promise<Service> => {
+      const gate = observeGate({ region: region.name, ramp: DEFAULT_RAMP, metrics, log, clock: systemClock });
+      const observer = observeAgent(region.name, metrics, log, gate);
+      pages.set('/gate', gate.page);
       health.register('agent', () => readiness(observer.current()));
       const replicas = region.replicas.map(
         (url) => new ReplicaServer({ url, applicationName: `afterwrite-agent-${config.bus}-${region.name}` }),
@@ -37,6 +43,12 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
           openLog: (handler) => openPatiently(config, region.name, handler, log, stopping.signal),
           replicas,
           ...(refresher.families.length === 0 ? {} : { refresher }),
+          hotKeys: {
+            region: region.name,
+            families: [...config.families.keys()],
+            keysMax: HOT_KEYS_DEFAULT,
+            openLog: () => openHotKeyLog(config),
+          },
           clock: systemClock,
           observer,
           random: Math.random,

@@ -1,5 +1,5 @@
 import { Health } from '../runtime/health.ts';
-import { serveHealth } from '../runtime/http.ts';
+import { type Page, serveHealth } from '../runtime/http.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { createLogger, errorFields, type Logger } from '../runtime/logger.ts';
 import { Metrics } from '../runtime/metrics.ts';
@@ -11,6 +11,8 @@ export interface ProcessParts {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly health: Health;
+  /** Further pages of the health port, by path. */
+  readonly pages: Map<string, () => Page>;
 }
 
 /** Runs one program of ours as a process: settings, log, metrics, health, the service, and its end. Returns the exit code. */
@@ -23,16 +25,17 @@ export async function runProcess(
   const log = createLogger(settings.logLevel, { program, ...base, pid: process.pid });
   const metrics = new Metrics();
   const health = new Health();
+  const pages = new Map<string, () => Page>();
   // A broken invariant ends the process; whoever runs it starts it anew.
   const broken = (error: unknown): void => {
     log.error('a broken invariant', errorFields(error));
     process.exit(1);
   };
   process.on('uncaughtException', broken).on('unhandledRejection', broken);
-  const http = await serveHealth({ host: settings.httpHost, port: settings.httpPort }, health, metrics);
+  const http = await serveHealth({ host: settings.httpHost, port: settings.httpPort }, health, metrics, pages);
   log.info('serving health', { host: settings.httpHost, port: http.port });
   try {
-    const service = await create({ log, metrics, health });
+    const service = await create({ log, metrics, health, pages });
     return await live([service], {
       clock: systemClock,
       log,

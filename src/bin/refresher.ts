@@ -98,6 +98,8 @@ export class CacheRefresher implements Refresher {
         loadsMax: POOL_MAX,
         localEntriesMax: 0,
         buffers: 'off',
+        // What is loaded anew for a change nobody has read.
+        hotKeys: false,
         onEvent: ({ code, message }) => log.warn('refreshing', { event: code, detail: message }),
       });
       await openFamilies(cache, open);

@@ -8,6 +8,7 @@ import { configTypesCommand } from './commands/config-types.ts';
 import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
+import { hotKeysCommand } from './commands/hot-keys.ts';
 import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.ts';
 import { setupCommand } from './commands/setup.ts';
 import { statusCommand } from './commands/status.ts';
@@ -131,6 +132,15 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
   jsonToo(program.command('status'))
     .description('one screen: relay, slot, log, and each region’s watermark and staleness')
     .action(async () => done(await statusCommand(context())));
+
+  jsonToo(program.command('hot-keys'))
+    .description('what a region reads most, as its agents have published it: what a warm-up would load')
+    .requiredOption('-r, --region <name>', 'the region, as the file names it')
+    .option('-f, --family <name>', 'of one family only')
+    .option('--top <n>', 'so many of each family', wholeNumber, 20)
+    .action(async ({ region, family, top }: { region: string; family?: string; top: number }) =>
+      done(await hotKeysCommand(context(), { region, family, top })),
+    );
 
   addInvalidate(program, jsonToo, async (target) => done(await invalidateCommand(context(), target)));
 

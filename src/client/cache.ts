@@ -5,6 +5,7 @@ import type { RowBuffer } from '../buffer/row-buffer.ts';
 import type { BusConfig } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { printReadToken, type ReadToken } from '../protocol/read-token.ts';
+import { DEFAULT_RAMP, gateOf, type RegionGate } from '../protocol/region-gate.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { AfterWriteOptions } from './after-write.ts';
 import { type Breaker, CircuitBreaker } from './breaker.ts';
@@ -19,6 +20,7 @@ import { type Families, type FamilyParams, type FamilyValue } from './families.t
 import { type Fleet, FleetSize } from './fleet.ts';
 import { Flights } from './flights.ts';
 import { LoadGate } from './gate.ts';
+import { HotKeys, type HotReadsSink } from './hot-keys.ts';
 import { GuardedStore } from './guarded-store.ts';
 import { KeptEvictions } from './kept-evictions.ts';
 import { LastValues } from './last-values.ts';
@@ -47,10 +49,14 @@ export interface CachePorts extends OriginPorts, WritePorts {
   readonly listener: EventListener;
   readonly breaker?: (changed: (state: Breaker['state']) => void) => Breaker;
   readonly tier?: LocalTier;
+  /** Where it is told what is read most. Missing where that is not counted. */
+  readonly hotReads?: HotReadsSink;
   /** What is written behind. Missing where the process has none. */
   readonly buffers?: BufferSet;
   /** The token of what was committed before the call. Missing where there is no pool of the primary and none is given. */
   readonly tokenOf?: (on: Queryable | undefined, options: AfterWriteOptions) => Promise<ReadToken>;
+  /** The region's gate, as its Redis says now. */
+  readonly gate?: () => Promise<RegionGate>;
   /** Told when Redis seems to be away: connections that only seem to stand are made anew. */
   readonly renew?: () => void;
   /** Tells the listener of each refusal that no command's answer tells: of a log-in, or of the channel of notices. */
@@ -68,7 +74,7 @@ export class Cache {
   readonly #opened = new Map<string, CacheFamily>();
   readonly #rules: ReadonlyMap<string, string>;
   readonly #closing = new AbortController();
-  readonly #background: Promise<void>;
+  readonly #background: Promise<unknown>;
   #drained: Promise<void> | undefined;
 
   /** `rules` are the region's rule texts, as far as they are known. */
@@ -91,6 +97,16 @@ export class Cache {
     const store = new GuardedStore(ports.store, this.#breaker);
     const families = [...ports.config.families.values()];
     const flights = new Flights();
+    const hotKeys =
+      ports.hotReads === undefined
+        ? undefined
+        : new HotKeys({
+            sink: ports.hotReads,
+            process: ports.process,
+            clock,
+            random,
+            isAway: () => store.isAway,
+          });
     let tokens = 0;
     this.#core = {
       limits,
@@ -125,10 +141,11 @@ export class Cache {
         closing: this.#closing.signal,
       }),
       tier: ports.tier,
+      hotKeys,
       closing: this.#closing.signal,
       isClosed: () => this.#drained !== undefined,
     };
-    this.#background = this.#fleet.run(clock, this.#closing.signal);
+    this.#background = Promise.all([this.#fleet.run(clock, this.#closing.signal), hotKeys?.run(this.#closing.signal)]);
   }
 
   /** Opens a family. Throws `CACHE_FAMILY_UNKNOWN`, `CACHE_LOADER_MISSING` or `CACHE_LOADER_TWICE`. */
@@ -207,6 +224,16 @@ export class Cache {
         'afterWrite asks the database: pass the application’s pools as `postgres`.',
       );
     return printReadToken(await tokenOf(on, options));
+  }
+
+  /**
+   * Whether the region is warm, and which share of the traffic may come: as its Redis says now. A region that was never warmed is `COLD`; nothing in the
+   * library acts by it. Rejects with a `BusError` where Redis does not answer.
+   */
+  async regionState(): Promise<RegionGate> {
+    const { gate } = this.#ports;
+    if (this.#drained !== undefined) throw new BusError('CACHE_CLOSED', 'The cache has been drained.');
+    return gate === undefined ? gateOf(null, DEFAULT_RAMP) : gate();
   }
 
   /** What was counted since the start, and how things are now. */

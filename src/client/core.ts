@@ -4,6 +4,7 @@ import type { Failures } from './failures.ts';
 import type { Flights } from './flights.ts';
 import type { LoadGate } from './gate.ts';
 import type { GuardedStore } from './guarded-store.ts';
+import type { HotKeys } from './hot-keys.ts';
 import type { KeptEvictions } from './kept-evictions.ts';
 import type { LastValues } from './last-values.ts';
 import type { LeaseEnds } from './lease-ends.ts';
@@ -35,6 +36,8 @@ export interface CacheCore {
   readonly kept: KeptEvictions;
   readonly loader: Loader;
   readonly tier: LocalTier | undefined;
+  /** Undefined where reads are not counted. */
+  readonly hotKeys: HotKeys | undefined;
   /** Aborted as the cache closes for good; its reason is `CACHE_CLOSED`. */
   readonly closing: AbortSignal;
   readonly isClosed: () => boolean;

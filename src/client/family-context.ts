@@ -1,5 +1,6 @@
 import type { Family } from '../config/bus-config.ts';
 import type { FamilyRule } from './family-rule.ts';
+import type { HotKeySampler } from './hot-keys.ts';
 import type { KeyPrinter } from './key-printer.ts';
 import type { LoadManyOrigin, Origin } from './origin.ts';
 
@@ -9,6 +10,8 @@ export interface FamilyContext {
   readonly rule: FamilyRule;
   readonly printer: KeyPrinter;
   readonly origin: Origin;
+  /** Counts its reads. */
+  readonly sampler: HotKeySampler | undefined;
   /** Where one call loads many keys. */
   readonly many: LoadManyOrigin | undefined;
   /** Whether what the origin loads may ever be stored. */

@@ -192,7 +192,7 @@ export class Fill {
     // A lease that was asked for without an answer may be taken late, behind an eviction that this load does not know.
     this.#flight.token = undefined;
     const loaded = await this.#load(place, deadlineMs);
-    return encodePayload(loaded.value, this.#context.family);
+    return this.#encoded(loaded);
   }
 
   async #leased(place: Place, first: LeaseReading): Promise<string | null> {
@@ -201,7 +201,7 @@ export class Fill {
       if (reading === undefined) return await this.#through(place);
       this.#flight.offset = reading.offset;
       const loaded = await this.#load(place, this.#lease.deadlineMs);
-      const payload = encodePayload(loaded.value, this.#context.family);
+      const payload = this.#encoded(loaded);
       await this.#lease.store(reading, loaded, payload, { loadMs: this.#loadMs, readAtMs: this.#flight.readAtMs });
       return payload;
     } catch (error) {
@@ -232,6 +232,13 @@ export class Fill {
     const loaded = await (this.#many?.load?.(order) ?? loader.load(order));
     this.#loadMs = Math.max(1, Math.round(clock.monotonicMs() - beganMs));
     return loaded;
+  }
+
+  #encoded({ value }: Loaded): string | null {
+    const { family, sampler } = this.#context;
+    const payload = encodePayload(value, family);
+    sampler?.loaded(this.#entry.key, this.#loadMs, payload?.length ?? 0);
+    return payload;
   }
 
   /** The parameters are the caller's own object: had he changed it since, another key's value would be stored. */

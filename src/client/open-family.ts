@@ -44,6 +44,7 @@ export function openFamily(
     rule,
     printer: new KeyPrinter(family, rule, core.cells),
     origin,
+    sampler: core.hotKeys?.of(name),
     many: loader?.many,
     isProven: loader === undefined || options?.reads === 'primary',
     readsPrimary:

@@ -48,7 +48,7 @@ export class Reading {
     try {
       const { tier, counters, isClosed } = this.#core;
       if (isClosed()) throw new BusError('CACHE_CLOSED', 'The cache has been drained: nothing is read any more.');
-      const { printer, family } = this.#context;
+      const { printer, family, sampler } = this.#context;
       const key = printer.keyOf(params);
       const { token, maxStalenessMs, signal } = options;
       if (maxStalenessMs !== undefined && !(maxStalenessMs >= 0))
@@ -59,6 +59,7 @@ export class Reading {
       const demand = token === undefined ? undefined : parseReadToken(token);
       signal?.throwIfAborted();
       counters.values.reads += 1;
+      sampler?.read(key);
       if (tier !== undefined && family.localMs > 0 && token === undefined && maxStalenessMs === undefined) {
         const local = tier.get(key, told);
         if (local !== undefined) {

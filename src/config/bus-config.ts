@@ -66,8 +66,14 @@ export interface RegionConfig {
   readonly replicas: readonly string[];
 }
 
-/** The URL of one Redis, or those of some nodes of a Redis Cluster, of which the others are learnt. */
-export type RedisPlace = string | { readonly cluster: readonly string[] };
+/** The URL of one Redis; those of some nodes of a Redis Cluster, of which the others are learnt; or what Sentinels call master. */
+export type RedisPlace = string | { readonly cluster: readonly string[] } | SentinelPlace;
+
+export interface SentinelPlace {
+  readonly sentinels: readonly string[];
+  /** A URL whose host is the name that the Sentinels have for the master, with its own user, password and database. */
+  readonly master: string;
+}
 
 export interface Family {
   readonly name: string;

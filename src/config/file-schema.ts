@@ -153,15 +153,27 @@ const clusterNodes = z.strictObject({
     .describe('Some nodes of the cluster; the others are learnt. User, password and TLS are those of the first.'),
 });
 
+const behindSentinels = z.strictObject({
+  sentinels: z
+    .array(redisUrl('the URL of a Sentinel'), {
+      error: 'a list of Sentinels’ URLs is expected, such as [redis://host:26379]',
+    })
+    .min(1, 'one Sentinel at least is expected, such as [redis://host:26379]')
+    .describe('The Sentinels that know the master. User, password and TLS are those of the first.'),
+  master: redisUrl('the master as the Sentinels call it, such as redis://mymaster').describe(
+    'A URL whose host is the Sentinels’ name of the master: `redis://user:password@mymaster/0`.',
+  ),
+});
+
 const region = z.strictObject(
   {
     redis: z
-      .union([redisUrl('the URL of the region’s Redis'), clusterNodes], {
+      .union([redisUrl('the URL of the region’s Redis'), clusterNodes, behindSentinels], {
         error:
-          'the URL of the region’s Redis is expected, such as redis://host:6379, or the nodes of a Redis Cluster, such as { cluster: [redis://host:7000] }',
+          'the URL of the region’s Redis is expected, such as redis://host:6379, or the nodes of a Redis Cluster, such as { cluster: [redis://host:7000] }, or { sentinels: [redis://host:26379], master: redis://mymaster }',
       })
       .describe(
-        'The region’s Redis: where its cached values are. The URL of one server, or of a Redis Cluster the URLs of some nodes: `{ cluster: [redis://host:7000] }`; the others are learnt.',
+        'The region’s Redis: where its cached values are. The URL of one server, or of a Redis Cluster the URLs of some nodes: `{ cluster: [redis://host:7000] }`; the others are learnt. Behind Sentinels `{ sentinels: [redis://host:26379], master: redis://mymaster }`.',
       ),
     replicas: z
       .array(postgresUrl('the URL of a read replica'), {

@@ -184,6 +184,16 @@ export const ERRORS = {
     summary: 'The port for health and metrics cannot be taken.',
     hint: 'Set AFTERWRITE_HTTP_PORT to a free port, or to 0 for any.',
   },
+  HOT_KEYS_INVALID: {
+    retry: 'never',
+    summary: 'What is told of hot keys cannot be read; it was skipped.',
+    hint: 'Nothing but clients may write to the stream `hot-reads`, and nothing but agents to where hot keys are published. Upgrade the agents first.',
+  },
+  HOT_KEYS_MISSING: {
+    retry: 'operator',
+    summary: 'The place where hot keys are published does not exist.',
+    hint: 'Run `afterwrite setup`. Until then everything else works, and a region that is lost comes back without them.',
+  },
   REDIS_UNREACHABLE: {
     retry: 'retry',
     summary: 'A Redis server does not answer.',

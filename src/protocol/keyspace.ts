@@ -12,6 +12,8 @@ import { cellTag } from './cell-tag.ts';
  *     afterwrite:<bus>:lease-ends            channel, the keys whose lease has ended while somebody waited
  *     afterwrite:<bus>:agents                sorted set, the live agents of the region, by the Redis server's clock in milliseconds
  *     afterwrite:<bus>:clients               sorted set, the live processes that use the client, likewise
+ *     afterwrite:<bus>:gate                  hash, whether the region is fit for traffic (region-gate.ts)
+ *     afterwrite:<bus>:hot-reads             stream, bounded: what processes read most
  *     afterwrite:<bus>:pulse:<process>:<n>   what a client changes to hear of it; stands for a moment
  *
  * Control records carry no TTL, so that a `volatile-*` eviction policy never drops them.
@@ -33,6 +35,8 @@ export interface Keyspace {
   readonly leaseEnds: string;
   readonly agents: string;
   readonly clients: string;
+  readonly gate: string;
+  readonly hotReads: string;
   readonly pulse: (process: string, number: number) => string;
 }
 
@@ -68,6 +72,8 @@ export function createKeyspace(options: {
     leaseEnds: `afterwrite:${bus}:lease-ends`,
     agents: `afterwrite:${bus}:agents`,
     clients: `afterwrite:${bus}:clients`,
+    gate: `afterwrite:${bus}:gate`,
+    hotReads: `afterwrite:${bus}:hot-reads`,
     pulse: (process, number) => `afterwrite:${bus}:pulse:${process}:${number}`,
   };
 }

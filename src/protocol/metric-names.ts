@@ -127,6 +127,47 @@ export const METRICS = {
     help: 'The settled mark of the region’s read replicas.',
     labels: ['region'],
   },
+  afterwrite_region_state: {
+    kind: 'gauge',
+    help: '1 for the state of the region’s gate: COLD, WARMING or WARM; 0 for the others.',
+    labels: ['region', 'state'],
+  },
+  afterwrite_region_share: {
+    kind: 'gauge',
+    help: 'Of the reads of hot keys, those whose keys are warm.',
+    labels: ['region'],
+  },
+  afterwrite_region_admit: { kind: 'gauge', help: 'The share of traffic that may come.', labels: ['region'] },
+  afterwrite_region_cold_total: {
+    kind: 'counter',
+    help: 'Times that this agent has found the region cold.',
+    labels: ['region', 'reason'],
+  },
+  afterwrite_region_redis_changes_total: {
+    kind: 'counter',
+    help: 'Changes of the region’s Redis that this agent has met: REPLAY, COLD or DISTRUST.',
+    labels: ['region', 'change'],
+  },
+  afterwrite_hot_keys: {
+    kind: 'gauge',
+    help: 'Keys that are known to be hot. Told by the agent that holds cell 0.',
+    labels: ['region', 'family'],
+  },
+  afterwrite_hot_reads_reports_total: {
+    kind: 'counter',
+    help: 'Reports of processes about their reads that were added up.',
+    labels: ['region'],
+  },
+  afterwrite_hot_keys_published_total: {
+    kind: 'counter',
+    help: 'Buckets of hot keys that were published.',
+    labels: ['region'],
+  },
+  afterwrite_hot_keys_faults_total: {
+    kind: 'counter',
+    help: 'Reports and buckets that could not be read, and failures to publish.',
+    labels: ['region', 'code'],
+  },
   afterwrite_buffer_entries: {
     kind: 'gauge',
     help: 'Entries of a buffer that are not flushed: keys in windows.',

@@ -3,6 +3,12 @@ import { BusError } from '../protocol/errors.ts';
 import type { Health } from './health.ts';
 import type { Metrics } from './metrics.ts';
 
+/** A page as JSON. */
+export interface Page {
+  readonly code: number;
+  readonly body: object;
+}
+
 export interface HttpServer {
   readonly port: number;
   close(): Promise<void>;
@@ -10,13 +16,14 @@ export interface HttpServer {
 
 /**
  * Serves `/livez` (200 while the event loop turns), `/readyz` (200 when every check is ready, else 503, with the checks as JSON) and
- * `/metrics` (Prometheus text). Port 0 takes a free one. Throws `HTTP_PORT_IN_USE` or
+ * `/metrics` (Prometheus text), and what stands in `pages` when it is asked for. Port 0 takes a free one. Throws `HTTP_PORT_IN_USE` or
  * `SETTING_INVALID`.
  */
 export async function serveHealth(
   options: { readonly host: string; readonly port: number },
   health: Health,
   metrics: Metrics,
+  pages: ReadonlyMap<string, () => Page> = new Map(),
 ): Promise<HttpServer> {
   const app = fastify({ logger: false, forceCloseConnections: true });
   app.get('/livez', () => ({ live: true }));
@@ -25,6 +32,10 @@ export async function serveHealth(
     return reply.code(report.ready ? 200 : 503).send(report);
   });
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  app.get('/*', async (request, reply) => {
+    const page = pages.get(request.url.split('?')[0] ?? '')?.();
+    return page === undefined ? reply.callNotFound() : reply.code(page.code).send(page.body);
+  });
   try {
     await app.listen({ host: options.host, port: options.port });
   } catch (cause) {

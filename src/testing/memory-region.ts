@@ -12,6 +12,7 @@ import type {
 } from '../client/cache-store.ts';
 import { fromByteText, toByteText } from '../protocol/byte-text.ts';
 import { lsnToHex } from '../protocol/lsn.ts';
+import { MemoryGate } from './memory-gate.ts';
 import { MemoryCell } from './memory-cell.ts';
 import { MemoryFills } from './memory-fills.ts';
 import { MemoryKeys, type Tracker } from './memory-keys.ts';
@@ -22,6 +23,7 @@ export interface MemorySnapshot {
   readonly keys: ReturnType<MemoryKeys['copy']>;
   readonly cells: readonly MemoryCell[];
   readonly agents: ReadonlyMap<string, number>;
+  readonly gate: unknown;
 }
 
 export interface MemoryRegionOptions {
@@ -43,6 +45,9 @@ export class MemoryRegion {
   readonly #options: MemoryRegionOptions;
   readonly #keys: MemoryKeys;
   readonly #fills: MemoryFills;
+  readonly gate: MemoryGate;
+  /** Reports of what processes read, oldest first. */
+  readonly hotReads: string[] = [];
   readonly #waiters = new Set<(key: string) => void>();
   readonly #stateTrackers = new Set<Tracker>();
   #cells: MemoryCell[];
@@ -52,6 +57,7 @@ export class MemoryRegion {
 
   constructor(options: MemoryRegionOptions) {
     this.#options = options;
+    this.gate = new MemoryGate(options.nowMs);
     this.#keys = new MemoryKeys(options.nowMs);
     this.#cells = Array.from({ length: options.cells }, () => new MemoryCell());
     this.#fills = new MemoryFills(
@@ -194,7 +200,12 @@ export class MemoryRegion {
   // What befalls a Redis.
 
   snapshot(): MemorySnapshot {
-    return { keys: this.#keys.copy(), cells: this.#cells.map((cell) => cell.clone()), agents: new Map(this.#agents) };
+    return {
+      keys: this.#keys.copy(),
+      cells: this.#cells.map((cell) => cell.clone()),
+      agents: new Map(this.#agents),
+      gate: this.gate.snapshot(),
+    };
   }
 
   /** A replica that had come as far as the snapshot is promoted. Connections are lost: nobody is told of anything any more. */
@@ -213,6 +224,8 @@ export class MemoryRegion {
   flush(): void {
     this.#cells = Array.from({ length: this.cells }, () => new MemoryCell());
     this.#agents.clear();
+    this.gate.clear();
+    this.hotReads.length = 0;
     this.#keys.flush(this.#stateTrackers);
   }
 
@@ -246,17 +259,19 @@ export class MemoryRegion {
     this.#keys.expire();
   }
 
-  #become({ keys, cells, agents }: MemorySnapshot): void {
+  #become({ keys, cells, agents, gate }: MemorySnapshot): void {
     this.#keys.restore(keys);
     this.#cells = cells.map((cell) => cell.clone());
     this.#agents = new Map(agents);
+    this.gate.restore(gate);
+    this.hotReads.length = 0;
     this.#stateTrackers.clear();
     this.#waiters.clear();
   }
 
   #nothing(): MemorySnapshot {
     const cells = Array.from({ length: this.cells }, () => new MemoryCell());
-    return { keys: [new Map(), new Map()], cells, agents: new Map() };
+    return { keys: [new Map(), new Map()], cells, agents: new Map(), gate: undefined };
   }
 
   #newLife(formerReplicationId: string): void {

@@ -1,5 +1,7 @@
 import type { RegionStore } from '../agent/region-store.ts';
 import type { CacheStore } from '../client/cache-store.ts';
+import type { GateStore } from '../protocol/region-gate.ts';
+import type { MemoryGate } from './memory-gate.ts';
 import type { MemoryRegion } from './memory-region.ts';
 
 const PAGE_KEYS = 500;
@@ -44,8 +46,22 @@ export function regionStoreOf(region: MemoryRegion): RegionStore {
       const { refreshes } = region.cell(cell);
       if (refreshes.get(key)?.change === change) refreshes.delete(key);
     },
+    gate: gateStoreOf(region.gate),
+    hotReads: { take: async (count) => region.hotReads.splice(0, count) },
     identities: async () => Array.from({ length: region.cells }, () => region.identity),
     close: async () => undefined,
+  };
+}
+
+/** The gate of one, as everybody sees it. */
+export function gateStoreOf(gate: MemoryGate): GateStore {
+  return {
+    read: async () => gate.read(),
+    markCold: async (epoch, reason, former) => gate.markCold(epoch, reason, former),
+    noteCells: async (noted) => gate.noteCells(noted),
+    report: async (epoch, share, shard) => gate.report(epoch, share, shard),
+    warm: async (epoch, shard) => gate.warm(epoch, shard),
+    open: async (epoch) => gate.open(epoch),
   };
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { CacheRegion } from '../support/cache-region.ts';
@@ -52,6 +53,26 @@ test('a miss loads and stores, and the next read is answered by Redis, in this p
   assert.deepEqual(await notes.get(ID), OLD);
   assert.deepEqual(await (await region.family('note', loader.load)).get(ID), OLD);
   assert.equal(loader.calls.length, 1);
+});
+
+test('a cache tells how warm its region is, as Redis says at that moment', async () => {
+  const cache = await region.cache();
+  assert.deepEqual(await cache.regionState(), {
+    epoch: '',
+    state: 'COLD',
+    share: 0,
+    reason: 'no gate',
+    sinceMs: 0,
+    admit: 0,
+  });
+  const store = await connectRegionStore(server.url, 'test', region.keyspace);
+  await store.gate.markCold('E1', 'no gate was there');
+  await store.gate.report('E1', 0.9);
+  const { state, share, admit } = await cache.regionState();
+  assert.deepEqual([state, share, admit], ['WARMING', 0.9, 0.5]);
+  await store.close();
+  await cache.drain();
+  await assert.rejects(cache.regionState(), { code: 'CACHE_CLOSED' });
 });
 
 test('an absence is cached, and an eviction ends it', async () => {

@@ -6,12 +6,14 @@ import type { Finding } from '../../src/cli/doctor/finding.ts';
 import type { KafkaLogConfig } from '../../src/config/bus-config.ts';
 import { createAdmin, type KafkaAdmin } from '../../src/drivers/kafka/admin.ts';
 import { createClient } from '../../src/drivers/kafka/client.ts';
+import { HOT_TOPIC_SETTINGS, hotTopicOf } from '../../src/drivers/kafka/hot-topic.ts';
 import { type KafkaServer, startKafka } from '../../src/stack/kafka.ts';
 import { busConfig, USER } from '../support/bus-config.ts';
 
 const HOUR_MS = 3_600_000;
 let kafka: KafkaServer;
 let admin: KafkaAdmin;
+let hotAdmin: KafkaAdmin;
 let log: KafkaLogConfig;
 
 before(async () => {
@@ -26,10 +28,12 @@ before(async () => {
     ssl: false,
   };
   admin = await createAdmin(log, 'test');
+  hotAdmin = await createAdmin(hotTopicOf(log), 'test');
 });
 
 after(async () => {
   await admin.close();
+  await hotAdmin.close();
   await kafka.stop();
 });
 
@@ -41,12 +45,19 @@ async function ofLog(change: Partial<KafkaLogConfig> = {}): Promise<string[]> {
     .map(({ level, message }) => `${level} ${message.split(/[:;]/)[0]}`);
 }
 
-async function setTopic(...settings: readonly (readonly [name: string, value: string])[]): Promise<void> {
+function setTopic(...settings: readonly (readonly [name: string, value: string])[]): Promise<void> {
+  return setTopicNamed(log.topic, ...settings);
+}
+
+async function setTopicNamed(
+  topic: string,
+  ...settings: readonly (readonly [name: string, value: string])[]
+): Promise<void> {
   const client = createClient(log, 'test').admin();
   await client.connect();
   const configEntries = settings.map(([name, value]) => ({ name, value }));
   const type = kafkajs.ConfigResourceTypes.TOPIC;
-  await client.alterConfigs({ validateOnly: false, resources: [{ type, name: log.topic, configEntries }] });
+  await client.alterConfigs({ validateOnly: false, resources: [{ type, name: topic, configEntries }] });
   await client.disconnect();
 }
 
@@ -60,6 +71,8 @@ test('a topic that is not there fails, and is not made by looking for it', async
 
 test('the topic that setup makes is well but for its one copy; another number of partitions fails', async () => {
   await admin.create();
+  assert.deepEqual(await ofLog(), [ONE_COPY, 'warn does not exist'], 'that of hot keys is not there yet');
+  await hotAdmin.create(HOT_TOPIC_SETTINGS);
   assert.deepEqual(await ofLog(), [ONE_COPY]);
   assert.deepEqual(await ofLog({ partitions: 12 }), ['fail has 4 partitions, the file says 12', ONE_COPY]);
 });
@@ -71,6 +84,12 @@ test('a topic with compaction fails, and a short retention is warned of', async 
     'warn records are kept 1 h, the file says 72 h',
     ONE_COPY,
   ]);
+});
+
+test('a topic of hot keys that is not compacted fails', async () => {
+  await setTopic(['cleanup.policy', 'delete'], ['retention.ms', String(72 * HOUR_MS)]);
+  await setTopicNamed(hotTopicOf(log).topic, ['cleanup.policy', 'delete']);
+  assert.deepEqual(await ofLog(), [ONE_COPY, 'fail cleanup.policy is delete']);
 });
 
 test('brokers that do not answer fail by their code', async () => {

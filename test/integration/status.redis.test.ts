@@ -3,9 +3,10 @@ import { after, before, test } from 'node:test';
 import { isWhole } from '../../src/cli/commands/status.ts';
 import { type BusStatus, readStatus, type RegionStatus, type SourceStatus } from '../../src/cli/status/status.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { RedisGateStore } from '../../src/drivers/redis/region-gate.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
 import { eventually } from '../support/eventually.ts';
-import { openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
+import { metricOf, openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
 
 const PARTITIONED = `
 create table public.events (id bigint primary key) partition by range (id);
@@ -49,7 +50,8 @@ test('relay, slot, log and region are shown as they are, and an agent that is ki
   const agent = await stage.startAgent('agent');
   const status = await eventually('the bus is whole', async () => {
     const now = await read();
-    return isWhole(now) ? now : undefined;
+    // A cell that has just begun is as of no known time.
+    return isWhole(now) && regionOf(now).stalenessMs !== null ? now : undefined;
   });
   const { relay, slot } = sourceOf(status);
   assert.equal(relay?.applicationName, `afterwrite-relay-${stage.config.bus}`);
@@ -62,6 +64,40 @@ test('relay, slot, log and region are shown as they are, and an agent that is ki
   await stage.kill(agent);
   await eventually('the cells have no living owner', async () => regionOf(await read()).ownedCells === 0);
   assert.equal(isWhole(await read()), false);
+});
+
+test('the gate is told by the agent’s port, its metrics and the status alike: 503 until it is WARM, then 200', async () => {
+  const agent = await stage.startAgent('agent-gate');
+  const page = async () => {
+    const answer = await fetch(`http://127.0.0.1:${agent.httpPort}/gate`);
+    return { code: answer.status, body: (await answer.json()) as Record<string, unknown> };
+  };
+  const state = (name: string) => metricOf(agent.httpPort, 'afterwrite_region_state', { state: name });
+  const cold = await eventually('the agent knows it', async () => {
+    const now = await page();
+    return now.body['state'] === 'COLD' ? now : undefined;
+  });
+  assert.deepEqual([cold.code, cold.body['admit'], cold.body['region']], [503, 0, 'eu']);
+  assert.deepEqual([await state('COLD'), await state('WARM')], [1, 0]);
+  assert.deepEqual([regionOf(await read()).gate.state, regionOf(await read()).gate.admit], ['COLD', 0]);
+  const gate = new RedisGateStore(stage.redis, `afterwrite:${stage.config.bus}:gate`);
+  const epoch = String(cold.body['epoch']);
+  await gate.report(epoch, 0.85);
+  const warming = await eventually('it is WARMING', async () => {
+    const now = await page();
+    return now.body['state'] === 'WARMING' ? now : undefined;
+  });
+  assert.deepEqual([warming.code, warming.body['share'], warming.body['admit']], [503, 0.85, 0.25]);
+  await gate.warm(epoch);
+  const warm = await eventually('it is WARM', async () => {
+    const now = await page();
+    return now.code === 200 ? now : undefined;
+  });
+  assert.deepEqual([warm.body['state'], warm.body['admit']], ['WARM', 1]);
+  assert.deepEqual([await state('COLD'), await state('WARM')], [0, 1]);
+  assert.equal(regionOf(await read()).gate.state, 'WARM');
+  assert.equal((await fetch(`http://127.0.0.1:${agent.httpPort}/nothing`)).status, 404);
+  await agent.stop();
 });
 
 test('a cell that lost one of its records is shown as lost', async () => {

@@ -5,6 +5,7 @@ import type { AgentObserver, AgentProgress } from '../../src/agent/observe.ts';
 import type { Invalidation } from '../../src/protocol/invalidation.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { encodeRecord } from '../../src/protocol/record-codec.ts';
+import type { StoredGate } from '../../src/protocol/region-gate.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { MemoryLog } from '../../src/testing/memory-log.ts';
 import { busConfig, USER } from './bus-config.ts';
@@ -40,12 +41,30 @@ export function startAgentOn(log: MemoryLog, more: Partial<AgentPorts> & Pick<Ag
     epochs: [] as string[],
     stopped: [] as string[],
     deadLetters: 0,
+    /** What befell the region's Redis and its gate, in order. */
+    events: [] as string[],
+    published: 0,
+    hotFaults: [] as string[],
+    gate: undefined as StoredGate | undefined,
     refused: [] as string[],
     progress: undefined as AgentProgress | undefined,
   };
   const observer: AgentObserver = {
-    connected: () => void (seen.connected += 1),
-    away: (error) => void seen.away.push(String(error)),
+    connected: () => {
+      seen.connected += 1;
+      seen.events.push('connected');
+    },
+    away: (error) => {
+      seen.away.push(String(error));
+      seen.events.push('away');
+    },
+    gate: (now) => (seen.gate = now),
+    redisChanged: (change) => void seen.events.push(change),
+    gateCold: (epoch, reason) => void seen.events.push(`gate ${epoch}: ${reason}`),
+    hotReads: () => undefined,
+    hotKeysPublished: (buckets) => void (seen.published += buckets),
+    hotKeysFault: (error) => void seen.hotFaults.push(error.code),
+    gateUnfit: (error) => void seen.events.push(error.code),
     redisAway: () => undefined,
     took: () => undefined,
     gaveUp: () => undefined,

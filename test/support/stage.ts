@@ -166,8 +166,14 @@ export async function openStage(options: StageOptions): Promise<Stage> {
 }
 
 /** A metric of a child, by its name and labels as Prometheus prints them; undefined before it is there. */
-export async function metricOf(httpPort: number, name: string): Promise<number | undefined> {
+export async function metricOf(
+  httpPort: number,
+  name: string,
+  labels: Readonly<Record<string, string>> = {},
+): Promise<number | undefined> {
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
   const text = await (await fetch(`http://127.0.0.1:${httpPort}/metrics`)).text();
-  const line = text.split('\n').find((one) => one.startsWith(`${name} `) || one.startsWith(`${name}{`));
+  const isNamed = (line: string): boolean => line.startsWith(`${name} `) || line.startsWith(`${name}{`);
+  const line = text.split('\n').find((one) => isNamed(one) && wanted.every((label) => one.includes(label)));
   return line === undefined ? undefined : Number(line.split(' ').at(-1));
 }

@@ -70,7 +70,7 @@ test('the log in Redis Streams has its own defaults', () => {
   assert.deepEqual(config.log, { kind: 'redis-streams', url: 'redis://us', partitions: 12, recordsMax: 1_000_000 });
 });
 
-test('a region’s Redis is one server, or some nodes of a Redis Cluster', () => {
+test('a region’s Redis is one server, some nodes of a Redis Cluster, or what Sentinels call master', () => {
   const region = (redis: string) =>
     parseConfig(
       [{ name: 'f', text: HEAD.replace('redis://r', redis) + 'families: { f: { key: "f:{id}", ttl: 1m } }' }],
@@ -82,7 +82,11 @@ test('a region’s Redis is one server, or some nodes of a Redis Cluster', () =>
     cluster: ['redis://a:7000', 'redis://b:7000'],
   });
   const expected =
-    'f:4 regions.eu.redis: the URL of the region’s Redis is expected, such as redis://host:6379, or the nodes of a Redis Cluster, such as { cluster: [redis://host:7000] }';
+    'f:4 regions.eu.redis: the URL of the region’s Redis is expected, such as redis://host:6379, or the nodes of a Redis Cluster, such as { cluster: [redis://host:7000] }, or { sentinels: [redis://host:26379], master: redis://mymaster }';
+  assert.deepEqual(place('{ sentinels: ["redis://a:26379"], master: "redis://u:p@shop/2" }'), {
+    sentinels: ['redis://a:26379'],
+    master: 'redis://u:p@shop/2',
+  });
   assert.deepEqual(faultsOf(region('{ cluster: redis://a }')), [expected]);
   assert.deepEqual(faultsOf(region('{ nodes: ["redis://a"] }')), [expected]);
   assert.deepEqual(faultsOf(region('{ cluster: [] }')), [

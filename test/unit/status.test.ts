@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { isWhole, statusLines } from '../../src/cli/commands/status.ts';
 import { type BusStatus, summarise, unrouted } from '../../src/cli/status/status.ts';
 import type { CellView } from '../../src/drivers/redis/region-view.ts';
+import { gateOf } from '../../src/protocol/region-gate.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 
 const NOW_MS = 1_700_000_000_000;
@@ -109,7 +110,7 @@ const WELL: BusStatus = {
     unrouted: ['public.audit'],
   },
   log: { kind: 'kafka', name: 'afterwrite.shop', partitions: 12, records: 42 },
-  regions: { eu: summarise([cell(0)], LIVING, NOW_MS) },
+  regions: { eu: { ...summarise([cell(0)], LIVING, NOW_MS), gate: gateOf(null, []) } },
   buffers: {},
 };
 const AWAY = { error: 'REDIS_UNREACHABLE: Redis does not answer: connect ECONNREFUSED' };
@@ -122,8 +123,8 @@ test('one screen shows relay, slot, log and each region', () => {
     'unrouted public.audit: published, and no rule names them',
     'log      kafka afterwrite.shop: 12 partitions, 42 records',
     '',
-    'region  cells owned  agents  watermark  staleness  replicas settled',
-    'eu      1 of 1       1       0/500      20 ms      0/400',
+    'region  cells owned  agents  watermark  staleness  replicas settled  gate',
+    'eu      1 of 1       1       0/500      20 ms      0/400             COLD',
   ]);
   assert.equal(isWhole(WELL), true);
 });
@@ -153,6 +154,14 @@ test('buffers are shown by what waits in them, who flushes and when it last was;
   assert.deepEqual(wholes, [true, false, false]);
 });
 
+test('a region that is warmed shows how far it is; that it is cold makes no bus less whole, as nobody need ask', () => {
+  const stored = { epoch: 'E1', state: 'WARMING', share: 0.857, reason: '', sinceMs: 0 } as const;
+  const gate = gateOf(stored, [{ share: 0.8, admit: 0.25 }]);
+  const status = { ...WELL, regions: { eu: { ...summarise([cell(0)], LIVING, NOW_MS), gate } } };
+  assert.match(statusLines(status).join('\n'), / WARMING, 85 % warm, admits 25 %$/);
+  assert.equal(isWhole(status), true);
+});
+
 test('what cannot be reached is shown with its code, and the rest all the same', () => {
   const status = { ...WELL, regions: { ...WELL.regions, us: AWAY } };
   const text = statusLines(status).join('\n');
@@ -165,7 +174,7 @@ test('what cannot be reached is shown with its code, and the rest all the same',
 
 test('the bus is not whole without its database, its log, a relay, or an owner for every cell', () => {
   const { source, regions } = WELL;
-  const orphaned = summarise([cell(0)], new Map(), NOW_MS);
+  const orphaned = { ...summarise([cell(0)], new Map(), NOW_MS), gate: gateOf(null, []) };
   assert.ok(!('error' in source));
   for (const change of [
     { source: AWAY },

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { ruleTables } from '../../config/catalog-check.ts';
-import type { BusConfig } from '../../config/bus-config.ts';
+import type { BusConfig, KafkaLogConfig } from '../../config/bus-config.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
+import { HOT_TOPIC_SETTINGS, hotTopicOf } from '../../drivers/kafka/hot-topic.ts';
 import { connectRedis } from '../../drivers/redis/connection.ts';
 import { createStreams, partitionsOf } from '../../drivers/redis/streams.ts';
 import { isBusError } from '../../protocol/errors.ts';
@@ -88,11 +89,22 @@ interface LogStep {
 async function logStep(config: BusConfig): Promise<LogStep> {
   const { log, bus } = config;
   if (log.kind === 'kafka') {
-    const exists = await withAdmin(config, (admin) => present(admin.describe()));
-    const title = exists
-      ? undefined
-      : `Create the topic ${log.topic} (${log.partitions} partitions, ${log.retentionMs / 3_600_000} h, cleanup.policy=delete)`;
-    return { title, apply: () => withAdmin(config, (admin) => admin.create()) };
+    const hot = hotTopicOf(log);
+    const exists = await withAdmin(bus, log, (admin) => present(admin.describe()));
+    const hotExists = await withAdmin(bus, hot, (admin) => present(admin.describe()));
+    const wanted = [
+      ...(exists
+        ? []
+        : [`${log.topic} (${log.partitions} partitions, ${log.retentionMs / 3_600_000} h, cleanup.policy=delete)`]),
+      ...(hotExists ? [] : [`${hot.topic} (hot keys: ${hot.partitions} partitions, cleanup.policy=compact)`]),
+    ];
+    return {
+      title: wanted.length === 0 ? undefined : `Create the topic ${wanted.join(', and ')}`,
+      apply: async () => {
+        if (!exists) await withAdmin(bus, log, (admin) => admin.create());
+        if (!hotExists) await withAdmin(bus, hot, (admin) => admin.create(HOT_TOPIC_SETTINGS));
+      },
+    };
   }
   const exists = await withLogRedis(log.url, (redis) => present(partitionsOf(redis, bus, log)));
   return {
@@ -112,11 +124,11 @@ async function present(question: Promise<unknown>): Promise<boolean> {
 }
 
 async function withAdmin<T>(
-  config: BusConfig,
+  bus: string,
+  log: KafkaLogConfig,
   body: (admin: Awaited<ReturnType<typeof createAdmin>>) => Promise<T>,
 ): Promise<T> {
-  if (config.log.kind !== 'kafka') throw new TypeError('The log is not in Kafka.');
-  const admin = await createAdmin(config.log, `afterwrite-setup-${config.bus}`);
+  const admin = await createAdmin(log, `afterwrite-setup-${bus}`);
   try {
     return await body(admin);
   } finally {

@@ -1,5 +1,6 @@
 import { EXIT } from '../exit-code.ts';
 import { printJson, printLines, tableOf } from '../output.ts';
+import type { RegionGate } from '../../protocol/region-gate.ts';
 import { type BusStatus, isUnreachable, readStatus } from '../status/status.ts';
 import { type CommandContext, configOf } from './context.ts';
 
@@ -22,8 +23,8 @@ export function isWhole({ source, log, regions, buffers }: BusStatus): boolean {
 
 export function statusLines({ bus, source, log, regions, buffers }: BusStatus): string[] {
   const rows = Object.entries(regions).map(([name, region]) => {
-    if (isUnreachable(region)) return [name, 'away', '-', '-', '-', '-'];
-    const { cells, ownedCells, lostCells, agents, watermark, stalenessMs, settledReplica } = region;
+    if (isUnreachable(region)) return [name, 'away', '-', '-', '-', '-', '-'];
+    const { cells, ownedCells, lostCells, agents, watermark, stalenessMs, settledReplica, gate } = region;
     return [
       name,
       `${ownedCells} of ${cells}${lostCells > 0 ? `, ${lostCells} lost` : ''}`,
@@ -31,6 +32,7 @@ export function statusLines({ bus, source, log, regions, buffers }: BusStatus): 
       watermark ?? '-',
       stalenessMs === null ? '-' : `${Math.round(stalenessMs)} ms`,
       settledReplica ?? '-',
+      gateText(gate),
     ];
   });
   // Below the table, whose columns they would spread over the screen.
@@ -44,7 +46,7 @@ export function statusLines({ bus, source, log, regions, buffers }: BusStatus): 
       ? `log      ${log.error}`
       : `log      ${log.kind} ${log.name}: ${log.partitions} partitions, ${log.records} records`,
     '',
-    ...tableOf(['region', 'cells owned', 'agents', 'watermark', 'staleness', 'replicas settled'], rows),
+    ...tableOf(['region', 'cells owned', 'agents', 'watermark', 'staleness', 'replicas settled', 'gate'], rows),
     ...bufferLines(buffers),
     ...(away.length === 0 ? [] : ['', ...away]),
   ];
@@ -66,6 +68,15 @@ function bufferLines(buffers: BusStatus['buffers']): string[] {
   });
   const head = ['buffer', 'unflushed', 'bytes', 'oldest', 'flushers', 'last flush', 'refused rows'];
   return rows.length === 0 ? [] : ['', ...tableOf(head, rows)];
+}
+
+/** Nobody need ask a gate, so that a COLD one is no fault. */
+function gateText({ state, share, admit }: RegionGate): string {
+  return state === 'WARMING' ? `${state}, ${percent(share)} warm, admits ${percent(admit)}` : state;
+}
+
+function percent(share: number): string {
+  return `${Math.floor(share * 100)} %`;
 }
 
 function sourceLines(source: BusStatus['source']): string[] {

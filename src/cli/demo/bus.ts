@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
+import { hotTopicOf } from '../../drivers/kafka/hot-topic.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
 import { connectRedis } from '../../drivers/redis/connection.ts';
 import { isBusError } from '../../protocol/errors.ts';
@@ -173,15 +174,17 @@ async function removeTraces(servers: DemoServers, name: string, database: string
 async function removeTopic(configPath: string): Promise<void> {
   const config = await loadConfig([configPath], process.env);
   if (config.log.kind !== 'kafka') return;
-  const admin = await createAdmin(config.log, 'afterwrite-demo');
-  try {
-    await admin.describe();
-    await admin.remove();
-  } catch (error) {
-    // It was ended before the topic was made.
-    if (!isBusError(error, 'KAFKA_TOPIC_MISSING')) throw error;
-  } finally {
-    await admin.close();
+  for (const topic of [config.log, hotTopicOf(config.log)]) {
+    const admin = await createAdmin(topic, 'afterwrite-demo');
+    try {
+      await admin.describe();
+      await admin.remove();
+    } catch (error) {
+      // It was ended before the topic was made.
+      if (!isBusError(error, 'KAFKA_TOPIC_MISSING')) throw error;
+    } finally {
+      await admin.close();
+    }
   }
 }
 

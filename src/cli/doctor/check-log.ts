@@ -33,6 +33,24 @@ export function checkTopic(config: KafkaLogConfig, topic: TopicFacts, settings: 
   ];
 }
 
+/** The topic of hot keys. Without it nothing is wrong but that a region that is lost is warmed by nothing. */
+export function checkHotTopic(topic: KafkaLogConfig, settings: TopicSettings | undefined): Finding {
+  const subject = `topic ${topic.topic}`;
+  if (settings === undefined)
+    return warn(
+      subject,
+      'does not exist: hot keys are published nowhere, and no region can be warmed',
+      'afterwrite setup',
+    );
+  if (settings.cleanupPolicy !== 'compact')
+    return fail(
+      subject,
+      `cleanup.policy is ${settings.cleanupPolicy}: hot keys that do not change would be forgotten`,
+      topicRepair(topic.brokers, topic.topic, 'cleanup.policy=compact'),
+    );
+  return ok(subject, 'cleanup.policy is compact: hot keys stay');
+}
+
 /** The relay sends with acks=all, which waits for the copies that are in sync: at least min.insync.replicas of them. */
 function checkCopies(subject: string, alter: (setting: string) => string, copies: number, minInsync: number): Finding {
   if (copies < minInsync)

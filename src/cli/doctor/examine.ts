@@ -7,8 +7,9 @@ import type {
   RegionConfig,
 } from '../../config/bus-config.ts';
 import { checkCatalog, ruleTables } from '../../config/catalog-check.ts';
-import { keyspaceOf } from '../../config/region-keyspace.ts';
+import { isCluster, keyspaceOf } from '../../config/region-keyspace.ts';
 import { createAdmin } from '../../drivers/kafka/admin.ts';
+import { hotTopicOf } from '../../drivers/kafka/hot-topic.ts';
 import { PostgresBufferSink } from '../../drivers/postgres/buffer-sink.ts';
 import { readTables } from '../../drivers/postgres/catalog.ts';
 import { connect, type Connection } from '../../drivers/postgres/connection.ts';
@@ -28,7 +29,7 @@ import { readSetupFacts } from '../setup/facts.ts';
 import { planSetup } from '../setup/plan.ts';
 import { checkBuffer, checkForgotten } from './check-buffer.ts';
 import { checkFile } from './check-file.ts';
-import { checkLogRedis, checkTopic } from './check-log.ts';
+import { checkHotTopic, checkLogRedis, checkTopic } from './check-log.ts';
 import { checkCrashSign, checkPlan, checkServer } from './check-postgres.ts';
 import { checkCache, checkDistinct, checkSpread } from './check-redis.ts';
 import { checkReplica } from './check-replica.ts';
@@ -121,7 +122,7 @@ async function examineCache(config: BusConfig, region: RegionConfig, servers: Se
   const keyspace = keyspaceOf(config, region);
   // Without a prefix the pattern finds the records of every bus too, which have no TTL by design.
   const isValue = (key: string): boolean => !key.startsWith('afterwrite:');
-  const isNamedCluster = typeof place !== 'string';
+  const isNamedCluster = isCluster(place);
   return withRedis(connectRegion(place, { name: CONNECTION }), async (redis) => {
     const findings: Finding[] = [];
     for (const { node, host } of mastersOf(redis)) {
@@ -131,7 +132,7 @@ async function examineCache(config: BusConfig, region: RegionConfig, servers: Se
       const facts = await readServerFacts(node, at);
       servers.push({ name: subject, runId: facts.runId });
       const ttls = await sampleTtls(node, at, keyspace.valueGlob('*'), isValue);
-      const url = isNamedCluster ? `redis://${host}` : place;
+      const url = typeof place === 'string' ? place : `redis://${host}`;
       findings.push(...checkCache(subject, { ...facts, ...ttls, url, isNamedCluster }));
     }
     if (isNamedCluster) findings.push(checkSpread(`redis of ${name}`, cellsByMaster(redis, keyspace)));
@@ -184,7 +185,26 @@ async function examineLog({ bus, log }: BusConfig, servers: SeenServer[]): Promi
 async function examineTopic(bus: string, log: KafkaLogConfig): Promise<Finding[]> {
   const admin = await createAdmin(log, `afterwrite-doctor-${bus}`);
   try {
-    return checkTopic(log, await admin.describe(), await admin.settings());
+    return [
+      ...checkTopic(log, await admin.describe(), await admin.settings()),
+      ...(await examineHotTopic(bus, hotTopicOf(log))),
+    ];
+  } finally {
+    await admin.close();
+  }
+}
+
+async function examineHotTopic(bus: string, topic: KafkaLogConfig): Promise<Finding[]> {
+  const admin = await createAdmin(topic, `afterwrite-doctor-${bus}`);
+  try {
+    const settings = await admin.describe().then(
+      () => admin.settings(),
+      (error: unknown) => {
+        if (isBusError(error, 'KAFKA_TOPIC_MISSING')) return undefined;
+        throw error;
+      },
+    );
+    return [checkHotTopic(topic, settings)];
   } finally {
     await admin.close();
   }

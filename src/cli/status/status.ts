@@ -11,9 +11,11 @@ import { readStreamingClient, type StreamingClient } from '../../drivers/postgre
 import { findSlots } from '../../drivers/postgres/slot.ts';
 import { connectRegion } from '../../drivers/redis/cluster-connection.ts';
 import { connectRedis } from '../../drivers/redis/connection.ts';
+import { RedisGateStore } from '../../drivers/redis/region-gate.ts';
 import { type CellView, readAgents, readRegionView } from '../../drivers/redis/region-view.ts';
 import { boundsOf } from '../../drivers/redis/streams.ts';
 import { isBusError } from '../../protocol/errors.ts';
+import { DEFAULT_RAMP, gateOf, type RegionGate } from '../../protocol/region-gate.ts';
 import { LSN_ZERO, type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
 
 /** A part of the bus that could not be asked: its error, in words. */
@@ -40,7 +42,8 @@ export interface LogStatus {
   readonly records: number;
 }
 
-export interface RegionStatus {
+/** What the cells of a region say together. */
+export interface RegionSummary {
   readonly cells: number;
   /** Cells whose owner lives. The others wait to be taken. */
   readonly ownedCells: number;
@@ -53,6 +56,11 @@ export interface RegionStatus {
   readonly stalenessMs: number | null;
   /** The lowest of the cells; null where nothing is settled, as without replicas. */
   readonly settledReplica: string | null;
+}
+
+export interface RegionStatus extends RegionSummary {
+  /** Whether it is fit for traffic. */
+  readonly gate: RegionGate;
 }
 
 export interface BusStatus {
@@ -175,8 +183,12 @@ async function regionStatus(config: BusConfig, region: RegionConfig, nowMs: () =
   const redis = await connectRegion(region.redis, { name: 'afterwrite-status' });
   try {
     const keyspace = keyspaceOf(config, region);
-    const [cells, agents] = await Promise.all([readRegionView(redis, keyspace), readAgents(redis, keyspace)]);
-    return summarise(cells, agents, nowMs());
+    const [cells, agents, gate] = await Promise.all([
+      readRegionView(redis, keyspace),
+      readAgents(redis, keyspace),
+      new RedisGateStore(redis, keyspace.gate).read(),
+    ]);
+    return { ...summarise(cells, agents, nowMs()), gate: gateOf(gate, DEFAULT_RAMP) };
   } finally {
     redis.disconnect();
   }
@@ -190,7 +202,7 @@ export function summarise(
   cells: readonly CellView[],
   silentMs: ReadonlyMap<string, number>,
   nowMs: number,
-): RegionStatus {
+): RegionSummary {
   const living = new Set([...silentMs].filter(([, silent]) => silent < OWNER_SILENT_MS).map(([token]) => token));
   const asOf = cells.map((cell) => cell.asOfMs);
   const known = asOf.filter((ms) => ms !== undefined).filter((ms) => ms > 0);

@@ -20,8 +20,8 @@ export interface KafkaAdmin {
   describe(): Promise<TopicFacts>;
   settings(): Promise<TopicSettings>;
   brokerCount(): Promise<number>;
-  /** Creates the topic as the bus needs it. Returns false where it exists. */
-  create(): Promise<boolean>;
+  /** Creates the topic with these settings, by default as the bus needs it. Returns false where it exists. */
+  create(settings?: Readonly<Record<string, string>>): Promise<boolean>;
   /** Deletes the topic. */
   remove(): Promise<void>;
   /** The offsets that each partition holds now. */
@@ -29,6 +29,11 @@ export interface KafkaAdmin {
   /** Removes what the broker remembers of a reader's group; a failure is not worth a word. */
   forgetGroup(groupId: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Compaction would hide gaps. */
+function busTopicSettings({ retentionMs }: KafkaLogConfig): Readonly<Record<string, string>> {
+  return { 'cleanup.policy': 'delete', 'retention.ms': String(retentionMs) };
 }
 
 /** Connects to the brokers' administration. Throws `KAFKA_UNREACHABLE` or `KAFKA_DENIED`. */
@@ -75,7 +80,7 @@ export async function createAdmin(config: KafkaLogConfig, clientId: string): Pro
     describe,
     settings,
     brokerCount: async () => (await ask(admin.describeCluster())).brokers.length,
-    create: () =>
+    create: (settings = busTopicSettings(config)) =>
       ask(
         admin.createTopics({
           waitForLeaders: true,
@@ -84,11 +89,7 @@ export async function createAdmin(config: KafkaLogConfig, clientId: string): Pro
               topic,
               numPartitions: config.partitions,
               replicationFactor: config.replicationFactor,
-              // Compaction would hide gaps.
-              configEntries: [
-                { name: 'cleanup.policy', value: 'delete' },
-                { name: 'retention.ms', value: String(config.retentionMs) },
-              ],
+              configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
             },
           ],
         }),

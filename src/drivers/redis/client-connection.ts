@@ -4,11 +4,15 @@ import type { LeaseEnds } from '../../client/lease-ends.ts';
 import type { TierNews } from '../../client/tier.ts';
 import { BusError } from '../../protocol/errors.ts';
 import type { Keyspace } from '../../protocol/keyspace.ts';
+import type { GateStore } from '../../protocol/region-gate.ts';
 import { RedisCacheStore } from './cache-store.ts';
 import { type Ask, redisError, type RedisConnection, type ServerConnection } from './connection.ts';
 import { Deadline } from './deadline.ts';
 import { InvalidatedKeys } from './invalidated-key.ts';
+import type { HotReadsSink } from '../../client/hot-keys.ts';
+import { RedisHotReads } from './hot-reads.ts';
 import { RedisLeaseEnds } from './lease-ends.ts';
+import { RedisGateStore } from './region-gate.ts';
 import { scriptsOf } from './scripts.ts';
 import { Tracking } from './tracking.ts';
 
@@ -23,6 +27,8 @@ export interface ClientConnection {
   readonly store: RedisCacheStore;
   readonly leaseEnds: LeaseEnds;
   readonly fleet: Fleet;
+  readonly gate: GateStore;
+  readonly hotReads: HotReadsSink;
   /** Resolves as soon as the connection stands; throws `REDIS_UNREACHABLE` or `REDIS_DENIED` where it does not within the limit. */
   ready(limitMs: number): Promise<void>;
   /** Tells of each refusal of a log-in or of the channel of notices, from the start on. */
@@ -121,6 +127,8 @@ export function connectClient(
   return {
     store: new RedisCacheStore(own, keyspace, asks),
     leaseEnds,
+    gate: new RedisGateStore(own, keyspace.gate, asks),
+    hotReads: new RedisHotReads(own, keyspace.hotReads, asks),
     fleet: {
       enlist: async (process) => Number(await run('enlist', [keyspace.clients], [process, FLEET_LIVING_MS])),
       dismiss: async (process) => void (await asks(own, keyspace.clients, own.zrem(keyspace.clients, process))),

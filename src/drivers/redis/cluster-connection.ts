@@ -2,7 +2,15 @@ import { Cluster, type ClusterOptions, Redis } from 'ioredis';
 import type { RedisPlace } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { redactUrls } from '../../protocol/redact.ts';
-import { type ConnectOptions, connectRedis, ONCE, type RedisConnection, redisError } from './connection.ts';
+import {
+  type ConnectOptions,
+  connectRedis,
+  connectSentinels,
+  ONCE,
+  type RedisConnection,
+  redisError,
+  sentinelOptions,
+} from './connection.ts';
 
 /**
  * How often ioredis follows -MOVED, -ASK and -TRYAGAIN for one command. Each is the answer of a node that has not run it, so that it is not
@@ -12,12 +20,14 @@ const REDIRECTIONS_MAX = 5;
 
 /** Connects to a region's Redis, of either kind. Throws `REDIS_UNREACHABLE` or `REDIS_DENIED`. */
 export function connectRegion(place: RedisPlace, options: ConnectOptions): Promise<RedisConnection> {
-  return typeof place === 'string' ? connectRedis(place, options) : connectCluster(place.cluster, options);
+  if (typeof place === 'string') return connectRedis(place, options);
+  return 'cluster' in place ? connectCluster(place.cluster, options) : connectSentinels(place, options);
 }
 
 /** What an application would pass to the client library, which connects by copies of it. */
 export function unconnectedRegion(place: RedisPlace): RedisConnection {
   if (typeof place === 'string') return new Redis(place, { lazyConnect: true });
+  if ('sentinels' in place) return new Redis({ ...sentinelOptions(place), lazyConnect: true });
   return new Cluster(place.cluster.map(nodeOf), {
     lazyConnect: true,
     redisOptions: credentialsOf(place.cluster[0] ?? ''),

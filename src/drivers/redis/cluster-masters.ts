@@ -5,16 +5,19 @@ import type { RedisConnection } from './connection.ts';
 
 export interface Master {
   readonly node: Redis;
-  /** `host:port`, as the cluster calls it. */
+  /** `host:port`, as the cluster calls it, or as Sentinels have named it. */
   readonly host: string;
 }
 
 /** The masters of a cluster, always in one order; one server is its own master. */
 export function mastersOf(redis: RedisConnection): Master[] {
   const nodes = redis instanceof Cluster ? redis.nodes('master') : [redis];
-  return nodes
-    .map((node) => ({ node, host: `${node.options.host}:${node.options.port}` }))
-    .toSorted((a, b) => (a.host < b.host ? -1 : 1));
+  return nodes.map((node) => ({ node, host: hostOf(node) })).toSorted((a, b) => (a.host < b.host ? -1 : 1));
+}
+
+function hostOf({ options, stream }: Redis): string {
+  const isNamed = options.sentinels !== undefined && options.sentinels !== null;
+  return isNamed ? `${stream.remoteAddress}:${stream.remotePort}` : `${options.host}:${options.port}`;
 }
 
 /** How many cells each master holds, in the order of `mastersOf`. */

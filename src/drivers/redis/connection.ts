@@ -1,4 +1,5 @@
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { SentinelPlace } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
 import { redactUrls } from '../../protocol/redact.ts';
 
@@ -36,12 +37,53 @@ export const ONCE = {
  * `REDIS_DENIED`.
  */
 export async function connectRedis(url: string, options: ConnectOptions): Promise<ServerConnection> {
-  const redis = new Redis(url, {
+  return connected(new Redis(url, onceFor(options)), redactUrls(url));
+}
+
+/**
+ * Connects to what Sentinels call master, once, likewise: where none of them knows, or the one that they name does not answer, it is
+ * unreachable. Whoever asks again hears of the next one.
+ */
+export async function connectSentinels(place: SentinelPlace, options: ConnectOptions): Promise<ServerConnection> {
+  const at = `${redactUrls(place.master)}, by ${place.sentinels.map(redactUrls).join(', ')}`;
+  return connected(new Redis({ ...onceFor(options), ...sentinelOptions(place) }), at);
+}
+
+/** As ioredis takes it. By default it would ask all Sentinels again and again, without end. */
+export function sentinelOptions({ sentinels, master }: SentinelPlace) {
+  const [{ username: asUser, password: asPassword, protocol } = new URL('redis://none')] = sentinels.map(urlOf);
+  const own = urlOf(master);
+  const database = Number(own.pathname.slice(1) || 0);
+  return {
+    sentinels: sentinels.map(urlOf).map(({ hostname, port }) => ({ host: hostname, port: Number(port || 26_379) })),
+    name: decodeURIComponent(own.hostname),
+    sentinelRetryStrategy: () => null,
+    sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
+    ...(database === 0 ? {} : { db: database }),
+    ...(own.username === '' ? {} : { username: decodeURIComponent(own.username) }),
+    ...(own.password === '' ? {} : { password: decodeURIComponent(own.password) }),
+    ...(own.protocol === 'rediss:' ? { tls: {} } : {}),
+    ...(asUser === '' ? {} : { sentinelUsername: decodeURIComponent(asUser) }),
+    ...(asPassword === '' ? {} : { sentinelPassword: decodeURIComponent(asPassword) }),
+    ...(protocol === 'rediss:' ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
+  };
+}
+
+function urlOf(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new BusError('REDIS_UNREACHABLE', `"${redactUrls(text)}" is not a URL.`);
+}
+
+function onceFor({ name, connectTimeoutMs, commandTimeoutMs }: ConnectOptions) {
+  return {
     ...ONCE,
-    connectionName: options.name,
-    connectTimeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-    commandTimeout: options.commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
-  });
+    connectionName: name,
+    connectTimeout: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    commandTimeout: commandTimeoutMs ?? COMMAND_TIMEOUT_MS,
+  };
+}
+
+async function connected(redis: Redis, at: string): Promise<ServerConnection> {
   // The commands' own failures tell; an unheard 'error' event would end the process.
   let heard: unknown;
   redis.on('error', (error: unknown) => (heard ??= error));
@@ -52,7 +94,7 @@ export async function connectRedis(url: string, options: ConnectOptions): Promis
   } catch (error) {
     redis.disconnect();
     // A refused log-in is told by the event alone; the promise says that the connection was closed.
-    throw redisError(heard ?? error, redactUrls(url));
+    throw redisError(heard ?? error, at);
   }
 }
 

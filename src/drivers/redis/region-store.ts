@@ -2,6 +2,7 @@ import type {
   ApplyAnswer,
   ApplyBatch,
   BeatAnswer,
+  HotReadsSource,
   NewEpoch,
   RedisIdentity,
   RegionStore,
@@ -16,9 +17,12 @@ import type { ReachedItem } from '../../protocol/log-record.ts';
 import { type Keyspace, RECORD_FIELD, STATE_FIELD } from '../../protocol/keyspace.ts';
 import { lsnFromHex, lsnToHex } from '../../protocol/lsn.ts';
 import { parseSettledMark, printSettledMark, type SettledMark } from '../../protocol/settled-mark.ts';
+import type { GateStore } from '../../protocol/region-gate.ts';
 import type { SourceEpoch } from '../../protocol/source-epoch.ts';
 import { connectRegion } from './cluster-connection.ts';
 import { ask, type RedisConnection } from './connection.ts';
+import { RedisHotReads } from './hot-reads.ts';
+import { RedisGateStore } from './region-gate.ts';
 import { scanPage } from './scan.ts';
 import { type RunScript, type ScriptArgument, scriptsOf } from './scripts.ts';
 
@@ -52,11 +56,15 @@ export class RedisRegionStore implements RegionStore {
   readonly #redis: RedisConnection;
   readonly #keyspace: Keyspace;
   readonly #run: RunScript;
+  readonly gate: GateStore;
+  readonly hotReads: HotReadsSource;
 
   constructor(redis: RedisConnection, keyspace: Keyspace) {
     this.#redis = redis;
     this.#keyspace = keyspace;
     this.#run = scriptsOf(redis);
+    this.gate = new RedisGateStore(redis, keyspace.gate);
+    this.hotReads = new RedisHotReads(redis, keyspace.hotReads);
   }
 
   async enlist(agent: string): Promise<number> {

@@ -78,3 +78,19 @@ local function isServable(slot, state, epoch, familyMark, payload)
   end
   return true
 end
+
+local function nowMs()
+  local time = redis.call('TIME')
+  return string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+end
+-- The region's gate: {epoch, state, share, reason, since}, or nil where there is none, or what stands there is not one.
+local function gateIn(key)
+  local gate = redis.call('HMGET', key, 'epoch', 'state', 'share', 'reason', 'since')
+  local state = gate[2]
+  if not gate[1] or gate[1] == '' or (state ~= 'COLD' and state ~= 'WARMING' and state ~= 'WARM') then return nil end
+  return gate
+end
+local function coldGate(key, epoch, reason)
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'epoch', epoch, 'state', 'COLD', 'share', '0', 'reason', reason, 'since', nowMs())
+end

@@ -1,0 +1,66 @@
+import type { GateObserver } from '../agent/gate-watch.ts';
+import { admitOf, GATE_STATES, type RampStep, type StoredGate } from '../protocol/region-gate.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Page } from '../runtime/http.ts';
+import { errorFields, type Logger } from '../runtime/logger.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+
+/** For how long the gate that was seen last is told as it was, while its Redis is away: a short cut says nothing of warmth. */
+const KNOWN_MS = 30_000;
+
+export interface GateObserverParts {
+  readonly region: string;
+  readonly ramp: readonly RampStep[];
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** Turns what is told of a region's gate into metrics, log lines and the page `/gate`. */
+export function observeGate(parts: GateObserverParts): GateObserver & { readonly page: () => Page } {
+  const { region, ramp, metrics, log, clock } = parts;
+  let last: { readonly gate: StoredGate; readonly atMs: number } | undefined;
+  return {
+    gate: (gate) => {
+      const before = last?.gate;
+      last = { gate, atMs: clock.monotonicMs() };
+      for (const state of GATE_STATES)
+        metrics.set('afterwrite_region_state', state === gate.state ? 1 : 0, { region, state });
+      metrics.set('afterwrite_region_share', gate.share, { region });
+      metrics.set('afterwrite_region_admit', admitOf(gate, ramp), { region });
+      if (before?.state === gate.state && before.epoch === gate.epoch) return;
+      const { epoch, state, share, reason } = gate;
+      log[state === 'COLD' ? 'warn' : 'info']('the region’s gate', { epoch, state, share, reason });
+    },
+    redisChanged: (change) => {
+      metrics.add('afterwrite_region_redis_changes_total', 1, { region, change });
+      log.warn('the region’s Redis is another than before', { change });
+    },
+    gateCold: (epoch, reason) => {
+      metrics.add('afterwrite_region_cold_total', 1, { region, reason });
+      log.warn('the region is cold', { epoch, reason });
+    },
+    gateUnfit: (error) => log.error('the region’s gate cannot be kept until an operator acts', errorFields(error)),
+    page: () => pageOf(region, last, ramp, clock.monotonicMs()),
+  };
+}
+
+/** 200 where all traffic may come, else 503. */
+function pageOf(
+  region: string,
+  last: { readonly gate: StoredGate; readonly atMs: number } | undefined,
+  ramp: readonly RampStep[],
+  nowMs: number,
+): Page {
+  if (last === undefined)
+    return { code: 503, body: { region, state: null, admit: 0, reason: 'the gate is not known yet' } };
+  const { epoch, state, share, reason, sinceMs } = last.gate;
+  const ageSeconds = Math.round((nowMs - last.atMs) / 1000);
+  const isKnown = nowMs - last.atMs < KNOWN_MS;
+  const admit = isKnown ? admitOf(last.gate, ramp) : 0;
+  const body = { region, epoch, state, share, admit, reason, since: new Date(sinceMs).toISOString(), ageSeconds };
+  return {
+    code: admit === 1 ? 200 : 503,
+    body: isKnown ? body : { ...body, reason: `the region’s Redis is away for ${ageSeconds} s` },
+  };
+}
