@@ -64,7 +64,7 @@ export class Fill {
   async run(start: FillStart): Promise<string | null> {
     if (start.kind === 'held') {
       const value = await this.#waitFirst();
-      if (value !== undefined) return unpackPayload(payloadOf(value));
+      if (value !== undefined) return this.#hit(value);
     }
     for (let lives = 0; ; lives += 1) {
       const place = await this.#enter();
@@ -81,12 +81,17 @@ export class Fill {
           reply.kind === 'held'
             ? await this.#waitFor(new LeaseWait(this.#core, this.#entry.key), reply.token)
             : await this.#readAgain();
-        if (value !== undefined) return unpackPayload(payloadOf(value));
+        if (value !== undefined) return this.#hit(value);
       } finally {
         // From its beginning on it is the load that holds the place.
         if (!this.#hasLoaded) place.leave();
       }
     }
+  }
+
+  #hit(value: StoredValue): string | null {
+    this.#many?.told?.('hit');
+    return unpackPayload(payloadOf(value));
   }
 
   /** Loads behind a value past its time, if nobody else does. */
@@ -197,7 +202,8 @@ export class Fill {
       this.#flight.offset = reading.offset;
       const loaded = await this.#load(place, this.#lease.deadlineMs);
       const payload = encodePayload(loaded.value, this.#context.family);
-      await this.#lease.store(reading, loaded, payload, this.#loadMs);
+      const outcome = await this.#lease.store(reading, loaded, payload, this.#loadMs);
+      this.#many?.told?.(outcome);
       return payload;
     } catch (error) {
       this.#lease.giveUp();
