@@ -9,6 +9,8 @@ import type { Batch, WarmupPlan } from './plan.ts';
 export const REPORT_MS = 1000;
 /** A key that something crossed is asked for again, so many times in all. */
 const PASSES_MAX = 3;
+/** Of so many keys, none of which may be stored, it is not each that something crossed. */
+const FOR_NOTHING_MIN = 10;
 
 /** Asks for keys of a family as a reader would: each has its lease, its proof, its store. */
 export interface Reader {
@@ -167,7 +169,7 @@ export class Warmup {
       const loads = outcomes.filter((one) => !(one.kind === 'warm' && one.by === 'hit')).length;
       observer.asked(batch.family, keys.length, loadMs);
       // Nothing of it may be stored: the region takes nothing, and to go on would be loads for nothing.
-      const isForNothing = sorted.crossed.keys.length === keys.length;
+      const isForNothing = keys.length >= FOR_NOTHING_MIN && sorted.crossed.keys.length === keys.length;
       if (failure !== undefined || isForNothing) {
         this.#pace.failed(step, failure ?? 'refused', nowMs);
         const failed = keys.find((one) => one.kind === 'failed');
@@ -175,7 +177,7 @@ export class Warmup {
       } else if (loads === 0) this.#pace.spared(step);
       else this.#pace.took(step, loads, loadMs, nowMs);
       if (sorted.again.keys.length > 0) this.#again.push(sorted.again);
-      if (isForNothing && this.#pass < PASSES_MAX) this.#again.unshift(sorted.crossed);
+      if (isForNothing) this.#again.unshift(sorted.crossed);
       else if (sorted.crossed.keys.length > 0) this.#crossed.push(sorted.crossed);
       if (never?.kind === 'never' || (never !== undefined && this.#ledger.isHopeless(batch.family)))
         this.#finish({ kind: 'never', error: never.error });
