@@ -2,7 +2,7 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Shard, WarmGate } from './hot-keys.ts';
 import { Ledger, type LedgerFacts } from './ledger.ts';
 import { outcomeOf, type WarmedKey } from './outcome.ts';
-import { Pace, type PaceFacts, type PaceLimits } from './pace.ts';
+import type { Pace, PaceFacts } from './pace.ts';
 import type { Batch, WarmupPlan } from './plan.ts';
 
 /** How often the gate is told, and asked whether it is still the one. */
@@ -38,7 +38,8 @@ export interface WarmupParts {
   readonly shard: Shard;
   /** The share of reads at which it is done, from 0 to 1. */
   readonly target: number;
-  readonly limits: PaceLimits;
+  /** Of one round after another, one pace: what it has measured holds. */
+  readonly pace: Pace;
   readonly clock: Clock;
   readonly observer: WarmupObserver;
 }
@@ -78,7 +79,7 @@ export class Warmup {
 
   constructor(parts: WarmupParts) {
     this.#parts = parts;
-    this.#pace = new Pace(parts.limits, parts.clock.monotonicMs());
+    this.#pace = parts.pace;
     this.#ledger = new Ledger(parts.plan.readsPerSecond);
   }
 
