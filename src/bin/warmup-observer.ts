@@ -15,8 +15,8 @@ export function observeWarmup(
 ): WarmupObserver {
   const lastMs = new Map<string, number>();
   return {
-    asked: (_family, _keys, loadMs) => {
-      if (loadMs > 0) metrics.observe('afterwrite_warmup_load_seconds', loadMs / 1000, { region });
+    asked: (_family, loads, loadMs) => {
+      if (loads > 0) metrics.observe('afterwrite_warmup_load_seconds', loadMs / 1000, { region });
     },
     progress: ({ share, window }) => {
       metrics.set('afterwrite_warmup_share', share, { region });

@@ -6,6 +6,8 @@ const KEYS_FIRST = 16;
 const STATEMENT_MS = 50;
 /** A family of whose keys each takes so long is better loaded key by key, in turns, which are side by side: one statement reads one after the other. */
 const DEAR_MS = 20;
+/** So many statements in a row: the first of all has its connection made, and a server comes to itself. */
+const DEAR_TIMES = 3;
 /** After so long it is tried again: it may have been the database that was slow. */
 const DEAR_FOR_MS = 60_000;
 /** The weight of the last statement in the mean. */
@@ -14,6 +16,7 @@ const WEIGHT = 0.3;
 /** Decides how many keys of a family one statement loads, by what those before have taken. */
 export class StatementSize {
   #keyMs: number | undefined;
+  #dearTimes = 0;
   #dearUntilMs = Number.NEGATIVE_INFINITY;
 
   get keys(): number {
@@ -30,7 +33,10 @@ export class StatementSize {
     // Of few keys it is the round trip that is measured.
     if (this.#keyMs === undefined) this.#keyMs = keyMs;
     else if (keys >= KEYS_FIRST || keyMs < this.#keyMs) this.#keyMs += (keyMs - this.#keyMs) * WEIGHT;
-    if (keys < KEYS_FIRST || keyMs < DEAR_MS) return;
+    if (keys < KEYS_FIRST) return;
+    this.#dearTimes = keyMs < DEAR_MS ? 0 : this.#dearTimes + 1;
+    if (this.#dearTimes < DEAR_TIMES) return;
+    this.#dearTimes = 0;
     this.#dearUntilMs = nowMs + DEAR_FOR_MS;
     this.#keyMs = undefined;
   }

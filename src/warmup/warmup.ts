@@ -22,8 +22,8 @@ export interface Reader {
 }
 
 export interface WarmupObserver {
-  /** A statement of loads, or keys that needed none. */
-  asked(family: string, keys: number, loadMs: number): void;
+  /** So many keys of it were loaded, in so long. */
+  asked(family: string, loads: number, loadMs: number): void;
   progress(facts: LedgerFacts & PaceFacts): void;
   /** It goes on, and somebody may wish to know. */
   hindered(why: 'timeout' | 'refused' | 'crossed' | 'gate', error: unknown): void;
@@ -153,7 +153,8 @@ export class Warmup {
     const { clock, reader, observer } = this.#parts;
     const step = this.#pace.begin(clock.monotonicMs());
     try {
-      const { keys, loadMs } = await reader.warm(batch.family, batch.keys, this.#over.signal);
+      const beganMs = clock.monotonicMs();
+      const { keys, loadMs: manyMs } = await reader.warm(batch.family, batch.keys, this.#over.signal);
       if (this.#over.signal.aborted) return this.#pace.spared(step);
       const outcomes = keys.map(outcomeOf);
       const sorted = new Sorted(batch);
@@ -165,10 +166,12 @@ export class Warmup {
         else sorted.add(outcome.kind, i);
       });
       const nowMs = clock.monotonicMs();
+      // Where each key is a load of its own, they are measured together.
+      const loadMs = manyMs > 0 ? manyMs : nowMs - beganMs;
       const failure = outcomes.find((one) => one.kind === 'again')?.failure;
       const never = outcomes.find((one) => one.kind === 'never' || one.kind === 'unreadable');
       const loads = outcomes.filter((one) => !(one.kind === 'warm' && one.by === 'hit')).length;
-      observer.asked(batch.family, keys.length, loadMs);
+      observer.asked(batch.family, loads, loadMs);
       // Nothing of it may be stored: the region takes nothing, and to go on would be loads for nothing.
       const isForNothing = keys.length >= FOR_NOTHING_MIN && sorted.crossed.keys.length === keys.length;
       if (failure !== undefined || isForNothing) {

@@ -1,0 +1,59 @@
+// npm run bench:warmup [-- --keys 1000000] [--evictions 1000] [--foreground 200] [--quiet 20] [--json]
+import { parseArgs } from 'node:util';
+import { Redis } from 'ioredis';
+import { startWarmupLab } from '../../test/support/warmup-lab.ts';
+import { countStale } from './compare.ts';
+import { Foreground, percentile } from './foreground.ts';
+import { runWarmupChild } from './child-run.ts';
+import { Updates } from './updates.ts';
+
+const { values } = parseArgs({
+  options: {
+    keys: { type: 'string', default: '1000000' },
+    evictions: { type: 'string', default: '0' },
+    foreground: { type: 'string', default: '200' },
+    quiet: { type: 'string', default: '20' },
+    warmup: { type: 'string', default: '{"target":"99.9%"}' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const keys = Number(values.keys);
+const lab = await startWarmupLab(keys, JSON.parse(values.warmup) as object);
+try {
+  const foreground = await Foreground.open(lab.postgresUrl, keys, Number(values.foreground));
+  await foreground.during(async () => new Promise((resolve) => setTimeout(resolve, 3000)));
+  const quiet = await foreground.during(
+    () => new Promise((resolve) => setTimeout(resolve, Number(values.quiet) * 1000)),
+  );
+  const updates = await Updates.open(lab.postgresUrl, keys, Number(values.evictions));
+  const run: { result?: Awaited<ReturnType<typeof runWarmupChild>> } = {};
+  const busy = await foreground.during(async () => {
+    updates.start();
+    run.result = await runWarmupChild(lab.configPath, keys);
+    await updates.stop();
+  });
+  const after = await foreground.during(
+    () => new Promise((resolve) => setTimeout(resolve, Number(values.quiet) * 1000)),
+  );
+  await foreground.close();
+  const redis = new Redis(lab.redisUrl);
+  const stale = await countStale(lab, redis);
+  redis.disconnect();
+  const ms = (list: readonly number[], at: number): number => Number(percentile(list, at).toFixed(2));
+  const result = {
+    keys,
+    evictions: updates.done,
+    ...run.result,
+    foreground: Object.fromEntries(
+      Object.entries({ quiet, busy, after }).map(([name, list]) => [
+        name,
+        { reads: list.length, p50: ms(list, 0.5), p90: ms(list, 0.9), p99: ms(list, 0.99) },
+      ]),
+    ),
+    p99Ratio: Number((percentile(busy, 0.99) / percentile(quiet, 0.99)).toFixed(2)),
+    stale,
+  };
+  console.log(values.json ? JSON.stringify(result) : JSON.stringify(result, undefined, 2));
+} finally {
+  await lab.stop();
+}
