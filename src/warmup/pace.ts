@@ -11,19 +11,17 @@ export interface PaceLimits {
 
 /** Keys of the statements by which the baseline is first measured, and those by which the window grows a round. */
 export const BATCH_FIRST = 25;
-/** Statements of a measurement: the lowest of them counts. */
-const PROBES = 5;
+/** The median of so many statements is a measurement, of the baseline and of now alike: the mean, and the lowest, are chance on a busy machine. */
+const SAMPLES = 7;
 /** The baseline is measured again after so long. */
 const REMEASURE_MS = 30_000;
-/** A baseline may become so many times the lowest of all: a database that we have made slow must not make that its norm. */
-const DRIFT_MAX = 2;
-/** While the mean latency is at most so many times the baseline the window grows; */
+/** A baseline may become so many times the lowest of all: a database that was made slow must not have that for its norm. */
+const DRIFT_MAX = 3;
+/** While the latency is at most so many times the baseline the window grows; */
 const NEAR = 1.4;
 /** when it is more than so many, it shrinks. */
 const FAR = 2;
-/** The weight of one statement in the mean. */
-const WEIGHT = 0.2;
-/** What is left of the window after latency, after a timeout, and after a refusal. */
+/** What is left of the window after latency, and after a timeout or a refusal. */
 const SHRINK_SLOW = 0.75;
 const SHRINK_FAILED = 0.5;
 /** How long nothing is asked after a refusal; doubled by each that follows, until something is answered. */
@@ -43,25 +41,27 @@ export type PaceFailure = 'timeout' | 'refused';
 /**
  * Decides how many keys are asked for at a time, by what the database's answers take: additive increase, multiplicative decrease (Chiu and Jain, "Analysis of the
  * increase and decrease algorithms for congestion avoidance in computer networks", Computer Networks and ISDN Systems 17, 1989), on the quotient of a statement's latency
- * and the lowest that was seen of its size, as TCP Vegas and Netflix's gradient limits have it.
+ * and its baseline, as TCP Vegas and Netflix's gradient limits have it.
  *
- *     window          keys under way: one statement until that is full, then more at a time
+ *     window            keys under way: one statement until that is full, then more at a time
  *     quotient <= 1.4   window += 25 a round              (a round: as many keys as the window has)
- *     quotient > 2      window *= 0.75, once a round
+ *     quotient > 2      window *= 0.75, and seven statements more are waited for
  *     timeout           window *= 0.5, once a round
  *     refused           window *= 0.5, once a round, and a pause
  *
- * The baseline of a size is measured by statements that are alone: the first of all, and again every 30 s. Longer statements are judged by those of their
- * own size, since the latency of one grows with its keys, whatever the database's load is. Times are monotonic milliseconds.
+ * The baseline of a size is the median of seven statements that are alone: when the size is new, and again every 30 s. Each is judged by those of its
+ * own size, since latency grows with the keys of a statement whatever the database's load is. Times are monotonic milliseconds.
  */
 export class Pace {
   readonly #limits: PaceLimits;
   readonly #underWay = new Set<Step>();
   readonly #baselines = new Map<number, Baseline>();
   #window: number;
-  #quotient = 1;
-  #probesLeft = PROBES;
-  #probeLowestMs = Number.POSITIVE_INFINITY;
+  /** Of the last statements, each one's latency to the baseline of its size. */
+  #quotients: number[] = [];
+  /** Of the measurement that goes on, of one size. */
+  #probes: number[] | undefined = [];
+  #probedSize = 0;
   #measuredAtMs: number;
   /** What began before says nothing of the window as it is now. */
   #shrunkAtMs = Number.NEGATIVE_INFINITY;
@@ -76,15 +76,15 @@ export class Pace {
 
   /** Keys of the next statement. */
   get batch(): number {
-    const { batchMax } = this.#limits;
-    const per = Math.min(batchMax, this.#window / this.#limits.concurrencyMin);
-    if (per >= batchMax) return batchMax;
-    return Math.min(batchMax, BATCH_FIRST * 2 ** Math.floor(Math.log2(Math.max(1, per / BATCH_FIRST))));
+    const { batchMax, concurrencyMin } = this.#limits;
+    const each = Math.min(batchMax, this.#window / concurrencyMin);
+    if (each >= batchMax) return batchMax;
+    return Math.min(batchMax, BATCH_FIRST * 2 ** Math.max(0, Math.floor(Math.log2(each / BATCH_FIRST))));
   }
 
   /** Statements that may be under way at a time. */
   get concurrency(): number {
-    if (this.#isMeasuring) return 1;
+    if (this.#probes !== undefined) return 1;
     const { concurrencyMin, concurrencyMax } = this.#limits;
     return Math.max(concurrencyMin, Math.min(concurrencyMax, Math.floor(this.#window / this.batch)));
   }
@@ -100,7 +100,8 @@ export class Pace {
   }
 
   get facts(): PaceFacts {
-    return { window: this.#window, batch: this.batch, concurrency: this.concurrency, quotient: this.#quotient };
+    const quotient = this.#quotients.length === 0 ? 1 : median(this.#quotients);
+    return { window: this.#window, batch: this.batch, concurrency: this.concurrency, quotient };
   }
 
   begin(nowMs: number): Step {
@@ -119,18 +120,16 @@ export class Pace {
   took(step: Step, keys: number, ms: number, nowMs: number): void {
     this.#underWay.delete(step);
     this.#pauseMs = 0;
-    const size = Math.ceil(Math.log2(Math.max(1, keys)));
-    if (this.#isMeasuring && step.isAlone) this.#probe(size, ms, nowMs);
-    if (step.isAlone) this.#lower(size, ms);
-    const isTooLong = ms > this.#limits.latencyMaxMs;
-    const baseline = this.#baselines.get(size);
-    if (baseline !== undefined) this.#quotient += (ms / baseline.ms - this.#quotient) * WEIGHT;
-    if (isTooLong || this.#quotient > FAR) this.#shrink(step, SHRINK_SLOW, nowMs);
-    else if (!this.#isMeasuring && baseline !== undefined && this.#quotient <= NEAR) this.#grow(keys);
-    if (nowMs - this.#measuredAtMs >= REMEASURE_MS && !this.#isMeasuring) {
-      this.#probesLeft = PROBES;
-      this.#probeLowestMs = Number.POSITIVE_INFINITY;
+    const size = sizeOf(keys);
+    if (ms > this.#limits.latencyMaxMs) this.#shrink(step, SHRINK_SLOW, nowMs);
+    if (this.#probes !== undefined) {
+      if (step.isAlone) this.#probe(this.#probes, size, ms, nowMs);
+      return;
     }
+    const baseline = this.#baselines.get(size);
+    if (baseline !== undefined) this.#judge(step, keys, ms / baseline.ms, nowMs);
+    const isNew = !this.#baselines.has(sizeOf(this.batch));
+    if (isNew || nowMs - this.#measuredAtMs >= REMEASURE_MS) this.#probes = [];
   }
 
   failed(step: Step, failure: PaceFailure, nowMs: number): void {
@@ -145,32 +144,38 @@ export class Pace {
     return Math.min(BATCH_FIRST, this.#limits.batchMax) * this.#limits.concurrencyMin;
   }
 
-  get #isMeasuring(): boolean {
-    return this.#probesLeft > 0;
+  #judge(step: Step, keys: number, quotient: number, nowMs: number): void {
+    this.#quotients.push(quotient);
+    if (this.#quotients.length > SAMPLES) this.#quotients.shift();
+    if (this.#quotients.length < SAMPLES) return;
+    const now = median(this.#quotients);
+    if (now > FAR) this.#shrink(step, SHRINK_SLOW, nowMs);
+    else if (now <= NEAR) this.#grow(keys);
   }
 
-  #probe(size: number, ms: number, nowMs: number): void {
-    this.#probesLeft -= 1;
-    this.#probeLowestMs = Math.min(this.#probeLowestMs, ms);
-    if (this.#probesLeft > 0) return;
+  #probe(probes: number[], size: number, ms: number, nowMs: number): void {
+    if (size !== this.#probedSize) probes.length = 0;
+    this.#probedSize = size;
+    probes.push(ms);
+    if (probes.length < SAMPLES) return;
+    this.#probes = undefined;
     this.#measuredAtMs = nowMs;
-    const lowestMs = Math.min(this.#baselines.get(size)?.lowestMs ?? Number.POSITIVE_INFINITY, this.#probeLowestMs);
-    const before = this.#baselines.get(size)?.ms ?? this.#probeLowestMs;
-    const after = Math.min(this.#probeLowestMs, lowestMs * DRIFT_MAX);
-    // A database that has become slower or faster has become so for every size.
-    for (const baseline of this.#baselines.values())
-      baseline.ms = Math.min(baseline.ms * (after / before), baseline.lowestMs * DRIFT_MAX);
+    this.#quotients = [];
+    const measuredMs = median(probes);
+    const before = this.#baselines.get(size);
+    const lowestMs = Math.min(before?.lowestMs ?? this.#mostMs(size), measuredMs);
+    const after = Math.min(measuredMs, lowestMs * DRIFT_MAX);
     this.#baselines.set(size, { ms: after, lowestMs });
-    this.#quotient = 1;
+    if (before === undefined) return;
+    // A database that has become slower or faster has become so for every size.
+    for (const [other, baseline] of this.#baselines)
+      if (other !== size) baseline.ms = Math.min(baseline.ms * (after / before.ms), baseline.lowestMs * DRIFT_MAX);
   }
 
-  #lower(size: number, ms: number): void {
-    const baseline = this.#baselines.get(size);
-    if (baseline === undefined) this.#baselines.set(size, { ms, lowestMs: ms });
-    else if (ms < baseline.ms) {
-      baseline.ms = ms;
-      baseline.lowestMs = Math.min(baseline.lowestMs, ms);
-    }
+  /** What a statement of the size takes at most, by what others have taken: no more than a larger one, nor than two of half its keys. */
+  #mostMs(size: number): number {
+    const bounds = [...this.#baselines].map(([other, { lowestMs }]) => lowestMs * 2 ** Math.max(0, size - other));
+    return Math.min(Number.POSITIVE_INFINITY, ...bounds);
   }
 
   #grow(keys: number): void {
@@ -182,7 +187,7 @@ export class Pace {
     if (step.beganMs < this.#shrunkAtMs) return;
     this.#shrunkAtMs = nowMs;
     this.#window = Math.max(this.#floor, this.#window * by);
-    this.#quotient = NEAR;
+    this.#quotients = [];
   }
 }
 
@@ -197,6 +202,15 @@ export interface PaceFacts {
   readonly window: number;
   readonly batch: number;
   readonly concurrency: number;
-  /** The mean of a statement's latency to the baseline. */
+  /** The median of the last statements' latencies to their baselines. */
   readonly quotient: number;
+}
+
+/** Statements of about so many keys are of one size. */
+function sizeOf(keys: number): number {
+  return Math.ceil(Math.log2(Math.max(1, keys)));
+}
+
+function median(list: readonly number[]): number {
+  return list.toSorted((a, b) => a - b)[list.length >> 1] ?? 1;
 }
