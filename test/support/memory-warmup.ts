@@ -58,11 +58,19 @@ export class MemoryWarmGate implements WarmGate {
 }
 
 /** Keys `<before><n>` by Zipf's law: the first is read most. */
-export function zipfKeys(before: string, count: number, readsPerSecond = 1000): HotKey[] {
+export function zipfKeys(before: string, count: number, first = 1): HotKey[] {
   return Array.from({ length: count }, (_, i) => ({
-    key: `${before}${i + 1}`,
-    readsPerSecond: readsPerSecond / (i + 1),
+    key: `${before}${i + first}`,
+    readsPerSecond: 1000 / (i + first),
     loadMs: 1,
     bytes: 100,
   }));
 }
+
+/** The same, in parts, as what is published comes. */
+export async function* zipfParts(family: string, count: number): AsyncIterable<HotFamily> {
+  for (let first = 1; first <= count; first += PART)
+    yield { family, keys: zipfKeys(`${family}:`, Math.min(PART, count - first + 1), first) };
+}
+
+const PART = 4000;
