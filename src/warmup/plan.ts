@@ -144,5 +144,5 @@ interface Total {
 function listed(totals: ReadonlyMap<string, Total>): PlanFamily[] {
   return [...totals]
     .map(([family, total]) => ({ family, ...total }))
-    .sort((a, b) => b.readsPerSecond - a.readsPerSecond);
+    .toSorted((a, b) => b.readsPerSecond - a.readsPerSecond);
 }

@@ -58,7 +58,7 @@ const failing = (code: ConstructorParameters<typeof BusError>[0], sqlState?: str
 };
 
 test('loads the hottest first, and no more than the target’s share of reads needs', async () => {
-  const plan = planOf([{ family: 'user', keys: zipfKeys('user:', 5000).reverse() }]);
+  const plan = planOf([{ family: 'user', keys: zipfKeys('user:', 5000).toReversed() }]);
   const { keysToTarget, keys } = plan.summary(0.8);
   assert.equal(keys, 5000);
   const [reader, gate] = [new MemoryReader(), new MemoryWarmGate()];
