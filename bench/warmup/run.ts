@@ -21,20 +21,18 @@ const keys = Number(values.keys);
 const lab = await startWarmupLab(keys, JSON.parse(values.warmup) as object);
 try {
   const foreground = await Foreground.open(lab.postgresUrl, keys, Number(values.foreground));
-  await foreground.during(async () => new Promise((resolve) => setTimeout(resolve, 3000)));
-  const quiet = await foreground.during(
-    () => new Promise((resolve) => setTimeout(resolve, Number(values.quiet) * 1000)),
-  );
   const updates = await Updates.open(lab.postgresUrl, keys, Number(values.evictions));
+  const pause = (seconds: number) => () => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  // The updates go on all the time: what is compared is with and without the warm-up.
+  updates.start();
+  await foreground.during(pause(3));
+  const before = await foreground.during(pause(Number(values.quiet)));
   const run: { result?: Awaited<ReturnType<typeof runWarmupChild>> } = {};
-  const busy = await foreground.during(async () => {
-    updates.start();
+  const during = await foreground.during(async () => {
     run.result = await runWarmupChild(lab.configPath, keys);
-    await updates.stop();
   });
-  const after = await foreground.during(
-    () => new Promise((resolve) => setTimeout(resolve, Number(values.quiet) * 1000)),
-  );
+  const after = await foreground.during(pause(Number(values.quiet)));
+  await updates.stop();
   await foreground.close();
   const redis = new Redis(lab.redisUrl);
   const stale = await countStale(lab, redis);
@@ -45,12 +43,12 @@ try {
     evictions: updates.done,
     ...run.result,
     foreground: Object.fromEntries(
-      Object.entries({ quiet, busy, after }).map(([name, list]) => [
+      Object.entries({ before, during, after }).map(([name, list]) => [
         name,
         { reads: list.length, p50: ms(list, 0.5), p90: ms(list, 0.9), p99: ms(list, 0.99) },
       ]),
     ),
-    p99Ratio: Number((percentile(busy, 0.99) / percentile(quiet, 0.99)).toFixed(2)),
+    p99Ratio: Number((percentile(during, 0.99) / percentile([...before, ...after], 0.99)).toFixed(2)),
     stale,
   };
   console.log(values.json ? JSON.stringify(result) : JSON.stringify(result, undefined, 2));

@@ -36,7 +36,8 @@ export async function startWarmupLab(rows: number, warmup: object = {}): Promise
     stops.push(() => postgres.stop());
     const log = await startRedis({ settings: LOG_SETTINGS });
     stops.push(() => log.stop());
-    const redis = await startRedis();
+    // A million of its values are some 300 MB.
+    const redis = await startRedis({ settings: { maxmemory: '2gb' } });
     stops.push(() => redis.stop());
     const sql = await connect(postgres.url, { applicationName: 'lab' });
     stops.push(() => sql.close());
