@@ -172,9 +172,11 @@ for (const major of [15, 18] as const) {
     }
 
     test('texts reach the source as they are, whatever characters they have', async () => {
-      const texts = ['a,b', '{x}', '"', '\\', 'NULL', '', ' ', "é'", '\n'];
+      const texts = ['a,b', '{x}', '"', '\\', 'a\\b', 'NULL', '', ' ', "é'", '\n'];
       const family = { source: 'select {id} as t', type: 'text' } as const;
-      const loads = await manyOf(family, { primary }).loadMany(idsOf(...texts), request);
+      const asked: string[] = [];
+      const loads = await manyOf(family, { primary: counted(primary, asked) }).loadMany(idsOf(...texts), request);
+      assert.equal(asked.length, 1);
       assert.deepEqual(
         valuesOf(loads),
         texts.map((t) => ({ t })),
