@@ -5,6 +5,7 @@ import { startWarmupLab } from '../../test/support/warmup-lab.ts';
 import { countStale } from './compare.ts';
 import { Foreground, percentile } from './foreground.ts';
 import { runWarmupChild } from './child-run.ts';
+import { useCore } from './core.ts';
 import { Updates } from './updates.ts';
 
 const { values } = parseArgs({
@@ -14,12 +15,16 @@ const { values } = parseArgs({
     foreground: { type: 'string', default: '200' },
     quiet: { type: 'string', default: '20' },
     warmup: { type: 'string', default: '{"target":"99.9%"}' },
+    apart: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
 const keys = Number(values.keys);
+if (values.apart) useCore(process.pid, 0);
 const lab = await startWarmupLab(keys, JSON.parse(values.warmup) as object);
 try {
+  const redis = new Redis(lab.redisUrl);
+  if (values.apart) useCore(Number(/process_id:(\d+)/u.exec(await redis.info('server'))?.[1]), 1);
   const foreground = await Foreground.open(lab.postgresUrl, keys, Number(values.foreground));
   const updates = await Updates.open(lab.postgresUrl, keys, Number(values.evictions));
   const pause = (seconds: number) => () => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -29,12 +34,11 @@ try {
   const before = await foreground.during(pause(Number(values.quiet)));
   const run: { result?: Awaited<ReturnType<typeof runWarmupChild>> } = {};
   const during = await foreground.during(async () => {
-    run.result = await runWarmupChild(lab.configPath, keys);
+    run.result = await runWarmupChild(lab.configPath, keys, values.apart ? 1 : undefined);
   });
   const after = await foreground.during(pause(Number(values.quiet)));
   await updates.stop();
   await foreground.close();
-  const redis = new Redis(lab.redisUrl);
   const stale = await countStale(lab, redis);
   redis.disconnect();
   const ms = (list: readonly number[], at: number): number => Number(percentile(list, at).toFixed(2));

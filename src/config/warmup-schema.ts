@@ -38,7 +38,9 @@ export const warmupSchema = z
           'Statements at a time at most, however fast the database is: so many connections it must have to spare. Default 8.',
         )
         .optional(),
-      batchMax: count('the number of keys', 1000).describe('Keys of a statement at most. Default 400.').optional(),
+      batchMax: count('the number of keys', 1000)
+        .describe('Keys of a statement at most: what it reads it reads in one go, and others wait. Default 100.')
+        .optional(),
       latencyMax: duration('what a statement may take')
         .describe(
           'A statement that takes longer is too slow, whatever the lowest that was seen: less is asked for. Default `250ms`.',
@@ -62,7 +64,7 @@ export const WARMUP_DEFAULTS: WarmupConfig = {
   rampStepMs: 120_000,
   concurrencyMin: 1,
   concurrencyMax: 8,
-  batchMax: 400,
+  batchMax: 100,
   latencyMaxMs: 250,
   statementTimeoutMs: 5000,
 };
