@@ -59,6 +59,13 @@ export async function startWarmupLab(rows: number, warmup: object = {}): Promise
           source: 'select id, name, n from items where id = {id}',
           on: { items: { id: 'id' } },
         },
+        // Its rows are of the statement's beginning, and come a millisecond a key later.
+        slow: {
+          key: 'slow:{id}',
+          ttl: '1h',
+          source: 'select id, n, pg_sleep(0.001)::text as slept from items where id = {id}',
+          on: { items: { id: 'id' } },
+        },
         wrong: {
           key: 'wrong:{id}',
           ttl: '1h',
