@@ -27,6 +27,8 @@ const SHRINK_FAILED = 0.5;
 /** How long nothing is asked after a refusal; doubled by each that follows, until something is answered. */
 const PAUSE_FIRST_MS = 500;
 const PAUSE_MAX_MS = 15_000;
+/** Where it is the region that takes nothing: agents take its cells within some seconds, and readers wait for that. */
+const PAUSE_UNSTORED_MAX_MS = 2000;
 
 /** One statement, from its beginning. */
 export interface Step {
@@ -35,8 +37,8 @@ export interface Step {
   isAlone: boolean;
 }
 
-/** `timeout`: it took too long. `refused`: the server took no connection (SQLSTATE 53300), is away, or what was loaded could not be stored. */
-export type PaceFailure = 'timeout' | 'refused';
+/** `timeout`: it took too long. `refused`: the server took no connection (SQLSTATE 53300), or is away. `unstored`: nothing that was loaded could be stored. */
+export type PaceFailure = 'timeout' | 'refused' | 'unstored';
 
 /**
  * Decides how many keys are asked for at a time, by what the database's answers take: additive increase, multiplicative decrease (Chiu and Jain, "Analysis of the
@@ -47,7 +49,7 @@ export type PaceFailure = 'timeout' | 'refused';
  *     quotient <= 1.4   window += 25 a round              (a round: as many keys as the window has)
  *     quotient > 2      window *= 0.75, and seven statements more are waited for
  *     timeout           window *= 0.5, once a round
- *     refused           window *= 0.5, once a round, and a pause
+ *     refused, unstored window *= 0.5, once a round, and a pause
  *
  * The baseline of a size is the median of seven statements that are alone: when the size is new, and again every 30 s. Each is judged by those of its
  * own size, since latency grows with the keys of a statement whatever the database's load is. Times are monotonic milliseconds.
@@ -135,8 +137,9 @@ export class Pace {
   failed(step: Step, failure: PaceFailure, nowMs: number): void {
     this.#underWay.delete(step);
     this.#shrink(step, SHRINK_FAILED, nowMs);
-    if (failure !== 'refused' || nowMs < this.#pausedUntilMs) return;
-    this.#pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
+    if (failure === 'timeout' || nowMs < this.#pausedUntilMs) return;
+    const mostMs = failure === 'unstored' ? PAUSE_UNSTORED_MAX_MS : PAUSE_MAX_MS;
+    this.#pauseMs = Math.min(mostMs, Math.max(PAUSE_FIRST_MS, this.#pauseMs * 2));
     this.#pausedUntilMs = nowMs + this.#pauseMs;
   }
 

@@ -7,8 +7,11 @@ import type { Batch, WarmupPlan } from './plan.ts';
 
 /** How often the gate is told, and asked whether it is still the one. */
 export const REPORT_MS = 1000;
-/** A key that something crossed is asked for again, so many times in all. */
-const PASSES_MAX = 3;
+/** Keys that something crossed are asked for again, as long as a pass gets some of them stored; after so many that did not, and so many at all, no more. */
+const IDLE_PASSES_MAX = 2;
+const PASSES_MAX = 20;
+/** Between two passes: cells that nobody held, or what was not settled, need a moment. */
+const PASS_PAUSE_MS = 1000;
 /** Of so many keys, none of which may be stored, it is not each that something crossed. */
 const FOR_NOTHING_MIN = 10;
 
@@ -72,7 +75,9 @@ export class Warmup {
   /** What was interrupted comes before what was not asked for yet. */
   readonly #again: Batch[] = [];
   #crossed: Batch[] = [];
-  #pass = 1;
+  #passes = 1;
+  #idlePasses = 0;
+  #warmBefore = 0;
   readonly #over = new AbortController();
   #end: WarmupEnd | undefined;
   #changed = Promise.withResolvers<void>();
@@ -114,12 +119,16 @@ export class Warmup {
     while (this.#end === undefined) {
       const waitMs = this.#pace.waitMs(clock.monotonicMs());
       if (waitMs === 0) {
-        const batch = this.#again.pop() ?? plan.next(this.#pace.batch) ?? this.#nextPass();
+        const batch = this.#again.pop() ?? plan.next(this.#pace.batch);
         if (batch !== undefined) {
           void this.#ask(batch);
           continue;
         }
-        if (this.#pace.underWay === 0) return;
+        if (this.#pace.underWay === 0) {
+          if (!this.#nextPass()) return;
+          await clock.sleep(PASS_PAUSE_MS, this.#over.signal);
+          continue;
+        }
       }
       await this.#until(waitMs);
     }
@@ -135,18 +144,21 @@ export class Warmup {
     awake.abort();
   }
 
-  /** What was crossed, once the others have been asked for. */
-  #nextPass(): Batch | undefined {
-    if (this.#pace.underWay > 0 || this.#crossed.length === 0) return undefined;
-    if (this.#pass === PASSES_MAX) {
+  /** Whether what was crossed is asked for once more, all others having been. */
+  #nextPass(): boolean {
+    if (this.#crossed.length === 0) return false;
+    const { loaded, wereWarm } = this.#ledger.facts;
+    const isIdle = this.#passes > 1 && loaded + wereWarm === this.#warmBefore;
+    this.#warmBefore = loaded + wereWarm;
+    if (isIdle) this.#idlePasses += 1;
+    if (this.#idlePasses === IDLE_PASSES_MAX || this.#passes === PASSES_MAX) {
       for (const { family, keys } of this.#crossed) for (const _ of keys) this.#ledger.notStored(family);
-      this.#crossed = [];
-      return undefined;
+      return false;
     }
-    this.#pass += 1;
+    this.#passes += 1;
     this.#again.push(...this.#crossed.toReversed());
     this.#crossed = [];
-    return this.#again.pop();
+    return true;
   }
 
   async #ask(batch: Batch): Promise<void> {
@@ -175,7 +187,7 @@ export class Warmup {
       // Nothing of it may be stored: the region takes nothing, and to go on would be loads for nothing.
       const isForNothing = keys.length >= FOR_NOTHING_MIN && sorted.crossed.keys.length === keys.length;
       if (failure !== undefined || isForNothing) {
-        this.#pace.failed(step, failure ?? 'refused', nowMs);
+        this.#pace.failed(step, failure ?? 'unstored', nowMs);
         const failed = keys.find((one) => one.kind === 'failed');
         observer.hindered(failure ?? 'crossed', failed?.kind === 'failed' ? failed.error : undefined);
       } else if (loads === 0) this.#pace.spared(step);

@@ -25,6 +25,8 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
   before(async () => {
     lab = await startWarmupLab(ROWS, { target: '99%' });
     redis = new Redis(lab.redisUrl);
+    // Until the region has every cell, and a first record of each.
+    await applied();
   });
   after(async () => {
     redis.disconnect();
@@ -101,7 +103,7 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
   });
 
   test('what is changed while it runs is nowhere stored as it was', async () => {
-    // Method: a family whose statements take long after they have read; rows all over are changed all the while, at about a thousand a second, so that for some
+    // Method: a family whose statements take long after they have read; rows all over are changed all the while, so that for some
     // keys in every hundred an eviction is done between reading and storing. Afterwards each value in Redis is compared with its row.
     const keys = 1200;
     let isOver = false;
@@ -109,8 +111,8 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
     const beganMs = performance.now();
     const changing = (async () => {
       for (; !isOver; changed += 3) {
-        // A thousand a second.
-        await new Promise((resolve) => setTimeout(resolve, beganMs + changed - performance.now()));
+        // Some hundred a second: a row is changed about every third second, so that what was stored wrongly is still there at the end.
+        await new Promise((resolve) => setTimeout(resolve, beganMs + changed * 2.5 - performance.now()));
         const ids = [0, 1, 2].map((i) => 1 + (((changed + i) * 7919) % keys));
         await lab.sql.query(`update public.items set n = n + 1 where id in (${ids.join()})`);
       }
@@ -119,7 +121,7 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
     await changing;
     assert.notEqual(end.kind, 'never');
     await applied();
-    assert.ok(changed > 300);
+    assert.ok(changed > 100);
     assert.ok((stats.refusals.lease ?? 0) > 0, 'some loads were crossed');
     assert.ok((await stored('slow')).length > 50);
     assert.equal(await stale('slow'), 0);
