@@ -32,6 +32,8 @@ module.exports = {
     // The library's part of writing behind, and the flusher's: light, and by ports alone.
     never('buffer-knows-protocol-config-and-time-only', room('buffer'), '^src/(drivers|relay|agent|client|cli|stack|testing|bin)/'),
     never('buffer-knows-no-more-of-runtime', room('buffer'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),
+    never('warmup-knows-protocol-config-and-time-only', room('warmup'), '^src/(drivers|relay|agent|client|buffer|cli|stack|testing|bin)/'),
+    never('warmup-knows-no-more-of-runtime', room('warmup'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),
     never('stages-do-not-know-buffers', '^src/(relay|agent)/', room('buffer')),
     never('client-knows-protocol-config-and-time-only', room('client'), '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
     never('client-knows-no-more-of-runtime', room('client'), room('runtime'), { pathNot: '^src/runtime/(clock|backoff)' }),

@@ -10,7 +10,8 @@ import { lendClient } from './client/lent-client.ts';
 import { type CacheLimits, readLimits } from './client/options.ts';
 import { checkPools } from './client/pool-check.ts';
 import type { Pool, PoolClient } from './client/pool.ts';
-import { type Pools, SourceOrigin } from './client/source-origin.ts';
+import { SourceOrigin } from './client/source-origin.ts';
+import type { Pools } from './client/source-read.ts';
 import { type LocalValues, TrackedTier } from './client/tracked-tier.ts';
 import {
   type ApplicationRedis,
@@ -41,10 +42,11 @@ export type * from './client/buffers.ts';
 export type * from './client/families.ts';
 export type { Inspection } from './client/inspect.ts';
 export type { Pool, PoolClient, Queryable, WriteSession } from './client/pool.ts';
-export type { Pools } from './client/source-origin.ts';
+export type { Pools } from './client/source-read.ts';
 export type { LocalValues } from './client/tracked-tier.ts';
 export type { ReadOptions } from './client/read-call.ts';
 export type { CacheStats } from './client/stats.ts';
+export type { Warmed, WarmedKey } from './client/warmed.ts';
 export type { WriteOptions } from './client/writing.ts';
 export type { RegionGate } from './protocol/region-gate.ts';
 export { BusError, type ErrorCode, isBusError } from './protocol/errors.ts';
@@ -133,7 +135,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       ...(options.hotKeys === false ? {} : { hotReads: connection.hotReads }),
       buffers,
       listener,
-      ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs)),
+      ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs, announcer)),
       gate: async () => gateOf(await connection.gate.read(), DEFAULT_RAMP),
       renew: () => connection.renew(),
       refusals: (refused) => connection.onRefusal(refused),
@@ -175,10 +177,18 @@ function openTier({ config, limits, values, isCluster, announcer }: TierWish): T
 function postgresPorts(
   pools: Pools,
   limitMs: number,
+  announcer: Announcer,
 ): Pick<CachePorts, 'sourceOrigin' | 'hasReplica' | 'tokenOf' | 'primary'> {
   return {
     ...(pools.primary === undefined ? {} : { primary: pools.primary }),
-    sourceOrigin: (family, rule) => new SourceOrigin({ family, pools, keyTypes: () => rule.keyTypes }),
+    sourceOrigin: (family, rule) =>
+      new SourceOrigin({
+        family,
+        pools,
+        keyTypes: () => rule.keyTypes,
+        monotonicMs: () => systemClock.monotonicMs(),
+        oneByOne: (why) => announcer.say('source-one-by-one', { family: family.name, detail: why }),
+      }),
     hasReplica: pools.replica !== undefined,
     tokenOf: async (on, options) => {
       if (on !== undefined) return readTokenAfterWrite(on, options);

@@ -6,6 +6,7 @@ import { createProgram } from '../cli/program.ts';
 import { runAgent } from './agent.ts';
 import { runFlush } from './flush.ts';
 import { runRelay } from './relay.ts';
+import { runWarmup } from './warmup.ts';
 import { runWorker } from './worker.ts';
 
 let code: number = EXIT.ok;
@@ -16,7 +17,11 @@ for (const stream of [process.stdout, process.stderr])
     if (stream === process.stdout) process.stderr.write(`Standard output cannot be written: ${error.message}\n`);
     process.exitCode = EXIT.failed;
   });
-const program = createProgram(processOutput, { runRelay, runAgent, runWorker, runFlush }, (result) => (code = result));
+const program = createProgram(
+  processOutput,
+  { runRelay, runAgent, runWorker, runFlush, runWarmup },
+  (result) => (code = result),
+);
 try {
   await program.parseAsync();
 } catch (error) {

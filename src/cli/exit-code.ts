@@ -10,7 +10,13 @@ export const EXIT = {
   failed: 1,
   /** It could not run: usage, settings, the file, or something that it needs is missing. */
   usage: 2,
+  /** A task that would end so each time: to start it again is of no use until a person acts. */
+  never: 42,
+  /** What a task acted for is there no more, and another one has begun. */
+  moved: 43,
 } as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 const USAGE = new Set(['CONFIG_INVALID', 'SETTING_INVALID', 'KEY_PARAMETER_INVALID', 'STACK_UNAVAILABLE']);
 

@@ -16,6 +16,7 @@ import { type DemoOptions, demoCommand } from './demo/demo.ts';
 import { SERVER_VARIABLES } from './demo/given-servers.ts';
 import type { Output } from './output.ts';
 import type { RowOperation } from './explain.ts';
+import { readWarmupOptions, WARMUP_MODES, type WarmupFlags, type WarmupOptions } from './warmup/options.ts';
 
 /** The long-running programs, which the composition root makes. */
 export interface Programs {
@@ -23,6 +24,7 @@ export interface Programs {
   runAgent(config: BusConfig, region: RegionConfig): Promise<number>;
   runWorker(config: BusConfig, region: RegionConfig, file: string): Promise<number>;
   runFlush(config: BusConfig): Promise<number>;
+  runWarmup(config: BusConfig, region: RegionConfig, options: WarmupOptions): Promise<number>;
 }
 
 const EXIT_HELP = `
@@ -128,6 +130,34 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .description('what the application has written behind, from the buffers into Postgres; any number share the work')
     .addHelpText('after', `\nEnvironment:\n${settingsHelp()}`)
     .action(async () => done(await programs.runFlush(await configOf(context()))));
+
+  jsonToo(program.command('warmup'))
+    .description(
+      'fills a cold region with what its readers ask for most, at a pace that the database bears; then its gate opens',
+    )
+    .requiredOption('-r, --region <name>', 'the region, as the file names it')
+    .option('--from <region>', 'the region whose readers say what is hot; default the same')
+    .addOption(
+      new Option(
+        '--mode <mode>',
+        'eager: until the target; shadow: follows another region; gradual: loads nothing, and opens the gate by steps of time',
+      )
+        .choices(WARMUP_MODES)
+        .default('eager'),
+    )
+    .option('--for <duration>', 'how long to follow, such as 10m; default until SIGTERM')
+    .option('--shard <i/n>', 'the part of the keys, from 0; of/n takes i from JOB_COMPLETION_INDEX')
+    .option('--plan', 'print what would be done, and do nothing')
+    .addHelpText(
+      'after',
+      `\nExits 42 where it would end so each time (the source is wrong), 43 where the region began anew meanwhile.\n\nEnvironment:\n${settingsHelp()}`,
+    )
+    .action(async (flags: WarmupFlags) => {
+      const config = await configOf(context());
+      const region = regionOf(config, flags.region);
+      const options = readWarmupOptions(flags, [...config.regions.keys()], process.env, context().json);
+      done(await programs.runWarmup(config, region, options));
+    });
 
   jsonToo(program.command('status'))
     .description('one screen: relay, slot, log, and each region’s watermark and staleness')

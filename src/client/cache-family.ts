@@ -11,6 +11,7 @@ import type { ReadOptions } from './read-call.ts';
 import type { WriteSession } from './pool.ts';
 import { isBehind, type Reading } from './reading.ts';
 import { nothingTold, type Served, servedAs, tellStored, type Told } from './told.ts';
+import type { Warmed } from './warmed.ts';
 import { type WriteOptions, type WritePorts, Writing } from './writing.ts';
 
 /** A family of cached values: `T` is what is loaded, as JSON keeps it; `P` are the parameters of its key. */
@@ -36,7 +37,10 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     return this.#reading.get(params as KeyParams, options) as Promise<T | null>;
   }
 
-  /** Several values at once, in one flush, and where the family has `loadMany` by one call of it; in the order of `params`. Rejects with the first error. */
+  /**
+   * Several values at once, in one flush; what is missing by one call of the family's `loadMany`, or by one statement of its `source`. In the order of `params`.
+   * Rejects with the first error.
+   */
   getMany(params: readonly P[], options?: ReadOptions): Promise<(T | null)[]> {
     return this.#reading.getMany(params as readonly KeyParams[], options) as Promise<(T | null)[]>;
   }
@@ -56,6 +60,12 @@ export class CacheFamily<T = unknown, P extends object = KeyParams> {
     const told = nothingTold();
     const value = await this.#peek(params, told, maxStalenessMs);
     return value === undefined ? undefined : servedAs(value, told, this.#core.clock.nowMs());
+  }
+
+  /** Asks for several as `getMany` does, so that the cache has them, and says of each what became of it. Rejects where the cache has been drained. */
+  async warm(params: readonly P[], options?: ReadOptions): Promise<Warmed> {
+    this.#assertOpen();
+    return this.#reading.warm(params as readonly KeyParams[], options);
   }
 
   /** What the cache holds, which may be null, or undefined where it holds nothing that may be served. Loads nothing. */

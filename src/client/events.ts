@@ -32,6 +32,8 @@ export const EVENTS = {
   'buffer-flush-failed': 'A buffer could not be flushed: it is tried again.',
   'buffer-rows-refused':
     'Postgres refuses rows of a buffer: they stand in the table afterwrite_refused, with the reason.',
+  'source-one-by-one':
+    'The source of a family cannot be asked for many keys by one statement: each key of a list is loaded by one of its own.',
   'load-abandoned': 'A loader went on long after its deadline: its place in the limit is given to another.',
 } as const;
 
@@ -59,6 +61,7 @@ const WARNINGS: ReadonlySet<EventCode> = new Set([
   'local-off',
   'evictions-dropped',
   'load-abandoned',
+  'source-one-by-one',
   'buffer-away',
   'buffer-behind',
   'buffer-refused',

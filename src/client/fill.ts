@@ -171,6 +171,7 @@ export class Fill {
   }
 
   #given(value: StoredValue): string | null {
+    this.#many?.told?.('hit');
     this.#flight.readAtMs = value.readAtMs;
     return unpackPayload(payloadOf(value));
   }
@@ -202,7 +203,11 @@ export class Fill {
       this.#flight.offset = reading.offset;
       const loaded = await this.#load(place, this.#lease.deadlineMs);
       const payload = this.#encoded(loaded);
-      await this.#lease.store(reading, loaded, payload, { loadMs: this.#loadMs, readAtMs: this.#flight.readAtMs });
+      const outcome = await this.#lease.store(reading, loaded, payload, {
+        loadMs: this.#loadMs,
+        readAtMs: this.#flight.readAtMs,
+      });
+      this.#many?.told?.(outcome);
       return payload;
     } catch (error) {
       this.#lease.giveUp();

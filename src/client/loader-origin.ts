@@ -1,5 +1,6 @@
+import { BusError } from '../protocol/errors.ts';
 import type { Evidence } from '../protocol/fill.ts';
-import type { KeyParams, Loaded, LoadManyOrigin, LoadRequest, Origin } from './origin.ts';
+import type { KeyLoad, KeyParams, Loaded, LoadManyOrigin, LoadRequest, Origin } from './origin.ts';
 
 /**
  * An application's loader: the value, or null for what does not exist. Its query begins when it is called, outside any open transaction, through no
@@ -28,13 +29,17 @@ export class LoaderOrigin implements Origin {
   readonly #loaders: Loaders<unknown, KeyParams>;
   readonly #evidence: Evidence;
 
-  constructor(loaders: Loaders<unknown, KeyParams>, reads: 'primary' | undefined) {
+  constructor(family: string, loaders: Loaders<unknown, KeyParams>, reads: 'primary' | undefined) {
     const { loadMany } = loaders;
     this.#loaders = loaders;
     this.#evidence = reads === 'primary' ? PRIMARY : NOTHING;
     if (loadMany !== undefined)
       this.many = {
-        loadMany: async (list, { signal }) => ({ value: await loadMany(list, { signal }), evidence: this.#evidence }),
+        loadMany: async (list, { signal }) =>
+          checked(family, list.length, await loadMany(list, { signal })).map((value): KeyLoad => ({
+            kind: 'loaded',
+            loaded: { value, evidence: this.#evidence },
+          })),
       };
   }
 
@@ -43,4 +48,14 @@ export class LoaderOrigin implements Origin {
     const value = load === undefined ? (await loadMany?.([params], { signal }))?.[0] : await load(params, { signal });
     return { value, evidence: this.#evidence };
   }
+}
+
+/** By position: one more or less, and every value might stand under another's key. */
+function checked(family: string, keys: number, values: unknown): readonly unknown[] {
+  if (Array.isArray(values) && values.length === keys) return values;
+  const found = Array.isArray(values) ? `${values.length} values` : typeof values;
+  throw new BusError(
+    'CACHE_VALUE_INVALID',
+    `loadMany of family ${family} returned ${found} for ${keys} keys: a value or null for each is expected, in their order.`,
+  );
 }

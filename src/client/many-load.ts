@@ -1,10 +1,10 @@
-import { BusError } from '../protocol/errors.ts';
+import { printReadToken } from '../protocol/read-token.ts';
 import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { Place } from './gate.ts';
 import type { LoadOrder } from './loader.ts';
 import type { Many } from './many.ts';
-import type { KeyParams, Loaded, LoadManyOrigin } from './origin.ts';
+import type { KeyLoad, Loaded, LoadManyOrigin, LoadRequest } from './origin.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
 /** Misses that come after the others, such as those that waited for another process in vain, are gathered for so long. */
@@ -17,8 +17,8 @@ interface Arrived {
 }
 
 /**
- * The misses of one getMany as one call of the application's `loadMany`. Each has its own lease and is stored under it; they share the place at
- * the gate, and the call.
+ * The misses of one getMany as one call of the origin: the application's `loadMany`, or one statement. Each has its own lease and is stored under it;
+ * they share the place at the gate, and the call.
  *
  *     read ─┬ hit, joins, waits ──▶ decided
  *           └ miss ──▶ place, lease, settled ──▶ arrived        once all are one or the other: loadMany
@@ -27,6 +27,7 @@ export class ManyLoad {
   readonly #core: CacheCore;
   readonly #context: FamilyContext;
   readonly #origin: LoadManyOrigin;
+  readonly #took: ((ms: number) => void) | undefined;
   readonly #undecided = new Set<number>();
   #place: Promise<Place> | undefined;
   #shares = 0;
@@ -34,10 +35,12 @@ export class ManyLoad {
   #isFirst = true;
   #isDue = false;
 
-  constructor(core: CacheCore, context: FamilyContext, origin: LoadManyOrigin) {
+  /** `took` is told what each call of the origin has taken, in milliseconds. */
+  constructor(core: CacheCore, context: FamilyContext, origin: LoadManyOrigin, took?: (ms: number) => void) {
     this.#core = core;
     this.#context = context;
     this.#origin = origin;
+    this.#took = took;
   }
 
   /** Called for each before any is read. */
@@ -101,39 +104,52 @@ export class ManyLoad {
     this.#isFirst = false;
     const wanted = arrived.filter(({ order }) => !order.signal.aborted);
     for (const { order } of arrived) if (order.signal.aborted) order.place.leave();
-    if (wanted.length > 0) void this.#load(wanted);
+    // What one of them demands to have seen might send all to the primary.
+    for (const alike of byToken(wanted)) void this.#load(alike);
   }
 
   async #load(wanted: readonly Arrived[]): Promise<void> {
-    const { loader } = this.#core;
+    const { loader, clock } = this.#core;
     const orders = wanted.map(({ order }) => order);
     const params = orders.map((order) => order.params);
+    let loads: readonly KeyLoad[] = [];
+    const loadMany = async (request: LoadRequest): Promise<Loaded> => {
+      const beganMs = clock.monotonicMs();
+      try {
+        loads = await this.#origin.loadMany(params, request);
+      } finally {
+        this.#took?.(clock.monotonicMs() - beganMs);
+      }
+      return NOTHING;
+    };
     try {
-      const { value, evidence } = await loader.load({
+      await loader.load({
         family: this.#context.family.name,
-        origin: { load: (_, request) => this.#origin.loadMany(params, request) },
+        origin: { load: (_, request) => loadMany(request) },
         params: {},
-        token: undefined,
+        token: orders[0]?.token,
         deadlineMs: Math.min(...orders.map(({ deadlineMs }) => deadlineMs)),
         signal: whenAllAbort(orders.map(({ signal }) => signal)),
         place: { leave: () => orders.forEach(({ place }) => place.leave()) },
       });
-      const values = this.#checked(value, params);
-      wanted.forEach(({ settle }, i) => settle.resolve({ value: values[i], evidence }));
+      wanted.forEach(({ settle }, i) => {
+        const load = loads[i];
+        if (load?.kind === 'loaded') settle.resolve(load.loaded);
+        else settle.reject(load?.error);
+      });
     } catch (error) {
       for (const { settle } of wanted) settle.reject(error);
     }
   }
+}
 
-  /** By position: one more or less, and every value might stand under another's key. */
-  #checked(value: unknown, params: readonly KeyParams[]): readonly unknown[] {
-    if (Array.isArray(value) && value.length === params.length) return value;
-    const found = Array.isArray(value) ? `${value.length} values` : typeof value;
-    throw new BusError(
-      'CACHE_VALUE_INVALID',
-      `loadMany of family ${this.#context.family.name} returned ${found} for ${params.length} keys: a value or null for each is expected, in their order.`,
-    );
-  }
+/** What each key has is by position, beside it. */
+const NOTHING: Loaded = { value: null, evidence: { kind: 'none' } };
+
+/** In the order of their places. */
+function byToken(arrived: readonly Arrived[]): Iterable<readonly Arrived[]> {
+  const tokenOf = ({ order: { token } }: Arrived): string => (token === undefined ? '' : printReadToken(token));
+  return Map.groupBy(arrived, tokenOf).values();
 }
 
 /** Aborted when nobody wants any of it. */

@@ -3,6 +3,7 @@ import { LoadGate } from './gate.ts';
 import type { CacheCore } from './core.ts';
 import type { LoadOrder } from './loader.ts';
 import type { Loaded } from './origin.ts';
+import type { Refusal } from './stats.ts';
 
 /** One call of getMany, as the loads of its misses see it. */
 export interface Many {
@@ -12,6 +13,8 @@ export interface Many {
   readonly load?: (order: LoadOrder) => Promise<Loaded>;
   /** This one of the many brings no load of its own, or not soon: it is answered, joins another's, or waits for another process. */
   readonly decided?: () => void;
+  /** Told once how the cache stands for this one, where that is known. */
+  readonly told?: (what: 'hit' | 'stored' | Refusal) => void;
 }
 
 /**

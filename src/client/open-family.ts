@@ -37,7 +37,7 @@ export function openFamily(
   if (hasLoader && source !== undefined)
     throw new BusError('CACHE_LOADER_TWICE', `Family ${name} has a source in the file: take it out, or pass no load.`);
   const rule = new FamilyRule(family);
-  const loader = hasLoader ? new LoaderOrigin(options, options.reads) : undefined;
+  const loader = hasLoader ? new LoaderOrigin(name, options, options.reads) : undefined;
   const origin = loader ?? sourceOriginOf(ports, family, rule);
   const context: FamilyContext = {
     family,
@@ -45,7 +45,6 @@ export function openFamily(
     printer: new KeyPrinter(family, rule, core.cells),
     origin,
     sampler: core.hotKeys?.of(name),
-    many: loader?.many,
     isProven: loader === undefined || options?.reads === 'primary',
     readsPrimary:
       loader === undefined ? reads === 'primary' || ports.hasReplica === false : options?.reads === 'primary',

@@ -9,12 +9,19 @@ import type { ReadToken } from '../protocol/read-token.ts';
  */
 export interface Origin {
   load(params: KeyParams, request: LoadRequest): Promise<Loaded>;
+  /** Where one call loads many keys. Asked at each `getMany`: it may not be known yet whether one can, or turn out that none can. */
+  readonly many?: LoadManyOrigin | undefined;
 }
 
-/** An origin that loads many keys by one call: the value of each, by position; null is "does not exist". */
+/** An origin that loads many keys by one call: what became of each, by position. It throws what is an error of all. */
 export interface LoadManyOrigin {
-  loadMany(list: readonly KeyParams[], request: LoadRequest): Promise<Loaded>;
+  loadMany(list: readonly KeyParams[], request: LoadRequest): Promise<readonly KeyLoad[]>;
 }
+
+/** One key of a load of many. */
+export type KeyLoad =
+  | { readonly kind: 'loaded'; readonly loaded: Loaded }
+  | { readonly kind: 'failed'; readonly error: unknown };
 
 /** The parameters of a key, by name, as the caller gave them. */
 export type KeyParams = Readonly<Record<string, unknown>>;

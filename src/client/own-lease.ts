@@ -4,6 +4,7 @@ import type { CacheCore } from './core.ts';
 import type { FamilyContext } from './family-context.ts';
 import type { Flight } from './flight.ts';
 import type { Loaded } from './origin.ts';
+import type { Refusal } from './stats.ts';
 import { type LoadTimes, storedForm } from './stored-form.ts';
 
 /** Between two readings while a load waits for the primary. */
@@ -75,24 +76,32 @@ export class OwnLease {
     return reading;
   }
 
-  async store(reading: LeaseReading, loaded: Loaded, payload: string | null, times: LoadTimes): Promise<void> {
+  async store(
+    reading: LeaseReading,
+    loaded: Loaded,
+    payload: string | null,
+    times: LoadTimes,
+  ): Promise<'stored' | Refusal> {
     const { counters, announcer, store, random } = this.#core;
     const { family, printer } = this.#context;
     const verdict = judgeFill(reading, loaded.evidence);
     if (verdict.kind === 'refuse') {
       counters.refused(verdict.why);
-      return this.giveUp();
+      this.giveUp();
+      return verdict.why;
     }
     if (payload === null && family.absentMs === 0) {
       counters.refused('absence');
-      return this.#forgo();
+      this.#forgo();
+      return 'absence';
     }
     const tags = printer.tagMarksOf(loaded.value);
     if (tags.kind === 'unfit') {
       counters.refused('label');
       counters.values.labelsMissing += 1;
       announcer.once('label-missing', { family: family.name, detail: `${tags.label}: column ${tags.column}` });
-      return this.giveUp();
+      this.giveUp();
+      return 'label';
     }
     const token = this.#flight.token ?? '';
     const request = {
@@ -110,8 +119,14 @@ export class OwnLease {
     if (reply === undefined) {
       counters.refused('unreachable');
       this.giveUp();
-    } else if (reply.kind === 'stored') counters.values.stored += 1;
-    else counters.refused(reply.why);
+      return 'unreachable';
+    }
+    if (reply.kind === 'stored') {
+      counters.values.stored += 1;
+      return 'stored';
+    }
+    counters.refused(reply.why);
+    return reply.why;
   }
 
   /** Ends the lease, behind the answer. */

@@ -2,7 +2,7 @@ import { BusError } from '../protocol/errors.ts';
 import { askAll, lendClient } from './lent-client.ts';
 import type { Pool, PoolClient } from './pool.ts';
 import { readReplicaFacts, refuseAurora, type ReplicaFacts } from './session-facts.ts';
-import type { Pools } from './source-origin.ts';
+import type { Pools } from './source-read.ts';
 
 type PoolName = 'primary' | 'replica';
 

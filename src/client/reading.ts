@@ -13,7 +13,9 @@ import { inTurns, type Many } from './many.ts';
 import { ManyLoad } from './many-load.ts';
 import type { KeyParams } from './origin.ts';
 import type { Call, ReadOptions } from './read-call.ts';
+import type { Refusal } from './stats.ts';
 import { tellStored, type Told } from './told.ts';
+import type { Warmed, WarmedKey, WarmListener } from './warmed.ts';
 
 const NO_OPTIONS: ReadOptions = {};
 const TOKEN_LOOK_MS = 5;
@@ -64,6 +66,7 @@ export class Reading {
         const local = tier.get(key, told);
         if (local !== undefined) {
           counters.values.localHits += 1;
+          many?.told?.('hit');
           return Promise.resolve(local);
         }
       }
@@ -84,21 +87,44 @@ export class Reading {
 
   /** Several at once, in one flush. */
   getMany(list: readonly KeyParams[], options?: ReadOptions): Promise<unknown[]> {
-    const { many } = this.#context;
     if (list.length < 2) return Promise.all(list.map((params) => this.get(params, options)));
+    return Promise.all(this.#getEach(list, options));
+  }
+
+  /** The same, for what the cache has then. */
+  async warm(list: readonly KeyParams[], options?: ReadOptions): Promise<Warmed> {
+    const told: ('hit' | 'stored' | Refusal)[] = [];
+    let loadMs = 0;
+    const answers = this.#getEach(list, options, {
+      told: (i, what) => void (told[i] ??= what),
+      took: (ms) => (loadMs += ms),
+    });
+    const settled = await Promise.allSettled(answers);
+    return {
+      keys: settled.map((answer, i): WarmedKey => {
+        if (answer.status === 'rejected') return { kind: 'failed', error: answer.reason };
+        const what = told[i];
+        return what === 'hit' || what === 'stored' ? { kind: what } : { kind: 'unstored', why: what };
+      }),
+      loadMs,
+    };
+  }
+
+  #getEach(list: readonly KeyParams[], options?: ReadOptions, listener?: WarmListener): Promise<unknown>[] {
+    const { many } = this.#context.origin;
+    const tellsOf = (i: number) =>
+      listener === undefined ? {} : { told: (what: 'hit' | 'stored' | Refusal) => listener.told(i, what) };
     if (many === undefined) {
       const turns = inTurns(this.#core);
-      return Promise.all(list.map((params) => this.get(params, options, turns)));
+      return list.map((params, i) => this.get(params, options, { ...turns, ...tellsOf(i) }));
     }
-    const load = new ManyLoad(this.#core, this.#context, many);
+    const load = new ManyLoad(this.#core, this.#context, many, listener?.took);
     const each = list.map((_, i) => load.of(i));
-    return Promise.all(
-      each.map((one, i) => {
-        const answer = this.get(list[i] as KeyParams, options, one);
-        answer.then(one.decided, one.decided);
-        return answer;
-      }),
-    );
+    return each.map((one, i) => {
+      const answer = this.get(list[i] as KeyParams, options, { ...one, ...tellsOf(i) });
+      answer.then(one.decided, one.decided);
+      return answer;
+    });
   }
 
   #ask(call: Call): Promise<unknown> {
@@ -176,6 +202,7 @@ export class Reading {
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     if (this.#isTooStale(call, reply)) return this.#tooStale(call, decoded);
     counters.values.hits += 1;
+    call.many?.told?.('hit');
     if (early > 0) this.#early(call, value, reply.ttlLeftMs);
     if (staleMs > 0) lastValues.confirm(call.entry.key, payload, value.readAtMs);
     if (tier !== undefined && localMs > 0) {
@@ -200,6 +227,7 @@ export class Reading {
     const decoded = decodePayload(this.#payload(call, value, reply));
     if (decoded === undefined) return this.#loads.answer(call, { kind: 'through' });
     counters.values.staleHits += 1;
+    call.many?.told?.('hit');
     // A lease whose holder is gone may stand over the value for as long as that does.
     if (!isReloaded(value, clock.nowMs()) && this.#context.isProven) this.#loads.behind(call);
     return decoded;

@@ -59,3 +59,50 @@ function textOf(name: string, type: KeyType | undefined, value: unknown): string
     `The key parameter {${name}} needs a text, number or boolean; this ${kind} is none.`,
   );
 }
+
+/** The form in which a source is asked for many keys at once. */
+export interface ManyForm {
+  readonly text: string;
+  readonly names: readonly string[];
+  readonly types: ParameterTypes;
+}
+
+/**
+ * The source once a key, in one statement: the keys as arrays, a column a parameter, and beside each row the place of its key, from 1.
+ *
+ *     SELECT k.at, q.* FROM unnest($1::int8[]) WITH ORDINALITY AS k(k1, at) CROSS JOIN LATERAL (<source>) AS q
+ *
+ * A parameter stands there as `(CASE WHEN true THEN k.k1 END)::int8`, which the planner folds to `k.k1`: a column's name would become that of an output column
+ * that the source does not name, where a number such as `$1` has none (FigureColname in Postgres's parse_target.c). Undefined where a type is not known, or
+ * there is no parameter.
+ */
+export function manyFormOf(template: SourceTemplate, types: ParameterTypes): ManyForm | undefined {
+  const names = [...new Set(template.parameters)];
+  const columns = names.map((name, i) => ({ name, type: types.get(name), column: `k${i + 1}` }));
+  if (columns.length === 0 || columns.some(({ type }) => type === undefined)) return undefined;
+  const places = template.parameters.map((name) => {
+    const { type, column } = columns[names.indexOf(name)] ?? {};
+    return `(CASE WHEN true THEN afterwrite_keys.${column} END)::${SQL_TYPE[type ?? 'text']}`;
+  });
+  const source = template.literals.map((literal, i) => `${literal}${places[i] ?? ''}`).join('');
+  const arrays = columns.map(({ type }, i) => `$${i + 1}::${SQL_TYPE[type ?? 'text']}[]`).join(', ');
+  const columnNames = [...columns.map(({ column }) => column), 'place'].join(', ');
+  const text = `SELECT afterwrite_keys.place, q.* FROM unnest(${arrays}) WITH ORDINALITY AS afterwrite_keys(${columnNames})
+CROSS JOIN LATERAL (${source}\n) AS q`;
+  return { text, names, types };
+}
+
+/** One key's values, as they stand in the arrays. Throws `KEY_PARAMETER_INVALID`. */
+export function manyValuesOf({ names, types }: ManyForm, params: KeyParams): readonly string[] {
+  return names.map((name) => textOf(name, types.get(name), params[name]));
+}
+
+/** The query for keys whose values are given. */
+export function sourceManyQuery({ text, names }: ManyForm, keys: readonly (readonly string[])[]): SourceQuery {
+  return { text, values: names.map((_, i) => arrayText(keys.map((values) => values[i] ?? ''))) };
+}
+
+/** As Postgres reads an array: in quotes every character is itself but `"` and `\\`. */
+function arrayText(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`;
+}

@@ -13,10 +13,27 @@ export interface BusConfig {
   readonly tagRules: readonly TagRule[];
   /** What is written behind, by name. */
   readonly buffers: ReadonlyMap<string, BufferConfig>;
+  readonly warmup: WarmupConfig;
   /** True: agents evict nothing and count what they would have. */
   readonly observe: boolean;
   /** Keys of one family in one transaction, beyond which the transaction invalidates the family. Default 10,000. */
   readonly keysPerTransactionMax: number;
+}
+
+/** How a region is warmed. Shares are from 0 to below 1, times in milliseconds. */
+export interface WarmupConfig {
+  /** Of the reads of hot keys: at this the region is warm. */
+  readonly target: number;
+  /** From this share of warm reads on, so much of the traffic may come; in rising order. */
+  readonly ramp: readonly { readonly share: number; readonly admit: number }[];
+  readonly rampStepMs: number;
+  /** Statements at a time. */
+  readonly concurrencyMin: number;
+  readonly concurrencyMax: number;
+  /** Keys of a statement. */
+  readonly batchMax: number;
+  readonly latencyMaxMs: number;
+  readonly statementTimeoutMs: number;
 }
 
 export interface SourceConfig {

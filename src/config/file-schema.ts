@@ -15,6 +15,7 @@ import {
   text,
 } from './file-fields.ts';
 import { jsonSchemaOf } from './json-schema.ts';
+import { warmupSchema } from './warmup-schema.ts';
 
 /** The raw file. Descriptions become the JSON Schema's and the manual's; a key that stands nowhere here is a fault. */
 
@@ -313,6 +314,7 @@ export const fileSchema = z
       .describe('Tag rules by tag template, such as `org:{id}`: what makes all entries with the label old.')
       .optional(),
     buffers: buffersSchema.optional(),
+    warmup: warmupSchema.optional(),
     observe: flag(
       'True for the first days of a live cache: agents evict nothing and count what they would have. Default false.',
     ).optional(),

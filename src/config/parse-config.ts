@@ -8,6 +8,7 @@ import { joinFiles } from './join-files.ts';
 import { ruleHashOf } from './rule-hash.ts';
 import { readSections } from './sections.ts';
 import { readTagRules } from './tag-rules.ts';
+import { readWarmup } from './warmup-schema.ts';
 import { type Environment, parseYamlFile, type Path } from './yaml-file.ts';
 
 export interface GivenFile {
@@ -105,6 +106,7 @@ function build(raw: RawFile, notes: FamilyNotes): BusConfig | undefined {
     families: new Map(drafts.map((draft) => [draft.name, withHash(draft)])),
     tagRules,
     buffers,
+    warmup: readWarmup(raw.warmup ?? {}, notes.fault),
     observe: raw.observe ?? false,
     keysPerTransactionMax: raw.limits?.keysPerTransactionMax ?? DEFAULTS.keysPerTransactionMax,
   };

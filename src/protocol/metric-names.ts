@@ -209,6 +209,32 @@ export const METRICS = {
     help: 'Values dropped since there is no row for them, where rows are not to be made.',
     labels: ['buffer'],
   },
+  afterwrite_warmup_share: {
+    kind: 'gauge',
+    help: 'Of the reads of hot keys, those whose keys are warm, from 0 to 1.',
+    labels: ['region'],
+  },
+  afterwrite_warmup_keys_total: {
+    kind: 'counter',
+    help: 'Keys that a warm-up has asked for, by what became of them.',
+    labels: ['region', 'family', 'outcome'],
+  },
+  afterwrite_warmup_load_seconds: {
+    kind: 'histogram',
+    help: 'One load of many keys by a warm-up.',
+    labels: ['region'],
+    buckets: LATENCY_SECONDS,
+  },
+  afterwrite_warmup_window_keys: {
+    kind: 'gauge',
+    help: 'Keys that a warm-up may have under way: its pace.',
+    labels: ['region'],
+  },
+  afterwrite_warmup_hindered_total: {
+    kind: 'counter',
+    help: 'Times that a warm-up was slowed down: by timeouts, by refusals, by a region that stores nothing, by its gate.',
+    labels: ['region', 'reason'],
+  },
 } as const satisfies Record<string, MetricEntry>;
 
 export type MetricName = keyof typeof METRICS;

@@ -15,7 +15,7 @@ export interface LifeParts {
 /**
  * Runs services until one ends or a signal comes; drains them in reverse order within a deadline; returns the exit code.
  *
- *     0   a signal came and every service drained
+ *     0   a signal came and every service drained, or a task came to its end
  *     1   a service failed or ended by itself, a drain failed, or the deadline passed
  *
  * A second signal ends the drain at once.
@@ -39,7 +39,7 @@ export async function live(services: readonly Service[], parts: LifeParts): Prom
   };
   const runs = services.map((service) =>
     service.run(stop.signal).then(
-      () => (isDraining ? undefined : fail('a service ended by itself', { service: service.name })),
+      () => (isDraining || service.isTask ? undefined : fail('a service ended by itself', { service: service.name })),
       (error: unknown) => fail('a service failed', { service: service.name, ...errorFields(error) }),
     ),
   );

@@ -1,4 +1,5 @@
 import type { BusConfig, Family, Rule, TagRule } from '../../src/config/bus-config.ts';
+import { WARMUP_DEFAULTS } from '../../src/config/warmup-schema.ts';
 import { type KeyTemplate, parseKeyTemplate } from '../../src/protocol/key-template.ts';
 
 export function template(text: string): KeyTemplate {
@@ -60,6 +61,7 @@ export function busConfig(
     families: new Map(families.map((one) => [one.name, one])),
     tagRules,
     buffers: new Map(),
+    warmup: WARMUP_DEFAULTS,
     observe: false,
     keysPerTransactionMax: 10_000,
     ...more,

@@ -59,7 +59,12 @@ export async function openRaceCache(
       process: randomBytes(9).toString('hex'),
       listener: () => undefined,
       sourceOrigin: (family, rule) => {
-        const origin = new SourceOrigin({ family, pools, keyTypes: () => rule.keyTypes });
+        const origin = new SourceOrigin({
+          family,
+          pools,
+          keyTypes: () => rule.keyTypes,
+          monotonicMs: () => performance.now(),
+        });
         return wraps.origin?.(origin) ?? origin;
       },
       hasReplica: replica !== undefined,

@@ -1,4 +1,5 @@
-import { SourceOrigin, type Pools, type SourceOriginOptions } from '../../src/client/source-origin.ts';
+import { SourceOrigin, type SourceOriginOptions } from '../../src/client/source-origin.ts';
+import type { Pools } from '../../src/client/source-read.ts';
 import type { Loaded } from '../../src/client/origin.ts';
 import { parseKeyTemplate } from '../../src/protocol/key-template.ts';
 import type { KeyType } from '../../src/protocol/key-parameter.ts';
@@ -12,7 +13,11 @@ interface SourceFamily {
 }
 
 /** An origin of a family `user:{id}` with the source. */
-export function originOf({ source, reads, rows, type }: SourceFamily, pools: Pools): SourceOrigin {
+export function originOf(
+  { source, reads, rows, type }: SourceFamily,
+  pools: Pools,
+  oneByOne?: (why: string) => void,
+): SourceOrigin {
   const key = parseKeyTemplate('user:{id}');
   if (key.kind === 'fault') throw new Error(key.fault);
   const family: SourceOriginOptions['family'] = {
@@ -22,7 +27,13 @@ export function originOf({ source, reads, rows, type }: SourceFamily, pools: Poo
     reads: reads ?? 'primary',
     isList: rows === 'many',
   };
-  return new SourceOrigin({ family, pools, keyTypes: () => [type ?? 'integer'] });
+  return new SourceOrigin({
+    family,
+    pools,
+    keyTypes: () => [type ?? 'integer'],
+    monotonicMs: () => performance.now(),
+    ...(oneByOne === undefined ? {} : { oneByOne }),
+  });
 }
 
 /** Loads one key, once. */

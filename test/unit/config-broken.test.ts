@@ -15,7 +15,7 @@ const SAID: Readonly<Record<string, readonly string[]>> = {
     ':4 regions.eu.replicas.0: the environment variable PG_EU is not set, or empty',
   ],
   '03-unknown-keys.yaml': [
-    ':5 familys: "familys" is not known here: was "families" meant?; known: bus, prefix, source, log, regions, families, tags, buffers, observe, limits',
+    ':5 familys: "familys" is not known here: was "families" meant?; known: bus, prefix, source, log, regions, families, tags, buffers, warmup, observe, limits',
     ':7 families.user.whenchanged: "whenchanged" is not known here: was "when-changed" meant?; known: key, ttl, jitter, absent, early, source, load, on, reads, rows, stale, local, values, codec, compress, version, too-stale, tags, when-changed',
   ],
   '04-no-ttl.yaml': [

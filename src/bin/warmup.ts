@@ -1,0 +1,192 @@
+import type { BusConfig, Family, RegionConfig } from '../config/bus-config.ts';
+import { EXIT, type ExitCode } from '../cli/exit-code.ts';
+import { processOutput, type Output } from '../cli/output.ts';
+import { showEnd, showPlan, WarmupScreen } from '../cli/warmup/report.ts';
+import type { WarmupOptions } from '../cli/warmup/options.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { errorFields } from '../runtime/logger.ts';
+import type { Service } from '../runtime/service.ts';
+import { openGradually } from '../warmup/gradual.ts';
+import { Pace } from '../warmup/pace.ts';
+import { WarmupPlan } from '../warmup/plan.ts';
+import { followShadow } from '../warmup/shadow.ts';
+import { Warmup, type WarmupEnd } from '../warmup/warmup.ts';
+import { type ProcessParts, runProcess } from './process.ts';
+import { openWarmCache } from './warm-cache.ts';
+import { keyCounts, observeWarmup } from './warmup-observer.ts';
+import { openWarmupPorts, type WarmupPorts } from './warmup-ports.ts';
+
+/** Between two looks for a gate where there is none yet. */
+const GATE_LOOK_MS = 1000;
+
+const EXIT_OF: Readonly<Record<WarmupEnd['kind'], ExitCode>> = {
+  warm: EXIT.ok,
+  stopped: EXIT.ok,
+  short: EXIT.failed,
+  never: EXIT.never,
+  moved: EXIT.moved,
+};
+
+type OpenPorts = (config: BusConfig, region: RegionConfig) => Promise<WarmupPorts>;
+
+/** `afterwrite warmup --region NAME`. Returns the exit code. */
+export async function runWarmup(
+  config: BusConfig,
+  region: RegionConfig,
+  options: WarmupOptions,
+  openPorts: OpenPorts = openWarmupPorts,
+  output: Output = processOutput,
+): Promise<number> {
+  const ports = await openPorts(config, region);
+  try {
+    if (options.isPlan) {
+      showPlan(output, await planOf(config, ports, options), config.warmup, options);
+      return EXIT.ok;
+    }
+    let end: WarmupEnd = { kind: 'stopped' };
+    const code = await runProcess('warmup', { bus: config.bus, region: region.name }, async (parts) => {
+      const stopping = new AbortController();
+      return {
+        name: 'warmup',
+        isTask: true,
+        run: async (stop) => {
+          const signal = AbortSignal.any([stop, stopping.signal]);
+          end = await new WarmupRun(config, region, options, ports, parts, output).run(signal);
+        },
+        drain: async () => stopping.abort(),
+      } satisfies Service;
+    });
+    showEnd(output, end, options);
+    return code === EXIT.ok ? EXIT_OF[end.kind] : code;
+  } finally {
+    await ports.close();
+  }
+}
+
+async function planOf(config: BusConfig, { hotKeys }: WarmupPorts, options: WarmupOptions): Promise<WarmupPlan> {
+  const canLoad = ({ source }: Family): boolean => source !== undefined;
+  const plan = new WarmupPlan(config.families.values(), canLoad, options.shard);
+  for await (const keys of hotKeys.of(options.from)) plan.add(keys);
+  plan.sort();
+  return plan;
+}
+
+/** One run of the program, of any mode. */
+class WarmupRun {
+  readonly #config: BusConfig;
+  readonly #region: RegionConfig;
+  readonly #options: WarmupOptions;
+  readonly #ports: WarmupPorts;
+  readonly #parts: ProcessParts;
+  readonly #output: Output;
+
+  constructor(
+    config: BusConfig,
+    region: RegionConfig,
+    options: WarmupOptions,
+    ports: WarmupPorts,
+    parts: ProcessParts,
+    output: Output,
+  ) {
+    this.#config = config;
+    this.#region = region;
+    this.#options = options;
+    this.#ports = ports;
+    this.#parts = parts;
+    this.#output = output;
+  }
+
+  async run(stop: AbortSignal): Promise<WarmupEnd> {
+    const { log } = this.#parts;
+    const epoch = await this.#epoch(stop);
+    if (epoch === undefined) return { kind: 'stopped' };
+    log.info('warming', { epoch, mode: this.#options.mode, from: this.#options.from });
+    const end = this.#options.mode === 'gradual' ? await this.#gradual(epoch, stop) : await this.#load(epoch, stop);
+    log.info('ended', { end: end.kind, ...(end.kind === 'never' ? errorFields(end.error) : {}) });
+    return end;
+  }
+
+  /** The gate's, once there is one: an agent makes it. */
+  async #epoch(stop: AbortSignal): Promise<string | undefined> {
+    for (let looks = 0; !stop.aborted; looks += 1) {
+      const gate = await this.#ports.gate.read();
+      if (gate !== null) return gate.epoch;
+      if (looks === 0) this.#parts.log.warn('the region has no gate yet: an agent makes it; waiting for one');
+      await systemClock.sleep(GATE_LOOK_MS, stop);
+    }
+    return undefined;
+  }
+
+  #gradual(epoch: string, stop: AbortSignal): Promise<WarmupEnd> {
+    const { ramp, rampStepMs } = this.#config.warmup;
+    const { log, metrics } = this.#parts;
+    const parts = {
+      gate: this.#ports.gate,
+      epoch,
+      shares: ramp.map(({ share }) => share),
+      stepMs: rampStepMs,
+      clock: systemClock,
+      progress: (share: number) => {
+        metrics.set('afterwrite_warmup_share', share, { region: this.#region.name });
+        log.info('a step of the gate', { share });
+      },
+      hindered: (error: unknown) => log.warn('the region’s gate does not answer; going on', errorFields(error)),
+    };
+    return openGradually(parts, stop);
+  }
+
+  async #load(epoch: string, stop: AbortSignal): Promise<WarmupEnd> {
+    const { mode, forMs } = this.#options;
+    const { log } = this.#parts;
+    const name = `afterwrite-warmup-${this.#config.bus}`;
+    const pace = new Pace(this.#config.warmup, systemClock.monotonicMs());
+    const { reader, close } = await openWarmCache({ config: this.#config, region: this.#region, name, log });
+    const round = (signal: AbortSignal): Promise<WarmupEnd> => this.#round(epoch, reader, pace, signal);
+    try {
+      if (mode === 'eager') return await round(stop);
+      const shadow = { round, clock: systemClock, ...(forMs === undefined ? {} : { forMs }) };
+      return await followShadow(shadow, stop);
+    } finally {
+      await close();
+    }
+  }
+
+  async #round(
+    epoch: string,
+    reader: ConstructorParameters<typeof Warmup>[0]['reader'],
+    pace: Pace,
+    stop: AbortSignal,
+  ): Promise<WarmupEnd> {
+    const { log, metrics } = this.#parts;
+    const { name } = this.#region;
+    const plan = await planOf(this.#config, this.#ports, this.#options);
+    const { target } = this.#config.warmup;
+    const { families: _families, leftOut, ...facts } = plan.summary(target);
+    log.info('planned', { ...facts, leftOut: leftOut.map(({ family }) => family) });
+    const screen = new WarmupScreen(this.#output, this.#options, systemClock);
+    const count = keyCounts(name, metrics);
+    const observer = observeWarmup(
+      name,
+      metrics,
+      log,
+      () => systemClock.monotonicMs(),
+      () => {
+        count(warmup.families);
+        screen.show(warmup);
+      },
+    );
+    const { gate } = this.#ports;
+    const warmup = new Warmup({
+      plan,
+      reader,
+      gate,
+      epoch,
+      shard: this.#options.shard,
+      target,
+      pace,
+      clock: systemClock,
+      observer,
+    });
+    return warmup.run(stop);
+  }
+}

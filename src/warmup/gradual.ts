@@ -1,0 +1,51 @@
+import type { Clock } from '../runtime/clock.ts';
+import type { Shard, WarmGate } from './hot-keys.ts';
+import { REPORT_MS, type WarmupEnd } from './warmup.ts';
+
+export interface GradualParts {
+  readonly gate: WarmGate;
+  readonly epoch: string;
+  /** The shares that open the gate's steps, in rising order. */
+  readonly shares: readonly number[];
+  /** How long each step lasts. */
+  readonly stepMs: number;
+  readonly clock: Clock;
+  readonly progress: (share: number) => void;
+  readonly hindered: (error: unknown) => void;
+}
+
+const ALL: Shard = { shard: 0, of: 1 };
+
+/**
+ * Opens the gate by steps of time, and loads nothing: readers warm the region, as many at a time as the database bears.
+ *
+ *     step 1 ──stepMs──▶ step 2 ──stepMs──▶ … ──stepMs──▶ WARM
+ *
+ * Started again it begins with the first step: nobody remembers how far it had come.
+ */
+export async function openGradually(parts: GradualParts, stop: AbortSignal): Promise<WarmupEnd> {
+  const { gate, epoch, clock, progress, hindered } = parts;
+  const told = async (tell: () => Promise<'ok' | 'moved'>): Promise<'ok' | 'moved'> =>
+    tell().catch((error: unknown) => {
+      hindered(error);
+      return 'ok';
+    });
+  for (const share of parts.shares) {
+    const endsAtMs = clock.monotonicMs() + parts.stepMs;
+    progress(share);
+    while (clock.monotonicMs() < endsAtMs) {
+      if (stop.aborted) return { kind: 'stopped' };
+      if ((await told(() => gate.report(epoch, share, ALL))) === 'moved') return { kind: 'moved' };
+      await clock.sleep(Math.min(REPORT_MS, endsAtMs - clock.monotonicMs()), stop);
+    }
+  }
+  while (!stop.aborted) {
+    try {
+      return { kind: (await gate.warm(epoch, ALL)) === 'moved' ? 'moved' : 'warm' };
+    } catch (error) {
+      hindered(error);
+      await clock.sleep(REPORT_MS, stop);
+    }
+  }
+  return { kind: 'stopped' };
+}

@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import { openWarmCache } from '../../src/bin/warm-cache.ts';
+import type { Logger } from '../../src/runtime/logger.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import { startGuarded } from '../../src/stack/guarded-process.ts';
+import { freePort } from '../../src/stack/place.ts';
+import { Pace } from '../../src/warmup/pace.ts';
+import { WarmupPlan } from '../../src/warmup/plan.ts';
+import { Warmup, type WarmupEnd } from '../../src/warmup/warmup.ts';
+import { eventually } from '../support/eventually.ts';
+import { MemoryWarmGate, zipfKeys } from '../support/memory-warmup.ts';
+import { REGION, startWarmupLab, type WarmupLab } from '../support/warmup-lab.ts';
+
+const ROWS = 12_000;
+const WHOLE = { shard: 0, of: 1 };
+const quietLog: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => quietLog };
+const PROGRAM = fileURLToPath(new URL('../support/warmup-process.ts', import.meta.url));
+
+describe('a warm-up on real servers', { timeout: 240_000 }, () => {
+  let lab: WarmupLab;
+  let redis: Redis;
+  before(async () => {
+    lab = await startWarmupLab(ROWS, { target: '99%' });
+    redis = new Redis(lab.redisUrl);
+    // Until the region has every cell, and a first record of each.
+    await applied();
+  });
+  after(async () => {
+    redis.disconnect();
+    await lab.stop();
+  });
+  const stored = (family: string): Promise<string[]> => redis.keys(`warm:${family}:*`);
+  beforeEach(async () => {
+    const keys = await stored('*');
+    if (keys.length > 0) await redis.unlink(...keys);
+  });
+
+  async function warm(keys: number, family = 'item', gate = new MemoryWarmGate()) {
+    const region = lab.config.regions.get(REGION);
+    assert.ok(region !== undefined);
+    const { reader, cache, close } = await openWarmCache({ config: lab.config, region, name: 'warm', log: quietLog });
+    try {
+      const plan = new WarmupPlan(lab.config.families.values(), ({ source }) => source !== undefined, WHOLE);
+      plan.add({ family, keys: zipfKeys(`${family}:`, keys) });
+      plan.sort();
+      const warmup = new Warmup({
+        plan,
+        reader,
+        gate,
+        epoch: 'e1',
+        shard: WHOLE,
+        target: 0.99,
+        pace: new Pace(lab.config.warmup, systemClock.monotonicMs()),
+        clock: systemClock,
+        observer: { asked: () => undefined, progress: () => undefined, hindered: () => undefined },
+      });
+      return { end: await warmup.run(new AbortController().signal), facts: warmup.facts, stats: cache.stats(), gate };
+    } finally {
+      await close();
+    }
+  }
+
+  /** The rows that are stored otherwise than they stand in Postgres. */
+  async function stale(family: string): Promise<number> {
+    const keys = await stored(family);
+    const rows = await lab.sql.query<{ id: string; n: string }>(
+      'select id::text as id, n::text as n from public.items',
+    );
+    const now = new Map(rows.map(({ id, n }) => [id, n]));
+    let old = 0;
+    for (const [i, value] of (keys.length === 0 ? [] : await redis.mget(...keys)).entries()) {
+      // What holds no payload is a lease.
+      const n = /"n":(\d+)/.exec(value ?? '')?.[1];
+      if (n !== undefined && n !== now.get(keys[i]?.split(':').at(-1) ?? '')) old += 1;
+    }
+    return old;
+  }
+
+  /** Until the agent has applied all that is committed. */
+  async function applied(): Promise<void> {
+    const [at] = await lab.sql.query<{ at: string }>(`select (pg_current_wal_lsn() - '0/0')::text as at`);
+    await eventually(
+      'the region',
+      async () => {
+        const text = await (await fetch(`${lab.agentUrl}/metrics`)).text();
+        return Number(/^afterwrite_agent_watermark_lsn_bytes\{.*\} (\S+)$/mu.exec(text)?.[1] ?? 0) >= Number(at?.at);
+      },
+      60_000,
+    );
+  }
+
+  test('stores what makes the target’s share of reads, hottest first, in statements of many keys', async () => {
+    const { end, facts, stats, gate } = await warm(ROWS);
+    assert.deepEqual(end, { kind: 'warm' });
+    assert.equal(gate.state, 'WARM');
+    assert.ok(facts.share >= 0.99 && facts.failed === 0);
+    assert.ok(stats.loads < stats.stored / 10, `${stats.loads} statements for ${stats.stored} keys`);
+    assert.equal((await stored('item')).length, stats.stored);
+    assert.equal(await stale('item'), 0);
+  });
+
+  test('what is changed while it runs is nowhere stored as it was', async () => {
+    // Method: a family whose statements take long after they have read; rows all over are changed all the while, so that for some
+    // keys in every hundred an eviction is done between reading and storing. Afterwards each value in Redis is compared with its row.
+    const keys = 1200;
+    let isOver = false;
+    let changed = 0;
+    const beganMs = performance.now();
+    const changing = (async () => {
+      for (; !isOver; changed += 3) {
+        // Some hundred a second: a row is changed about every third second, so that what was stored wrongly is still there at the end.
+        await new Promise((resolve) => setTimeout(resolve, beganMs + changed * 2.5 - performance.now()));
+        const ids = [0, 1, 2].map((i) => 1 + (((changed + i) * 7919) % keys));
+        await lab.sql.query(`update public.items set n = n + 1 where id in (${ids.join()})`);
+      }
+    })();
+    const { end, stats } = await warm(keys, 'slow').finally(() => (isOver = true));
+    await changing;
+    assert.notEqual(end.kind, 'never');
+    await applied();
+    assert.ok(changed > 100);
+    assert.ok((stats.refusals.lease ?? 0) > 0, 'some loads were crossed');
+    assert.ok((await stored('slow')).length > 50);
+    assert.equal(await stale('slow'), 0);
+  });
+
+  async function start(family: string, keys: number, ...more: string[]) {
+    const port = String(await freePort());
+    const child = await startGuarded(process.execPath, [PROGRAM, lab.configPath, family, String(keys), ...more], {
+      env: { AFTERWRITE_HTTP_PORT: port, AFTERWRITE_HTTP_HOST: '127.0.0.1' },
+    });
+    return child;
+  }
+
+  test('killed and started again it goes on: what stands is not loaded again', async () => {
+    const first = await start('item', ROWS);
+    await eventually('some keys', async () => (await stored('item')).length > 500, 60_000);
+    await first.stop('SIGKILL');
+    const before = (await stored('item')).length;
+    const { end, facts } = await warm(ROWS);
+    assert.equal(end.kind, 'warm');
+    assert.ok(before < facts.wereWarm + facts.loaded, `${before} were stored by the first`);
+    // A lease of the first that still stands is waited for, and no value.
+    assert.ok(facts.wereWarm >= before * 0.9, `${facts.wereWarm} of ${before} were warm`);
+  });
+
+  test('ends 43 where the region has begun anew meanwhile, and 42 where the source is wrong', async () => {
+    const [moved, wrong] = [await start('item', ROWS * 100, '1500'), await start('wrong', 100)];
+    assert.deepEqual([await moved.ended, await wrong.ended], [43, 42], moved.lastLines() + wrong.lastLines());
+  });
+
+  test('a gate that is another ends it at once, and is not written', async () => {
+    const gate = new MemoryWarmGate('e2');
+    const { end } = await warm(ROWS, 'item', gate);
+    assert.deepEqual(end satisfies WarmupEnd, { kind: 'moved' });
+    assert.deepEqual(gate.told, []);
+  });
+});

@@ -1,0 +1,278 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BusError } from '../../src/protocol/errors.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
+import type { HotFamily } from '../../src/warmup/hot-keys.ts';
+import { openGradually } from '../../src/warmup/gradual.ts';
+import type { WarmedKey } from '../../src/warmup/outcome.ts';
+import { Pace } from '../../src/warmup/pace.ts';
+import { WarmupPlan } from '../../src/warmup/plan.ts';
+import { followShadow, SHADOW_ROUND_MS } from '../../src/warmup/shadow.ts';
+import { type Reader, Warmup, type WarmupEnd } from '../../src/warmup/warmup.ts';
+import { family, rule } from '../support/bus-config.ts';
+import { eventually } from '../support/eventually.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { MemoryHotKeys, MemoryWarmGate, zipfKeys } from '../support/memory-warmup.ts';
+
+const USER = family('user', 'user:{id}', [rule('users', 'id')], { source: 'select 1 where {id} > 0' });
+const POST = family('post', 'post:{id}', [rule('posts', 'id')], { source: 'select 2 where {id} > 0' });
+const OWN = family('own', 'own:{id}', [rule('users', 'id')], { isLoadedElsewhere: true });
+const WHOLE = { shard: 0, of: 1 };
+
+function planOf(parts: readonly HotFamily[], shard = WHOLE): WarmupPlan {
+  const plan = new WarmupPlan([USER, POST, OWN], ({ source }) => source !== undefined, shard);
+  for (const part of parts) plan.add(part);
+  plan.sort();
+  return plan;
+}
+
+/** A region in memory: what is asked for is stored, unless `says` has another answer for the key. */
+class MemoryReader implements Reader {
+  readonly asked: string[] = [];
+  readonly stored = new Set<string>();
+  says: (key: string) => WarmedKey | undefined = () => undefined;
+
+  async warm(_family: string, keys: readonly string[]) {
+    this.asked.push(...keys);
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    return { keys: keys.map((key) => this.says(key) ?? this.#store(key)), loadMs: 1 };
+  }
+
+  #store(key: string): WarmedKey {
+    if (this.stored.has(key)) return { kind: 'hit' };
+    this.stored.add(key);
+    return { kind: 'stored' };
+  }
+}
+
+function warmupOf(plan: WarmupPlan, reader: Reader, gate = new MemoryWarmGate(), target = 0.95, shard = WHOLE) {
+  const limits = { concurrencyMin: 1, concurrencyMax: 4, batchMax: 100, latencyMaxMs: 1000 };
+  const observer = { asked: () => undefined, progress: () => undefined, hindered: () => undefined };
+  const pace = new Pace(limits, systemClock.monotonicMs());
+  return new Warmup({ plan, reader, gate, epoch: 'e1', shard, target, pace, clock: systemClock, observer });
+}
+const never = (): AbortSignal => new AbortController().signal;
+const failing = (code: ConstructorParameters<typeof BusError>[0], sqlState?: string): WarmedKey => {
+  const cause = sqlState === undefined ? undefined : Object.assign(new Error(sqlState), { code: sqlState });
+  return { kind: 'failed', error: new BusError(code, 'no', cause === undefined ? {} : { cause }) };
+};
+
+test('loads the hottest first, and no more than the target’s share of reads needs', async () => {
+  const plan = planOf([{ family: 'user', keys: zipfKeys('user:', 5000).toReversed() }]);
+  const { keysToTarget, keys } = plan.summary(0.8);
+  assert.equal(keys, 5000);
+  const [reader, gate] = [new MemoryReader(), new MemoryWarmGate()];
+  const warmup = warmupOf(plan, reader, gate, 0.8);
+  assert.deepEqual(await warmup.run(never()), { kind: 'warm' });
+  assert.equal(reader.asked[0], 'user:1');
+  assert.ok(warmup.facts.share >= 0.8);
+  // What is under way when the target is reached is some hundreds.
+  assert.ok(
+    reader.asked.length >= keysToTarget && reader.asked.length < keysToTarget + 500,
+    String(reader.asked.length),
+  );
+  assert.equal(gate.state, 'WARM');
+});
+
+test('a family that this process cannot load is left out, of the keys and of the share', async () => {
+  const plan = planOf([
+    { family: 'own', keys: zipfKeys('own:', 50) },
+    { family: 'gone', keys: zipfKeys('gone:', 5) },
+    { family: 'user', keys: zipfKeys('user:', 20) },
+    { family: 'post', keys: zipfKeys('post:', 20) },
+  ]);
+  const summary = plan.summary(0.95);
+  assert.deepEqual(
+    summary.families.map((one) => [one.family, one.keys]),
+    [
+      ['user', 20],
+      ['post', 20],
+    ],
+  );
+  assert.deepEqual(
+    summary.leftOut.map((one) => [one.family, one.keys]),
+    [
+      ['own', 50],
+      ['gone', 5],
+    ],
+  );
+  const reader = new MemoryReader();
+  assert.deepEqual(await warmupOf(plan, reader, undefined, 0.9999).run(never()), { kind: 'warm' });
+  assert.equal(reader.asked.filter((key) => !/^(user|post):/.test(key)).length, 0);
+});
+
+test('shards have every key once together, each about as many, and the last one to arrive makes the region warm', async () => {
+  const gate = new MemoryWarmGate();
+  const readers: MemoryReader[] = [];
+  for (const shard of [0, 1, 2]) {
+    const reader = new MemoryReader();
+    readers.push(reader);
+    const plan = planOf([{ family: 'user', keys: zipfKeys('user:', 3000) }], { shard, of: 3 });
+    assert.ok(plan.keys > 800 && plan.keys < 1200);
+    assert.equal(gate.state === 'WARM', false);
+    await warmupOf(plan, reader, gate, 0.9999, { shard, of: 3 }).run(never());
+  }
+  assert.equal(gate.state, 'WARM');
+  const all = readers.flatMap(({ asked }) => asked);
+  assert.deepEqual([new Set(all).size === all.length, all.length > 2900], [true, true]);
+});
+
+test('where nothing is known to be hot the region is warm at once', async () => {
+  const gate = new MemoryWarmGate();
+  assert.deepEqual(await warmupOf(planOf([]), new MemoryReader(), gate).run(never()), { kind: 'warm' });
+  assert.equal(gate.state, 'WARM');
+});
+
+test('a key that an eviction crossed is asked for once more, after the others', async () => {
+  const reader = new MemoryReader();
+  const crossed = new Set(['user:3', 'user:17']);
+  reader.says = (key) => (crossed.delete(key) ? { kind: 'unstored', why: 'lease' } : undefined);
+  const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 300) }]), reader, undefined, 0.9999);
+  assert.deepEqual(await warmup.run(never()), { kind: 'warm' });
+  assert.equal(reader.asked.lastIndexOf('user:3') > 290, true);
+});
+
+test('what is crossed each time keeps the share below the target, and ends it short', async () => {
+  const reader = new MemoryReader();
+  reader.says = (key) => (key === 'user:1' ? { kind: 'unstored', why: 'lease' } : undefined);
+  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100) }]), reader).run(never());
+  assert.equal(end.kind, 'short');
+  assert.equal(reader.asked.filter((key) => key === 'user:1').length, 3);
+});
+
+test('what the cache keeps nothing of, and what cannot be read, does not count for the share', async () => {
+  const reader = new MemoryReader();
+  reader.says = (key) => {
+    if (key === 'user:1') return { kind: 'unstored', why: 'absence' };
+    return key === 'user:2' ? failing('POSTGRES_QUERY_FAILED', '22012') : undefined;
+  };
+  const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100) }]), reader, undefined, 0.9999);
+  assert.deepEqual(await warmup.run(never()), { kind: 'warm' });
+  const { none, failed, loaded } = warmup.facts;
+  assert.deepEqual({ none, failed, loaded }, { none: 1, failed: 1, loaded: 98 });
+});
+
+test('timeouts and refusals of the database are asked again, until they are answered', async () => {
+  for (const error of [
+    failing('POSTGRES_TIMEOUT', '57014'),
+    failing('POSTGRES_UNREACHABLE', '53300'),
+    failing('CACHE_LOAD_TIMEOUT'),
+  ]) {
+    const reader = new MemoryReader();
+    let left = 60;
+    reader.says = () => (left-- > 0 ? error : undefined);
+    const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100) }]), reader).run(never());
+    assert.deepEqual(end, { kind: 'warm' });
+  }
+});
+
+test('a wrong source ends it, and so does one of whose keys most cannot be read', async () => {
+  const ends: WarmupEnd[] = [];
+  for (const error of [
+    failing('POSTGRES_QUERY_FAILED', '42703'),
+    failing('POSTGRES_PERMISSION', '42501'),
+    failing('SOURCE_ROWS_UNEXPECTED'),
+  ]) {
+    const reader = new MemoryReader();
+    reader.says = () => error;
+    ends.push(await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 1000) }]), reader).run(never()));
+    assert.ok(reader.asked.length < 1000);
+  }
+  assert.deepEqual(
+    ends.map(({ kind }) => kind),
+    ['never', 'never', 'never'],
+  );
+});
+
+test('a region that stores nothing is not loaded for: it is asked little, until it stores', async () => {
+  const reader = new MemoryReader();
+  let left = 75;
+  reader.says = () => (left-- > 0 ? { kind: 'unstored', why: undefined } : undefined);
+  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 1000) }]), reader).run(never());
+  assert.deepEqual(end, { kind: 'warm' });
+  assert.deepEqual(new Set(reader.asked.slice(0, 75)).size, 25, 'the same keys, three times');
+});
+
+test('a gate that is another, before or meanwhile, ends it, and it tells that one nothing', async () => {
+  const gate = new MemoryWarmGate();
+  const reader = new MemoryReader();
+  reader.says = (key) => {
+    if (key !== 'user:50') return undefined;
+    gate.move('e2');
+    // It would go on for ever.
+    reader.says = () => failing('POSTGRES_TIMEOUT');
+    return undefined;
+  };
+  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100) }]), reader, gate, 0.9999).run(
+    never(),
+  );
+  assert.deepEqual([end.kind, gate.state], ['moved', 'COLD']);
+  const again = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 9) }]), new MemoryReader(), gate).run(
+    never(),
+  );
+  assert.deepEqual([again.kind, gate.state], ['moved', 'COLD']);
+});
+
+test('asked to stop it ends, with what is under way given up', async () => {
+  const stop = new AbortController();
+  const reader = new MemoryReader();
+  reader.says = (key) => {
+    if (key === 'user:60') stop.abort();
+    return undefined;
+  };
+  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100_000) }]), reader).run(stop.signal);
+  assert.equal(end.kind, 'stopped');
+  assert.ok(reader.asked.length < 1000);
+});
+
+test('gradual opens the gate step by step, and loads nothing', async () => {
+  const [clock, gate, steps] = [new FakeClock(), new MemoryWarmGate(), [] as number[]];
+  const running = openGradually(
+    {
+      gate,
+      epoch: 'e1',
+      shares: [0.5, 0.8],
+      stepMs: 60_000,
+      clock,
+      progress: (share) => steps.push(share),
+      hindered: () => undefined,
+    },
+    never(),
+  );
+  let isOver = false;
+  void running.finally(() => (isOver = true));
+  let waited = 0;
+  while (!isOver) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    await clock.advance(500);
+    waited += 500;
+    assert.equal(gate.state === 'WARM' && waited < 120_000, false);
+  }
+  assert.deepEqual([await running, steps, gate.state], [{ kind: 'warm' }, [0.5, 0.8], 'WARM']);
+});
+
+test('shadow asks for what is published, round by round, until its time is over', async () => {
+  const clock = new FakeClock();
+  const hotKeys = new MemoryHotKeys();
+  const reader = new MemoryReader();
+  hotKeys.publish('us', { family: 'user', keys: zipfKeys('user:', 5) });
+  let rounds = 0;
+  const round = async (): Promise<WarmupEnd> => {
+    rounds += 1;
+    const plan = planOf([]);
+    for await (const part of hotKeys.of('us')) plan.add(part);
+    plan.sort();
+    return warmupOf(plan, reader, undefined, 0.9999).run(never());
+  };
+  const following = followShadow({ round, clock, forMs: SHADOW_ROUND_MS * 3 }, never());
+  await eventually('a round', () => rounds === 1 && reader.stored.size === 5);
+  hotKeys.publish('us', { family: 'user', keys: zipfKeys('user:', 9) });
+  let isOver = false;
+  void following.finally(() => (isOver = true));
+  while (!isOver) {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    await clock.advance(1000);
+  }
+  assert.deepEqual(await following, { kind: 'stopped' });
+  assert.ok(rounds >= 2 && reader.stored.has('user:9'));
+});
