@@ -147,6 +147,10 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     )
     .option('--for <duration>', 'how long to follow, such as 10m; default until SIGTERM')
     .option('--shard <i/n>', 'the part of the keys, from 0; of/n takes i from JOB_COMPLETION_INDEX')
+    .option(
+      '--epoch <name>',
+      'of the gate for which it is started: where it is another by now, nothing is loaded (AFTERWRITE_EPOCH)',
+    )
     .option('--plan', 'print what would be done, and do nothing')
     .addHelpText(
       'after',
