@@ -13,6 +13,8 @@ import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.
 import { setupCommand } from './commands/setup.ts';
 import { statusCommand } from './commands/status.ts';
 import { type DemoOptions, demoCommand } from './demo/demo.ts';
+import { failoverDemo } from './demo/failover/failover.ts';
+import type { OpenDemoCache } from './demo/failover/scene.ts';
 import { SERVER_VARIABLES } from './demo/given-servers.ts';
 import type { Output } from './output.ts';
 import type { RowOperation } from './explain.ts';
@@ -25,6 +27,8 @@ export interface Programs {
   runWorker(config: BusConfig, region: RegionConfig, file: string): Promise<number>;
   runFlush(config: BusConfig): Promise<number>;
   runWarmup(config: BusConfig, region: RegionConfig, options: WarmupOptions): Promise<number>;
+  /** A cache of the library, for the demo’s users. */
+  readonly openDemoCache: OpenDemoCache;
 }
 
 const EXIT_HELP = `
@@ -73,11 +77,14 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .option('--seconds <n>', 'how long the writer runs', wholeNumber, 20)
     .option('--rate <n>', 'commits a second', wholeNumber, 100)
     .addOption(new Option('--log <kind>', 'the log to use').choices(['kafka', 'redis-streams']))
+    .option('--failover', 'instead: a region’s Redis is killed and comes back empty, with a warm-up and without')
     .option('--keep', 'leave servers and processes running until Ctrl-C, after the proof')
     .addHelpText('after', `\nServers that run already:\n${variablesHelp()}`)
-    .action(async (options: Omit<DemoOptions, 'json'>) =>
-      done(await demoCommand(output, { ...options, json: context().json })),
-    );
+    .action(async ({ failover, ...options }: Omit<DemoOptions, 'json'> & { failover?: boolean }) => {
+      const { json } = context();
+      if (failover === true) done(await failoverDemo(output, { ...options, json }, programs.openDemoCache));
+      else done(await demoCommand(output, { ...options, json }));
+    });
 
   jsonToo(program.command('setup'))
     .description(
