@@ -105,6 +105,7 @@ export class Cache {
             process: ports.process,
             clock,
             random,
+            fleet: () => this.#fleet.known,
             isAway: () => store.isAway,
           });
     let tokens = 0;
