@@ -1,9 +1,9 @@
 import type { DemoPlan } from '../bus.ts';
 
 export const CUSTOMERS = 5000;
-const ORDERS = 30_000;
+const ORDERS = 20_000;
 
-/** What a customer's page shows. `orders` has no index by customer, as it does happen: a load reads all of it, some milliseconds of a core. */
+/** What a customer's page shows. `orders` has no index by customer, as it does happen: a load reads all of it, a millisecond or two of a core. */
 const PAGE = `select c.id, c.name, (select count(*) from public.orders o where o.customer_id = c.id) as orders from public.customers c where c.id = `;
 
 export const CUSTOMERS_PLAN: DemoPlan = {

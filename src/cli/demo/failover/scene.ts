@@ -24,11 +24,14 @@ export type OpenDemoCache = (
 ) => Promise<{ readonly cache: Cache; readonly close: () => Promise<void> }>;
 
 /** Processes of the application, and page views a second, in each region. */
-const FLEET = { [VICTIM]: { caches: 4, perSecond: 600 }, [NEIGHBOUR]: { caches: 2, perSecond: 300 } };
+const FLEET = { [VICTIM]: { caches: 4, perSecond: 300 }, [NEIGHBOUR]: { caches: 2, perSecond: 150 } };
 const RENAMES_EVERY_MS = 50;
 /** How long the last evictions may take. */
 const SETTLE_MS = 15_000;
+const AGAIN_MS = 200;
 const AT_A_TIME = 200;
+/** Loads of one statement: each takes a millisecond or two. */
+const FILLED_AT_A_TIME = 50;
 
 /** Two regions in use: users who read, somebody who writes, and somebody who asks the database itself. */
 export class FailoverScene {
@@ -62,8 +65,11 @@ export class FailoverScene {
           return cache;
         }),
       );
-    const neighbours = new Users(await open(NEIGHBOUR), FLEET[NEIGHBOUR].perSecond);
+    const neighbourCaches = await open(NEIGHBOUR);
+    const neighbours = new Users(neighbourCaches, FLEET[NEIGHBOUR].perSecond);
     const caches = await open(VICTIM);
+    frame.say(`Filling ${CUSTOMERS} pages in each region.`);
+    for (const [cache] of [neighbourCaches, caches]) await fill(cache, ending.signal);
     const scene = new FailoverScene(caches, new Users(caches, FLEET[VICTIM].perSecond, neighbours), bus.databaseUrl);
     const over = new AbortController();
     const running = [
@@ -98,9 +104,15 @@ export class FailoverScene {
     try {
       const rows = await sql.query<{ id: number; name: string }>('select id, name from public.customers');
       const untilMs = performance.now() + SETTLE_MS;
-      let stale = await this.#differing(rows);
-      while (stale > 0 && performance.now() < untilMs) stale = await this.#differing(rows);
-      return stale;
+      for (;;) {
+        // On a machine that is short of time a command may fail; then it is asked again.
+        const stale = await this.#differing(rows).catch((error: unknown) => error);
+        if (stale === 0 || performance.now() > untilMs) {
+          if (typeof stale === 'number') return stale;
+          throw stale;
+        }
+        await sleep(AGAIN_MS);
+      }
     } finally {
       await sql.close();
     }
@@ -115,5 +127,14 @@ export class FailoverScene {
       differing += held.filter((one, i) => one !== undefined && one?.name !== some[i]?.name).length;
     }
     return differing;
+  }
+}
+
+/** Asks for every page once, so that users find them. */
+async function fill(cache: Cache | undefined, signal: AbortSignal): Promise<void> {
+  const family = cache?.family<Customer, { id: number }>('customer');
+  for (let first = 1; first <= CUSTOMERS; first += FILLED_AT_A_TIME) {
+    signal.throwIfAborted();
+    await family?.getMany(Array.from({ length: FILLED_AT_A_TIME }, (_, i) => ({ id: first + i })));
   }
 }
