@@ -8,6 +8,7 @@ import { configTypesCommand } from './commands/config-types.ts';
 import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
+import { gateCommand } from './commands/gate.ts';
 import { hotKeysCommand } from './commands/hot-keys.ts';
 import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.ts';
 import { setupCommand } from './commands/setup.ts';
@@ -173,6 +174,15 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
   jsonToo(program.command('status'))
     .description('one screen: relay, slot, log, and each region’s watermark and staleness')
     .action(async () => done(await statusCommand(context())));
+
+  jsonToo(program.command('gate'))
+    .description('whether a region is warm, and how much of the traffic may come; or opens its gate by hand')
+    .requiredOption('-r, --region <name>', 'the region, as the file names it')
+    .option('--open', 'let all traffic in, whatever is warm; a warm-up that runs goes on')
+    .action(async ({ region, open }: { region: string; open?: boolean }) => {
+      const config = await configOf(context());
+      done(await gateCommand(context(), config, regionOf(config, region), { open: open === true }));
+    });
 
   jsonToo(program.command('hot-keys'))
     .description('what a region reads most, as its agents have published it: what a warm-up would load')

@@ -10,6 +10,7 @@ const UNDER_WAY_MAX = 500;
 
 interface Window {
   readonly endMs: number;
+  readonly ms: number;
   readonly reads: number;
   readonly hits: number;
 }
@@ -46,12 +47,14 @@ export class Users {
   /** Of the reads that came in between, the share that the cache has answered; null where none came. Times are of `performance.now()`. */
   hitRate(fromMs: number, toMs: number): number | null {
     const { reads, hits } = this.#between(fromMs, toMs);
-    return reads === 0 ? null : hits / reads;
+    // A read is counted when it comes, and a hit when it is answered: at the edge one more may be than came.
+    return reads === 0 ? null : Math.min(1, hits / reads);
   }
 
   /** Of the users that there are, those that came, from 0 to 1. */
   share(fromMs: number, toMs: number): number {
-    return (this.#between(fromMs, toMs).reads * 1000) / ((toMs - fromMs) * this.#perSecond);
+    const { reads, ms } = this.#between(fromMs, toMs);
+    return ms === 0 ? 0 : Math.min(1, (reads * 1000) / (ms * this.#perSecond));
   }
 
   read(id: number): void {
@@ -78,11 +81,16 @@ export class Users {
   }
 
   async #count(signal: AbortSignal): Promise<void> {
-    let before = this.#sums();
+    let before = { ...this.#sums(), endMs: performance.now() };
     while (!signal.aborted) {
       await sleep(WINDOW_MS, undefined, { signal }).catch(() => undefined);
-      const now = this.#sums();
-      this.#windows.push({ endMs: performance.now(), reads: now.reads - before.reads, hits: now.hits - before.hits });
+      const now = { ...this.#sums(), endMs: performance.now() };
+      this.#windows.push({
+        endMs: now.endMs,
+        ms: now.endMs - before.endMs,
+        reads: now.reads - before.reads,
+        hits: now.hits - before.hits,
+      });
       before = now;
     }
   }
@@ -97,13 +105,14 @@ export class Users {
     return { reads, hits };
   }
 
-  #between(fromMs: number, toMs: number): { readonly reads: number; readonly hits: number } {
-    let [reads, hits] = [0, 0];
+  #between(fromMs: number, toMs: number): Omit<Window, 'endMs'> {
+    let [ms, reads, hits] = [0, 0, 0];
     for (const window of this.#windows) {
-      if (window.endMs - WINDOW_MS < fromMs - WINDOW_MS / 2 || window.endMs > toMs + WINDOW_MS / 2) continue;
+      if (window.endMs <= fromMs || window.endMs > toMs) continue;
+      ms += window.ms;
       reads += window.reads;
       hits += window.hits;
     }
-    return { reads, hits };
+    return { ms, reads, hits };
   }
 }
