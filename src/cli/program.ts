@@ -75,7 +75,11 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .description(
       'everything on this machine, with real servers: shows evictions in three regions, proves the end state, cleans up',
     )
-    .option('--seconds <n>', 'how long the writer runs', wholeNumber, 20)
+    .option(
+      '--seconds <n>',
+      'how long the writer runs (default 20), or the users before the failover (default 70)',
+      wholeNumber,
+    )
     .option('--rate <n>', 'commits a second', wholeNumber, 100)
     .addOption(new Option('--log <kind>', 'the log to use').choices(['kafka', 'redis-streams']))
     .option('--failover', 'instead: a region’s Redis is killed and comes back empty, with a warm-up and without')

@@ -17,7 +17,8 @@ import { type DemoServers, REGIONS } from './servers.ts';
 import { allKeys, CHANGE_USER, keysOf, Shop, SHOP_PLAN } from './shop.ts';
 
 export interface DemoOptions {
-  readonly seconds: number;
+  /** How long the writer runs. Default 20. */
+  readonly seconds?: number;
   /** Commits a second. */
   readonly rate: number;
   readonly log?: 'kafka' | 'redis-streams';
@@ -25,6 +26,9 @@ export interface DemoOptions {
   readonly json: boolean;
 }
 
+type Played = DemoOptions & { readonly seconds: number };
+
+const SECONDS = 20;
 const PARTITIONS = 12;
 /** How long the last evictions may take after the last commit. */
 const SETTLE_MS = 15_000;
@@ -35,7 +39,8 @@ export function demoCommand(output: Output, options: DemoOptions): Promise<numbe
   return withFrame(output, options.json, (frame) => run(options, frame));
 }
 
-async function run(options: DemoOptions, frame: DemoFrame): Promise<number> {
+async function run(given: DemoOptions, frame: DemoFrame): Promise<number> {
+  const options = { seconds: SECONDS, ...given };
   const { output, say, cleanups, ending } = frame;
   const { signal } = ending;
   say('Afterwrite: a commit in Postgres makes the right keys vanish from Redis in three regions.');
@@ -74,7 +79,7 @@ async function openScene(servers: DemoServers, bus: DemoBus, cleanups: (() => Pr
 }
 
 /** Writes at a steady pace, shows the table meanwhile, and waits for the last evictions. */
-async function play(output: Output, options: DemoOptions, bus: DemoBus, scene: Scene, ending: Ending): Promise<void> {
+async function play(output: Output, options: Played, bus: DemoBus, scene: Scene, ending: Ending): Promise<void> {
   const { signal } = ending;
   const block = new LiveBlock(options.json ? output.err : output.out);
   const done = new AbortController();
@@ -91,12 +96,7 @@ async function play(output: Output, options: DemoOptions, bus: DemoBus, scene: S
   }
 }
 
-async function write(
-  { seconds, rate }: DemoOptions,
-  bus: DemoBus,
-  { ledger }: Scene,
-  signal: AbortSignal,
-): Promise<void> {
+async function write({ seconds, rate }: Played, bus: DemoBus, { ledger }: Scene, signal: AbortSignal): Promise<void> {
   const sql = await connect(bus.databaseUrl, { applicationName: 'shop' });
   const shop = new Shop(Math.random);
   const startedAtMs = performance.now();

@@ -14,14 +14,15 @@ import { FailoverScene, NEIGHBOUR, type OpenDemoCache, VICTIM } from './scene.ts
 import { Victim } from './victim.ts';
 
 export interface FailoverOptions {
+  /** How long users read before anything happens. Default 70: each part of what is hot is published once a minute. */
+  readonly seconds?: number;
   readonly log?: 'kafka' | 'redis-streams';
   readonly json: boolean;
 }
 
-/** What is read must be seen, and each part of what is hot is published once a minute. */
-const STEADY_MS = 70_000;
-const BETWEEN_MS = 20_000;
-const QUIET_MS = 10_000;
+const STEADY_SECONDS = 70;
+const BETWEEN_MAX_MS = 20_000;
+const QUIET_MAX_MS = 10_000;
 const AWAY_MS = 1000;
 const AFTER_MS = 5000;
 /** A region that is not back by then does not come back. */
@@ -42,12 +43,16 @@ export function failoverDemo(output: Output, options: FailoverOptions, openCache
   return withFrame(output, options.json, (frame) => run(options, openCache, frame));
 }
 
-async function run({ log }: FailoverOptions, openCache: OpenDemoCache, frame: DemoFrame): Promise<number> {
+async function run(
+  { log, seconds = STEADY_SECONDS }: FailoverOptions,
+  openCache: OpenDemoCache,
+  frame: DemoFrame,
+): Promise<number> {
   const { output, say, json } = frame;
   say(`Afterwrite: the Redis of ${VICTIM} is killed while it is read, and comes back empty.`);
   const opened = await openBus(frame, { log, regions: [VICTIM, NEIGHBOUR], victim: VICTIM }, CUSTOMERS_PLAN);
   const failover = await Failover.open(opened, openCache, frame);
-  const { withWarmup, withoutWarmup } = await failover.run();
+  const { withWarmup, withoutWarmup } = await failover.run(seconds * 1000);
   const stale = withWarmup.stale + withoutWarmup.stale;
   if (json) output.out.write(`${JSON.stringify(endObject(withWarmup, withoutWarmup))}\n`);
   else for (const line of endLines(withWarmup, withoutWarmup)) say(line);
@@ -78,7 +83,7 @@ class Failover {
     return new Failover(opened, frame, await FailoverScene.open(opened, openCache, frame), victim);
   }
 
-  async run(): Promise<{ readonly withWarmup: Act; readonly withoutWarmup: Act }> {
+  async run(steadyMs: number): Promise<{ readonly withWarmup: Act; readonly withoutWarmup: Act }> {
     const { say, ending, cleanups } = this.#frame;
     const over = new AbortController();
     const showing = showActs(this.#frame, this.#scene, () => this.#phase, over.signal);
@@ -86,20 +91,20 @@ class Failover {
       over.abort();
       await showing;
     });
-    say(`Users read for ${STEADY_MS / 1000} s: their caches fill, and what they read most is published.`);
-    await sleep(STEADY_MS, undefined, { signal: ending.signal });
+    say(`Users read for ${steadyMs / 1000} s: their caches fill, and what they read most is published.`);
+    await sleep(steadyMs, undefined, { signal: ending.signal });
     await this.#warmUp();
-    const withWarmup = await this.#act('with a warm-up', true);
+    const withWarmup = await this.#act('with a warm-up', true, Math.min(steadyMs, QUIET_MAX_MS));
     this.#phase = 'steady';
-    await sleep(BETWEEN_MS, undefined, { signal: ending.signal });
-    const withoutWarmup = await this.#act('without', false);
+    await sleep(Math.min(steadyMs, BETWEEN_MAX_MS), undefined, { signal: ending.signal });
+    const withoutWarmup = await this.#act('without', false, Math.min(steadyMs, QUIET_MAX_MS));
     over.abort();
     await showing;
     return { withWarmup, withoutWarmup };
   }
 
   /** The region's Redis is lost, and comes back. With a gate its users stay away until it lets them in. */
-  async #act(name: string, isGated: boolean): Promise<Act> {
+  async #act(name: string, isGated: boolean, quietForMs: number): Promise<Act> {
     const { signal } = this.#frame.ending;
     const { users, database } = this.#scene;
     const over = new AbortController();
@@ -108,7 +113,7 @@ class Failover {
     const asking = isGated ? this.#askGate(stopped) : undefined;
     try {
       const quietMs = performance.now();
-      await sleep(QUIET_MS, undefined, { signal });
+      await sleep(quietForMs, undefined, { signal });
       const killMs = performance.now();
       this.#phase = `${name}: away`;
       await this.#victim.kill();
