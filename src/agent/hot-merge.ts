@@ -13,8 +13,9 @@ const HALVINGS_MAX = 500;
 const TOP_BUCKETS = 16;
 /** Reads are told of after so long. */
 const REPORT_MS = 5000;
-/** As long as a whole bucket may stay unpublished. */
+/** As long as a whole bucket may stay unpublished, and, of the time for which reads are added up, which part: what is known of a new region changes much. */
 const REPUBLISH_MS = 60_000;
+const REPUBLISH_SHARE = 0.25;
 
 interface Kept {
   /** Reads, each worth more the later it was ("forward decay": Cormode et al., ICDE 2009): nothing need be touched as time passes. */
@@ -46,16 +47,14 @@ export class HotMerge {
     this.#keysMax = Math.min(keysMax, HOT_KEYS_MAX);
     this.#landmarkMs = nowMs;
     this.#sinceMs = nowMs - REPORT_MS;
-    const first = (bucket: number): number => nowMs - (bucket * REPUBLISH_MS) / HOT_BUCKETS;
     this.#families = new Map(
       [...families].map((family) => [
         family,
-        Array.from({ length: HOT_BUCKETS }, (_, bucket) => ({
+        Array.from({ length: HOT_BUCKETS }, () => ({
           keys: new Map<string, Kept>(),
           hottest: 0,
           isChanged: false,
-          // Each in its turn, not all in one moment.
-          publishedAtMs: first(bucket),
+          publishedAtMs: Number.NEGATIVE_INFINITY,
         })),
       ]),
     );
@@ -80,7 +79,9 @@ export class HotMerge {
     }
     // It stands there as it is.
     const bucket = keys[0] === undefined ? undefined : this.#families.get(family)?.[hotBucketOf(keys[0].key)];
-    if (bucket !== undefined) bucket.isChanged = false;
+    if (bucket === undefined) return;
+    bucket.isChanged = false;
+    bucket.publishedAtMs = nowMs;
   }
 
   /** Adds what one process has told. Families that the file does not have are passed over. */
@@ -100,7 +101,7 @@ export class HotMerge {
     for (const [family, buckets] of this.#families) {
       const top = withTop ? this.#topBuckets(buckets) : new Set<Bucket>();
       buckets.forEach((bucket, number) => {
-        const isLate = nowMs - bucket.publishedAtMs >= REPUBLISH_MS;
+        const isLate = nowMs - bucket.publishedAtMs >= this.#republishMs(number, nowMs);
         if (due.length >= limit || !bucket.isChanged || !(isLate || top.has(bucket))) return;
         due.push({ family, bucket: number, atMs: nowMs, keys: this.#sorted(bucket, nowMs) });
         bucket.isChanged = false;
@@ -146,6 +147,11 @@ export class HotMerge {
     return [...keys]
       .map(([key, { weight, loadMs, bytes }]) => ({ key, readsPerSecond: weight * perSecond, loadMs, bytes }))
       .toSorted((a, b) => b.readsPerSecond - a.readsPerSecond);
+  }
+
+  /** Each bucket has an interval of its own, so that they are not due all in one moment. */
+  #republishMs(bucket: number, nowMs: number): number {
+    return Math.min(REPUBLISH_MS, (nowMs - this.#sinceMs) * REPUBLISH_SHARE) * (0.5 + bucket / HOT_BUCKETS / 2);
   }
 
   #topBuckets(buckets: readonly Bucket[]): Set<Bucket> {
