@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { HALF_LIFE_MS, HotMerge } from '../../src/agent/hot-merge.ts';
-import { type HotBucket, hotBucketOf, type HotReads } from '../../src/protocol/hot-key.ts';
+import { hotBucketOf, type HotReads } from '../../src/protocol/hot-key.ts';
 
 const START_MS = 1_700_000_000_000;
 const reads = (counts: Readonly<Record<string, number>>, family = 'user'): HotReads => ({
