@@ -10,7 +10,7 @@ import { Ownership } from './ownership.ts';
 import { isUnrelated } from './redis-life.ts';
 import type { RedisIdentity, RegionStore } from './region-store.ts';
 import { watchReplicas } from './replica-watch.ts';
-import { refreshLoop } from './refresh.ts';
+import { LOADS_NOTHING, refreshLoop } from './refresh.ts';
 import { sweepLoop } from './sweep.ts';
 
 /** Between two looks at the region: who lives, who owns what. */
@@ -94,7 +94,7 @@ export class Agent {
   }
 
   async #life(reader: LogReader, until: AbortSignal, onConnected: () => void): Promise<void> {
-    const { connectStore, clock, random, replicas, refresher, observer } = this.#ports;
+    const { connectStore, clock, random, replicas, refresher = LOADS_NOTHING, observer } = this.#ports;
     const store = await connectStore();
     const over = new AbortController();
     const signal = AbortSignal.any([until, over.signal]);
@@ -139,7 +139,8 @@ export class Agent {
           signal,
         ),
       ];
-      if (refresher !== undefined)
+      // What is owed and loaded elsewhere is the owner's to give up.
+      if ([...config.families.values()].some(({ whenChanged }) => whenChanged === 'refresh'))
         loops.push(refreshLoop({ store, refresher, clock, random, observer, holdings }, signal));
       await Promise.race([Promise.all(loops), failed.promise, reader.ended.then(logEnded)]);
       await holdings.giveUpAll();
