@@ -12,6 +12,8 @@ const SETTLE_WAIT_MS = 2000;
 /** Nobody waits for a refresh. */
 const COMMAND_TIMEOUT_MS = 1000;
 const POOL_MAX = 4;
+/** For a load, and for what is left of it in the database. */
+const LOAD_TIMEOUT_MS = 10_000;
 /** What a load that a drain ends was for stays owed, and the process has other things to end. */
 const DRAIN_WAIT_MS = 1000;
 
@@ -82,9 +84,10 @@ export class CacheRefresher implements Refresher {
   async #open(): Promise<{ readonly cache: Cache; readonly close: () => Promise<void> }> {
     const { config, region, name, log, open } = this.#parts;
     const [replicaUrl] = region.replicas;
+    const pooled = { applicationName: name, max: POOL_MAX, statementTimeoutMs: LOAD_TIMEOUT_MS };
     const pools = {
-      primary: openPool(config.source.url, name, POOL_MAX),
-      ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, name, POOL_MAX) }),
+      primary: openPool(config.source.url, pooled),
+      ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, pooled) }),
     };
     const redis = unconnectedRegion(region.redis);
     const unproven = new Set<string>();
@@ -101,6 +104,7 @@ export class CacheRefresher implements Refresher {
         redis,
         postgres: pools,
         settleWaitMs: SETTLE_WAIT_MS,
+        loadTimeoutMs: LOAD_TIMEOUT_MS,
         commandTimeoutMs: COMMAND_TIMEOUT_MS,
         drainWaitMs: DRAIN_WAIT_MS,
         // It has a back-off of its own, and each of its tries is to be one.
