@@ -1,5 +1,8 @@
-/** A load that waits for its turn. Returns whether the loader did its work: that what it gave may not be stored yet is no fault of its. */
-type Load = () => Promise<boolean>;
+/**
+ * A load that waits for its turn. Returns whether the loader did its work: that what it gave may not be stored yet is no fault of its. Undefined where it was
+ * not asked, or nobody wants to know any more.
+ */
+type Load = () => Promise<boolean | undefined>;
 
 /** Loads at one time: what a burst of changes may ask of the database beside the readers. */
 const LOADS_AT_ONCE = 4;
@@ -55,8 +58,8 @@ export class RefreshQueue {
     this.#note(family, 1);
     const isWell = await load();
     this.#note(family, -1);
-    if (isWell) this.#failing.delete(family);
-    else this.#failing.add(family);
+    if (isWell === true) this.#failing.delete(family);
+    if (isWell === false) this.#failing.add(family);
     this.#pump();
   }
 

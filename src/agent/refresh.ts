@@ -113,7 +113,7 @@ export class CellRefreshes {
     if (this.#queued.has(key)) return;
     this.#queued.add(key);
     const isQueued = this.#queue.offer(family, async () => {
-      const isWell = this.#isOver || (await this.#one(owed));
+      const isWell = this.#isOver ? undefined : await this.#one(owed);
       this.#queued.delete(key);
       return isWell;
     });
@@ -121,7 +121,7 @@ export class CellRefreshes {
   }
 
   /** Whether the loader did its work. */
-  async #one(owed: OwedRefresh): Promise<boolean> {
+  async #one(owed: OwedRefresh): Promise<boolean | undefined> {
     const { refresher, observer, random } = this.#parts;
     const { key, family } = owed;
     let answer: RefreshAnswer | 'failed';
@@ -133,20 +133,21 @@ export class CellRefreshes {
       failure = error;
     }
     // Whoever ended this has ended the load too, which says nothing of the key.
-    if (this.#isOver) return true;
+    if (this.#isOver) return undefined;
     if (answer === 'stored' || answer === 'nothing') {
       if (answer === 'stored') observer.refreshed(family);
       await this.#clear(owed);
       return true;
     }
-    if (answer === 'another file') this.#later(owed, 0, AGAIN.maxMs, true);
+    if (answer === 'another file') {
+      this.#later(owed, 0, AGAIN.maxMs, true);
+      return undefined;
+    }
+    const failures = (this.#triedFor(owed)?.failures ?? 0) + 1;
+    if (failures < ATTEMPTS_MAX) this.#later(owed, failures, backoffMs(failures, AGAIN, random), false);
     else {
-      const failures = (this.#triedFor(owed)?.failures ?? 0) + 1;
-      if (failures < ATTEMPTS_MAX) this.#later(owed, failures, backoffMs(failures, AGAIN, random), false);
-      else {
-        observer.refreshFailed(family, failure);
-        await this.#clear(owed);
-      }
+      observer.refreshFailed(family, failure);
+      await this.#clear(owed);
     }
     return answer !== 'failed';
   }

@@ -69,7 +69,8 @@ before(async () => {
   });
   worked = cache.family('worked', {
     reads: 'primary',
-    load: async ({ id }) => (await primary.query<User>('select name from users where id = $1', [id])).rows[0] ?? null,
+    load: async ({ id }: { readonly id?: unknown }) =>
+      (await primary.query<User>('select name from users where id = $1', [id])).rows[0] ?? null,
   });
 });
 after(async () => {

@@ -157,6 +157,22 @@ test('of a family whose loader fails one load is tried at a time, and all again 
   await ended;
 });
 
+test('what is queued for a cell that was lost says nothing of its family’s loader', async () => {
+  const { owed, clock, seen, parts } = stage(() => 'hang');
+  for (let i = 0; i < 50; i++) owed.set(`a${i}`, owedFor(`a${i}`));
+  const stop = new AbortController();
+  const [lost, kept] = [{ cell: 0, refreshesMayBeOwed: true } as Cell, { cell: 1, refreshesMayBeOwed: true } as Cell];
+  const cells = [lost, kept];
+  const ended = refreshLoop({ ...parts, holdings: { cells } }, stop.signal);
+  await clock.advance(LOAD_TIMEOUT_MS + 100);
+  assert.equal(seen.tried.length, 4 + 1);
+  cells.shift();
+  await clock.advance(LOAD_TIMEOUT_MS);
+  assert.equal(seen.tried.length, 4 + 1 + 1, 'one at a time as before');
+  stop.abort();
+  await ended;
+});
+
 test('an end waits for no load, and what it ends says nothing of its key', async () => {
   const { owed, clock, seen, parts } = stage(() => 'hang');
   owed.set('a', owedFor('a'));
