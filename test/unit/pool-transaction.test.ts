@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
-import { beforeEach, mock, test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import type { Pool } from '../../src/client/pool.ts';
 import { transactionsOf } from '../../src/client/pool-transaction.ts';
 import { quiet } from '../support/fake-clock.ts';
-
-beforeEach((t) => {
-  mock.timers.enable({ apis: ['setTimeout'] });
-  (t as { after(end: () => void): void }).after(() => mock.timers.reset());
-});
 
 /** A pool of one client, whose statements take so long. */
 function pool(statementMs: number) {
@@ -24,7 +19,7 @@ function pool(statementMs: number) {
   return { seen, pool: { connect: async () => client } as unknown as Pool };
 }
 
-async function pass(ms: number): Promise<void> {
+async function pass({ mock }: TestContext, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 1000) {
     await quiet();
     mock.timers.tick(1000);
@@ -32,7 +27,8 @@ async function pass(ms: number): Promise<void> {
   await quiet();
 }
 
-test('a transaction may take long, so long as its statements are answered', async () => {
+test('a transaction may take long, so long as its statements are answered', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const { seen, pool: one } = pool(30_000);
   let answered = 0;
   const done = transactionsOf(one)(async (sql) => {
@@ -42,18 +38,19 @@ test('a transaction may take long, so long as its statements are answered', asyn
     }
   });
   done.catch(() => undefined);
-  await pass(12 * 30_000);
+  await pass(t, 12 * 30_000);
   await done;
   assert.deepEqual([answered, seen.closed], [10, false]);
 });
 
-test('a transaction whose statement is not answered is given up, and its connection closed', async () => {
+test('a transaction whose statement is not answered is given up, and its connection closed', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
   const { seen, pool: one } = pool(600_000);
   const done = assert.rejects(
     transactionsOf(one)(async (sql) => sql('SELECT', [])),
     { name: 'TimeoutError' },
   );
-  await pass(61_000);
+  await pass(t, 61_000);
   await done;
   assert.equal(seen.closed, true);
 });
