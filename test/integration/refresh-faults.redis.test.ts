@@ -162,8 +162,13 @@ test('a worker of another file leaves what is owed to those of the region’s, a
 test('a worker that is asked to end waits for no loader that never ends, and leaves what it owed', async () => {
   const marker = join(dirname(stage.configPath), 'hangs');
   const hangs = `{ reads: 'primary', load: () => { writeFileSync(${JSON.stringify(marker)}, ''); return new Promise(() => {}); } }`;
-  const worker = await stage.startWorker('hanging', await families('hanging.mjs', hangs));
+  // First: what it hangs on it has the lease of.
   await begun(worked, 'second');
+  await eventually(
+    'nothing is owed to it yet',
+    async () => (await redis.del(keyspace.refreshes(0), keyspace.refreshes(1))) === 0,
+  );
+  const worker = await stage.startWorker('hanging', await families('hanging.mjs', hangs));
   await primary.query(`update users set name = 'third'`);
   await eventually('its loader hangs', () => existsSync(marker));
   assert.match(await endOf(worker), /ended by itself, with 0\./);
