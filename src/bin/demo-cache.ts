@@ -4,7 +4,7 @@ import { openPool } from '../drivers/postgres/pool.ts';
 import { unconnectedRegion } from '../drivers/redis/cluster-connection.ts';
 import { createCache } from '../index.ts';
 
-const CONNECTIONS = 8;
+const POOL = { applicationName: 'afterwrite-demo-app', max: 8, statementTimeoutMs: 10_000 };
 
 /** A cache of a region, as a process of an application has it, with pools of its own. */
 export const openDemoCache: OpenDemoCache = async ({ configPath, region, primaryUrl, replicaUrl }) => {
@@ -13,8 +13,8 @@ export const openDemoCache: OpenDemoCache = async ({ configPath, region, primary
   if (place === undefined) throw new Error(`There is no region ${region}.`);
   const redis = unconnectedRegion(place.redis);
   const pools = {
-    primary: openPool(primaryUrl, 'afterwrite-demo-app', CONNECTIONS),
-    ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, 'afterwrite-demo-app', CONNECTIONS) }),
+    primary: openPool(primaryUrl, POOL),
+    ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, POOL) }),
   };
   const close = async (): Promise<void> => {
     redis.disconnect();
