@@ -2,9 +2,6 @@ import { HOT_BUCKETS, type HotBucket, hotBucketOf, type HotKey, type HotReads } 
 
 /** After so long without a read a key counts half. */
 export const HALF_LIFE_MS = 600_000;
-/** Keys of a family that are kept, by default and at most. */
-export const HOT_KEYS_DEFAULT = 100_000;
-export const HOT_KEYS_MAX = 1_000_000;
 /** A bucket is cut down to its limit when it is so much above. */
 const SLACK = 1.1;
 /** Of this many halvings a double still holds the half. */
@@ -44,7 +41,7 @@ export class HotMerge {
   #sinceMs: number;
 
   constructor(families: Iterable<string>, keysMax: number, nowMs: number) {
-    this.#keysMax = Math.min(keysMax, HOT_KEYS_MAX);
+    this.#keysMax = keysMax;
     this.#landmarkMs = nowMs;
     this.#sinceMs = nowMs - REPORT_MS;
     this.#families = new Map(
