@@ -7,7 +7,7 @@ import { type BusError, isBusError } from '../protocol/errors.ts';
 import type { RegionStore, StoredCell } from './region-store.ts';
 
 /** Each of the others has looked once, and found that its share has grown: from then on it looks often. */
-const HANDOVER_NOTICE_MS = LOOK_EVERY_MS * 1.2;
+export const HANDOVER_NOTICE_MS = LOOK_EVERY_MS * 1.2;
 
 interface Running {
   readonly cell: Cell;
