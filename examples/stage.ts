@@ -20,7 +20,6 @@ import type { Example } from './example.ts';
 
 const PROGRAM = fileURLToPath(new URL('../src/bin/afterwrite.ts', import.meta.url));
 const EXAMPLE_TIMEOUT_MS = 100_000;
-/** A region that has begun anew may hear its rules ten seconds later. */
 const UNTIL_TIMEOUT_MS = 45_000;
 
 export interface Stage {
@@ -69,7 +68,7 @@ export async function openStage(names: readonly string[]): Promise<Stage> {
       const name = `${args[0]}-${(started += 1)}`;
       return startChild({ name, args: withConfig(args), env, folder: folder.path, port: await freePort() });
     };
-    // The agent first: it hears the rules that a relay sends as it begins, and then every ten seconds.
+    // The agent first: it hears the rules that a relay sends as it begins, and then every two seconds.
     for (const args of [['agent', '--region', 'eu'], ['relay']]) {
       const { stop } = await start(args);
       closing.push(stop);

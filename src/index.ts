@@ -21,7 +21,7 @@ import {
 } from './drivers/redis/client-connection.ts';
 import { BusError, isBusError } from './protocol/errors.ts';
 import { createKeyspace } from './protocol/keyspace.ts';
-import { DEFAULT_RAMP, gateOf } from './protocol/region-gate.ts';
+import { gateOf } from './protocol/region-gate.ts';
 import { systemClock } from './runtime/clock.ts';
 
 export type { BufferDepth } from './buffer/buffer-log.ts';
@@ -136,7 +136,7 @@ export async function createCache(options: CacheOptions): Promise<Cache> {
       buffers,
       listener,
       ...(pools === undefined ? {} : postgresPorts(pools, limits.loadTimeoutMs, announcer)),
-      gate: async () => gateOf(await connection.gate.read(), DEFAULT_RAMP),
+      gate: async () => gateOf(await connection.gate.read(), config.warmup.ramp),
       renew: () => connection.renew(),
       refusals: (refused) => connection.onRefusal(refused),
       disconnect: () => connection.close(),

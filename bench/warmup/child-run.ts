@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { startGuarded } from '../../src/stack/guarded-process.ts';
 import { freePort } from '../../src/stack/place.ts';
+import { REGION } from '../../test/support/warmup-lab.ts';
 import { useCore } from './core.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../test/support/warmup-process.ts', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../src/bin/afterwrite.ts', import.meta.url));
 
 const LOOK_MS = 2000;
 
@@ -18,12 +19,16 @@ export interface ChildResult {
   readonly end: string;
 }
 
-/** Runs the program as a process of its own, with as many hot keys; watches its memory. */
-export async function runWarmupChild(configPath: string, keys: number, core: number | undefined): Promise<ChildResult> {
+/** Runs the program as a process of its own; watches its memory. */
+export async function runWarmupChild(configPath: string, core: number | undefined): Promise<ChildResult> {
   const beganMs = performance.now();
-  const child = await startGuarded(process.execPath, [PROGRAM, configPath, 'item', String(keys)], {
-    env: { AFTERWRITE_HTTP_PORT: String(await freePort()), AFTERWRITE_HTTP_HOST: '127.0.0.1' },
-  });
+  const child = await startGuarded(
+    process.execPath,
+    [PROGRAM, 'warmup', '--json', '--region', REGION, '--config', configPath],
+    {
+      env: { AFTERWRITE_HTTP_PORT: String(await freePort()), AFTERWRITE_HTTP_HOST: '127.0.0.1' },
+    },
+  );
   if (core !== undefined) useCore(child.pid, core);
   let [memoryKb, cpuSeconds] = [0, 0];
   const timer = setInterval(() => {

@@ -1,7 +1,8 @@
 // npm run bench:warmup [-- --keys 1000000] [--evictions 1000] [--foreground 200] [--quiet 20] [--json]
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
-import { startWarmupLab } from '../../test/support/warmup-lab.ts';
+import { publishHotKeys } from '../../test/support/published-hot-keys.ts';
+import { REGION, startWarmupLab } from '../../test/support/warmup-lab.ts';
 import { countStale } from './compare.ts';
 import { Foreground, percentile } from './foreground.ts';
 import { runWarmupChild } from './child-run.ts';
@@ -25,6 +26,7 @@ const lab = await startWarmupLab(keys, JSON.parse(values.warmup) as object);
 try {
   const redis = new Redis(lab.redisUrl);
   if (values.apart) useCore(Number(/process_id:(\d+)/u.exec(await redis.info('server'))?.[1]), 1);
+  await publishHotKeys(lab.config, REGION, 'item', keys);
   const foreground = await Foreground.open(lab.postgresUrl, keys, Number(values.foreground));
   const updates = await Updates.open(lab.postgresUrl, keys, Number(values.evictions));
   const pause = (seconds: number) => () => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -34,7 +36,7 @@ try {
   const before = await foreground.during(pause(Number(values.quiet)));
   const run: { result?: Awaited<ReturnType<typeof runWarmupChild>> } = {};
   const during = await foreground.during(async () => {
-    run.result = await runWarmupChild(lab.configPath, keys, values.apart ? 1 : undefined);
+    run.result = await runWarmupChild(lab.configPath, values.apart ? 1 : undefined);
   });
   const after = await foreground.during(pause(Number(values.quiet)));
   await updates.stop();

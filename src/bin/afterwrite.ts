@@ -4,6 +4,7 @@ import { EXIT, exitCodeOf } from '../cli/exit-code.ts';
 import { printError, processOutput } from '../cli/output.ts';
 import { createProgram } from '../cli/program.ts';
 import { runAgent } from './agent.ts';
+import { openDemoCache } from './demo-cache.ts';
 import { runFlush } from './flush.ts';
 import { runRelay } from './relay.ts';
 import { runWarmup } from './warmup.ts';
@@ -19,7 +20,7 @@ for (const stream of [process.stdout, process.stderr])
   });
 const program = createProgram(
   processOutput,
-  { runRelay, runAgent, runWorker, runFlush, runWarmup },
+  { runRelay, runAgent, runWorker, runFlush, runWarmup, openDemoCache },
   (result) => (code = result),
 );
 try {

@@ -5,7 +5,6 @@ import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
 import { ReplicaServer } from '../drivers/postgres/replica.ts';
 import { connectRegionStore } from '../drivers/redis/region-store.ts';
-import { DEFAULT_RAMP } from '../protocol/region-gate.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { isBusError } from '../protocol/errors.ts';
@@ -27,7 +26,7 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
     'agent',
     { bus: config.bus, region: region.name },
     async ({ log, metrics, health, pages }): Promise<Service> => {
-      const gate = observeGate({ region: region.name, ramp: DEFAULT_RAMP, metrics, log, clock: systemClock });
+      const gate = observeGate({ region: region.name, ramp: config.warmup.ramp, metrics, log, clock: systemClock });
       const observer = observeAgent(region.name, metrics, log, gate);
       pages.set('/gate', gate.page);
       health.register('agent', () => readiness(observer.current()));

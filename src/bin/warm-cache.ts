@@ -53,6 +53,8 @@ export async function openWarmCache({ config, region, name, log }: WarmCachePart
       failureMemoryMs: 0,
       localEntriesMax: 0,
       buffers: 'off',
+      // It is no reader: what it asks for says nothing of what is read.
+      hotKeys: false,
       onEvent: ({ code, message }) => log.warn('warming', { event: code, detail: message }),
     });
   } catch (error) {

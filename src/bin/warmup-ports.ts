@@ -1,5 +1,8 @@
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
-import { BusError } from '../protocol/errors.ts';
+import { keyspaceOf } from '../config/region-keyspace.ts';
+import { openHotKeyLog } from '../drivers/hot-key-log.ts';
+import { connectRegion } from '../drivers/redis/cluster-connection.ts';
+import { RedisGateStore } from '../drivers/redis/region-gate.ts';
 import type { HotKeys, WarmGate } from '../warmup/hot-keys.ts';
 
 export interface WarmupPorts {
@@ -9,6 +12,20 @@ export interface WarmupPorts {
 }
 
 /** Connects to where hot keys are published, and to the gate in the region's Redis. */
-export async function openWarmupPorts(_config: BusConfig, _region: RegionConfig): Promise<WarmupPorts> {
-  throw new BusError('SETTING_INVALID', 'This build has no adapter for published hot keys yet.');
+export async function openWarmupPorts(config: BusConfig, region: RegionConfig): Promise<WarmupPorts> {
+  const log = await openHotKeyLog(config);
+  try {
+    const redis = await connectRegion(region.redis, { name: `afterwrite-warmup-${config.bus}` });
+    return {
+      hotKeys: { of: (from, skipped) => log.read(from, skipped) },
+      gate: new RedisGateStore(redis, keyspaceOf(config, region).gate),
+      close: async () => {
+        redis.disconnect();
+        await log.close();
+      },
+    };
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
 }

@@ -3,6 +3,7 @@ import { EXIT, type ExitCode } from '../cli/exit-code.ts';
 import { processOutput, type Output } from '../cli/output.ts';
 import { showEnd, showPlan, WarmupScreen } from '../cli/warmup/report.ts';
 import type { WarmupOptions } from '../cli/warmup/options.ts';
+import type { BusError } from '../protocol/errors.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { errorFields } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
@@ -27,20 +28,20 @@ const EXIT_OF: Readonly<Record<WarmupEnd['kind'], ExitCode>> = {
   moved: EXIT.moved,
 };
 
-type OpenPorts = (config: BusConfig, region: RegionConfig) => Promise<WarmupPorts>;
-
 /** `afterwrite warmup --region NAME`. Returns the exit code. */
 export async function runWarmup(
   config: BusConfig,
   region: RegionConfig,
   options: WarmupOptions,
-  openPorts: OpenPorts = openWarmupPorts,
   output: Output = processOutput,
 ): Promise<number> {
-  const ports = await openPorts(config, region);
+  const ports = await openWarmupPorts(config, region);
   try {
     if (options.isPlan) {
-      showPlan(output, await planOf(config, ports, options), config.warmup, options);
+      const plan = await planOf(config, ports, options, ({ code, message, at }) =>
+        output.err.write(`warning: ${code} (${at}): ${message}\n`),
+      );
+      showPlan(output, plan, config.warmup, options);
       return EXIT.ok;
     }
     let end: WarmupEnd = { kind: 'stopped' };
@@ -63,10 +64,15 @@ export async function runWarmup(
   }
 }
 
-async function planOf(config: BusConfig, { hotKeys }: WarmupPorts, options: WarmupOptions): Promise<WarmupPlan> {
+async function planOf(
+  config: BusConfig,
+  { hotKeys }: WarmupPorts,
+  options: WarmupOptions,
+  skipped: (error: BusError) => void,
+): Promise<WarmupPlan> {
   const canLoad = ({ source }: Family): boolean => source !== undefined;
   const plan = new WarmupPlan(config.families.values(), canLoad, options.shard);
-  for await (const keys of hotKeys.of(options.from)) plan.add(keys);
+  for await (const keys of hotKeys.of(options.from, skipped)) plan.add(keys);
   plan.sort();
   return plan;
 }
@@ -100,6 +106,8 @@ class WarmupRun {
     const { log } = this.#parts;
     const epoch = await this.#epoch(stop);
     if (epoch === undefined) return { kind: 'stopped' };
+    const { epoch: wanted = epoch } = this.#options;
+    if (epoch !== wanted) return { kind: 'moved' };
     log.info('warming', { epoch, mode: this.#options.mode, from: this.#options.from });
     const end = this.#options.mode === 'gradual' ? await this.#gradual(epoch, stop) : await this.#load(epoch, stop);
     log.info('ended', { end: end.kind, ...(end.kind === 'never' ? errorFields(end.error) : {}) });
@@ -159,7 +167,13 @@ class WarmupRun {
   ): Promise<WarmupEnd> {
     const { log, metrics } = this.#parts;
     const { name } = this.#region;
-    const plan = await planOf(this.#config, this.#ports, this.#options);
+    const plan = await planOf(this.#config, this.#ports, this.#options, (error) =>
+      log.warn('hot keys that cannot be read are left out', errorFields(error)),
+    );
+    if (plan.published === 0 && this.#options.mode === 'eager') {
+      log.warn('nothing is known of what is read in the region: its gate opens by steps of time');
+      return this.#gradual(epoch, stop);
+    }
     const { target } = this.#config.warmup;
     const { families: _families, leftOut, ...facts } = plan.summary(target);
     log.info('planned', { ...facts, leftOut: leftOut.map(({ family }) => family) });

@@ -8,11 +8,14 @@ import { configTypesCommand } from './commands/config-types.ts';
 import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
+import { gateCommand } from './commands/gate.ts';
 import { hotKeysCommand } from './commands/hot-keys.ts';
 import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.ts';
 import { setupCommand } from './commands/setup.ts';
 import { statusCommand } from './commands/status.ts';
 import { type DemoOptions, demoCommand } from './demo/demo.ts';
+import { failoverDemo } from './demo/failover/failover.ts';
+import type { OpenDemoCache } from './demo/failover/scene.ts';
 import { SERVER_VARIABLES } from './demo/given-servers.ts';
 import type { Output } from './output.ts';
 import type { RowOperation } from './explain.ts';
@@ -25,6 +28,8 @@ export interface Programs {
   runWorker(config: BusConfig, region: RegionConfig, file: string): Promise<number>;
   runFlush(config: BusConfig): Promise<number>;
   runWarmup(config: BusConfig, region: RegionConfig, options: WarmupOptions): Promise<number>;
+  /** A cache of the library, for the demo’s users. */
+  readonly openDemoCache: OpenDemoCache;
 }
 
 const EXIT_HELP = `
@@ -70,14 +75,21 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .description(
       'everything on this machine, with real servers: shows evictions in three regions, proves the end state, cleans up',
     )
-    .option('--seconds <n>', 'how long the writer runs', wholeNumber, 20)
+    .option(
+      '--seconds <n>',
+      'how long the writer runs (default 20), or the users before the failover (default 70)',
+      wholeNumber,
+    )
     .option('--rate <n>', 'commits a second', wholeNumber, 100)
     .addOption(new Option('--log <kind>', 'the log to use').choices(['kafka', 'redis-streams']))
+    .option('--failover', 'instead: a region’s Redis is killed and comes back empty, with a warm-up and without')
     .option('--keep', 'leave servers and processes running until Ctrl-C, after the proof')
     .addHelpText('after', `\nServers that run already:\n${variablesHelp()}`)
-    .action(async (options: Omit<DemoOptions, 'json'>) =>
-      done(await demoCommand(output, { ...options, json: context().json })),
-    );
+    .action(async ({ failover, ...options }: Omit<DemoOptions, 'json'> & { failover?: boolean }) => {
+      const { json } = context();
+      if (failover === true) done(await failoverDemo(output, { ...options, json }, programs.openDemoCache));
+      else done(await demoCommand(output, { ...options, json }));
+    });
 
   jsonToo(program.command('setup'))
     .description(
@@ -147,6 +159,10 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     )
     .option('--for <duration>', 'how long to follow, such as 10m; default until SIGTERM')
     .option('--shard <i/n>', 'the part of the keys, from 0; of/n takes i from JOB_COMPLETION_INDEX')
+    .option(
+      '--epoch <name>',
+      'of the gate for which it is started: where it is another by now, nothing is loaded (AFTERWRITE_EPOCH)',
+    )
     .option('--plan', 'print what would be done, and do nothing')
     .addHelpText(
       'after',
@@ -162,6 +178,15 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
   jsonToo(program.command('status'))
     .description('one screen: relay, slot, log, and each region’s watermark and staleness')
     .action(async () => done(await statusCommand(context())));
+
+  jsonToo(program.command('gate'))
+    .description('whether a region is warm, and how much of the traffic may come; or opens its gate by hand')
+    .requiredOption('-r, --region <name>', 'the region, as the file names it')
+    .option('--open', 'let all traffic in, whatever is warm; a warm-up that runs goes on')
+    .action(async ({ region, open }: { region: string; open?: boolean }) => {
+      const config = await configOf(context());
+      done(await gateCommand(context(), config, regionOf(config, region), { open: open === true }));
+    });
 
   jsonToo(program.command('hot-keys'))
     .description('what a region reads most, as its agents have published it: what a warm-up would load')

@@ -5,7 +5,7 @@ import type { RowBuffer } from '../buffer/row-buffer.ts';
 import type { BusConfig } from '../config/bus-config.ts';
 import { BusError } from '../protocol/errors.ts';
 import { printReadToken, type ReadToken } from '../protocol/read-token.ts';
-import { DEFAULT_RAMP, gateOf, type RegionGate } from '../protocol/region-gate.ts';
+import { gateOf, type RegionGate } from '../protocol/region-gate.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { AfterWriteOptions } from './after-write.ts';
 import { type Breaker, CircuitBreaker } from './breaker.ts';
@@ -105,6 +105,7 @@ export class Cache {
             process: ports.process,
             clock,
             random,
+            fleet: () => this.#fleet.known,
             isAway: () => store.isAway,
           });
     let tokens = 0;
@@ -233,7 +234,7 @@ export class Cache {
   async regionState(): Promise<RegionGate> {
     const { gate } = this.#ports;
     if (this.#drained !== undefined) throw new BusError('CACHE_CLOSED', 'The cache has been drained.');
-    return gate === undefined ? gateOf(null, DEFAULT_RAMP) : gate();
+    return gate === undefined ? gateOf(null, this.#ports.config.warmup.ramp) : gate();
   }
 
   /** What was counted since the start, and how things are now. */

@@ -9,8 +9,9 @@ export interface HotReadsSink {
 
 /** Counters a family. */
 const COUNTERS = 1000;
-/** Keys of a family in a report. */
-const TOP_KEYS = 200;
+/** Keys of a family in the reports of a whole fleet, and in one at least and at most: what few processes read few can tell of, and many tell enough. */
+const FLEET_TOP_KEYS = 4000;
+const TOP_KEYS = { min: 100, max: 1000 };
 const REPORT_EVERY_MS = 5000;
 /** After a report that failed: a Redis that is away, or frozen, is not to find many of them. */
 const AFTER_FAILURE_MS = 30_000;
@@ -55,10 +56,10 @@ export class HotKeySampler {
     this.#costs.set(key, { loadMs, bytes });
   }
 
-  /** What was read since the last report; undefined where nothing was seen. */
-  report(): FamilyReads | undefined {
+  /** What was read since the last report, of so many keys at most; undefined where nothing was seen. */
+  report(keysMax: number): FamilyReads | undefined {
     const reads = this.#sketch.total;
-    const keys = this.#sketch.top(TOP_KEYS).map(({ key, count, error }) => {
+    const keys = this.#sketch.top(keysMax).map(({ key, count, error }) => {
       const { loadMs, bytes } = this.#costs.get(key) ?? { loadMs: 0, bytes: 0 };
       // Of a key that took another's counter only what came after is its own.
       return { key, reads: count - error, loadMs, bytes };
@@ -92,6 +93,8 @@ export interface HotKeysParts {
   readonly process: string;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Processes that share the region's cache. */
+  readonly fleet: () => number;
   /** Whether Redis seems not to be there: then nothing is sent. */
   readonly isAway: () => boolean;
 }
@@ -129,10 +132,11 @@ export class HotKeys {
   }
 
   async #report(seconds: number): Promise<boolean> {
-    const { sink, process, isAway } = this.#parts;
+    const { sink, process, fleet, isAway } = this.#parts;
+    const keysMax = Math.max(TOP_KEYS.min, Math.min(TOP_KEYS.max, Math.floor(FLEET_TOP_KEYS / fleet())));
     const families = new Map<string, FamilyReads>();
     for (const [family, sampler] of this.#samplers) {
-      const reads = sampler.report();
+      const reads = sampler.report(keysMax);
       if (reads !== undefined) families.set(family, reads);
     }
     if (families.size === 0 || isAway()) return true;

@@ -56,6 +56,7 @@ export const warmupSchema = z
 
 export const WARMUP_DEFAULTS: WarmupConfig = {
   target: 0.95,
+  // A database bears little of what a cache has kept from it: until half of the reads are warm nothing is let in.
   ramp: [
     { share: 0.5, admit: 0.05 },
     { share: 0.8, admit: 0.25 },

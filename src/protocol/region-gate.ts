@@ -35,13 +35,6 @@ export interface RampStep {
   readonly admit: number;
 }
 
-/** A database bears little of what a cache has kept from it: until half of the reads are warm nothing is let in. */
-export const DEFAULT_RAMP: readonly RampStep[] = [
-  { share: 0.5, admit: 0.05 },
-  { share: 0.8, admit: 0.25 },
-  { share: 0.9, admit: 0.5 },
-];
-
 export const NO_GATE: StoredGate = { epoch: '', state: 'COLD', share: 0, reason: 'no gate', sinceMs: 0 };
 
 /** Everything where it is WARM, nothing where it is COLD; between, the highest step that the share has reached. */

@@ -16,8 +16,8 @@ import type { LogWriter } from './to-log.ts';
 
 /** An idle partition gets a record this often: it moves watermark, confirmation and staleness. */
 const IDLE_EVERY_MS = 250;
-/** The rules go into every partition this often. */
-const RULES_EVERY_MS = 10_000;
+/** The rules go into every partition this often: for so long at most a region whose Redis was emptied can store nothing. */
+const RULES_EVERY_MS = 2000;
 /** A settled mark that a partition lacks is sent at most this often, unless data goes there anyway. */
 const SETTLED_EVERY_MS = 5;
 /** Between two snapshots while a transaction is not visible yet. */

@@ -58,12 +58,16 @@ export class WarmupPlan {
   /** The reads a second of all that is in the plan. */
   readsPerSecond = 0;
 
+  /** Keys that can be loaded, those of other shards too. */
+  published = 0;
+
   get keys(): number {
     return this.#keys.length;
   }
 
   add({ family, keys }: HotFamily): void {
     const number = this.#families.indexOf(family);
+    if (number >= 0) this.published += keys.length;
     const { shard, of } = this.#shard;
     for (const { key, readsPerSecond, loadMs, bytes } of keys) {
       if (of > 1 && hashKey(key) % of !== shard) continue;

@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Act } from '../../src/cli/demo/failover/report.ts';
 import { connect } from '../../src/drivers/postgres/connection.ts';
 import { connectRedis } from '../../src/drivers/redis/connection.ts';
 import { startPostgres } from '../../src/stack/postgres.ts';
@@ -76,6 +77,38 @@ for (const log of ['kafka', 'redis-streams'] as const) {
     },
   );
 }
+
+test(
+  'the failover: an emptied region is warm before its users are let in, with a warm-up; none of its values is old, with one and without',
+  { timeout: 240_000 },
+  async (t) => {
+    const folder = ownTemporaryFolder();
+    try {
+      const run = await runCli(
+        ['demo', '--failover', '--json', '--seconds', '8', '--log', 'redis-streams'],
+        folder.env,
+      );
+      assert.equal(run.code, 0, run.err);
+      const { withoutWarmup, ...withWarmup } = JSON.parse(run.out.trim().split('\n').at(-1) ?? '') as Act & {
+        readonly withoutWarmup: Act;
+      };
+      t.diagnostic(run.out.trim());
+      assert.deepEqual([withWarmup.stale, withoutWarmup.stale], [0, 0]);
+      assert.ok(withWarmup.warmMs !== null && withWarmup.backMs !== null && withWarmup.warmMs <= withWarmup.backMs);
+      assert.equal(withoutWarmup.warmMs, null);
+      assert.ok((withWarmup.hitRate.after ?? 0) > (withoutWarmup.hitRate.after ?? 1));
+      assert.deepEqual(readdirSync(folder.path), []);
+      assert.deepEqual([...processesOf(folder.path).values()], []);
+    } finally {
+      rmSync(folder.path, { recursive: true, force: true });
+    }
+  },
+);
+
+test('interrupted while users read, the failover leaves no process and no folder', { timeout: 120_000 }, async () => {
+  const { run, files, processes } = await demoUntil('Users read for', (child) => child.kill('SIGINT'), ['--failover']);
+  assert.deepEqual([run.code, files, processes], [130, [], []], run.out + run.err);
+});
 
 /** Runs the demo without Kafka in a folder of its own, does `act` once the writer writes, and gives what came of it. */
 async function demoUntil(

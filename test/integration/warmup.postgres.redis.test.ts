@@ -3,6 +3,9 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { openWarmCache } from '../../src/bin/warm-cache.ts';
+import type { RegionConfig } from '../../src/config/bus-config.ts';
+import { keyspaceOf } from '../../src/config/region-keyspace.ts';
+import { RedisGateStore } from '../../src/drivers/redis/region-gate.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { startGuarded } from '../../src/stack/guarded-process.ts';
@@ -12,19 +15,24 @@ import { WarmupPlan } from '../../src/warmup/plan.ts';
 import { Warmup, type WarmupEnd } from '../../src/warmup/warmup.ts';
 import { eventually } from '../support/eventually.ts';
 import { MemoryWarmGate, zipfKeys } from '../support/memory-warmup.ts';
+import { publishHotKeys } from '../support/published-hot-keys.ts';
 import { REGION, startWarmupLab, type WarmupLab } from '../support/warmup-lab.ts';
 
 const ROWS = 12_000;
 const WHOLE = { shard: 0, of: 1 };
 const quietLog: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => quietLog };
-const PROGRAM = fileURLToPath(new URL('../support/warmup-process.ts', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../src/bin/afterwrite.ts', import.meta.url));
 
 describe('a warm-up on real servers', { timeout: 240_000 }, () => {
   let lab: WarmupLab;
   let redis: Redis;
+  let region: RegionConfig;
+  let gate: RedisGateStore;
   before(async () => {
-    lab = await startWarmupLab(ROWS, { target: '99%' });
+    lab = await startWarmupLab(ROWS, { target: '99%', rampStep: '1s' });
     redis = new Redis(lab.redisUrl);
+    region = lab.config.regions.get(REGION) ?? assert.fail();
+    gate = new RedisGateStore(redis, keyspaceOf(lab.config, region).gate);
     // Until the region has every cell, and a first record of each.
     await applied();
   });
@@ -39,8 +47,6 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
   });
 
   async function warm(keys: number, family = 'item', gate = new MemoryWarmGate()) {
-    const region = lab.config.regions.get(REGION);
-    assert.ok(region !== undefined);
     const { reader, cache, close } = await openWarmCache({ config: lab.config, region, name: 'warm', log: quietLog });
     try {
       const plan = new WarmupPlan(lab.config.families.values(), ({ source }) => source !== undefined, WHOLE);
@@ -127,13 +133,38 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
     assert.equal(await stale('slow'), 0);
   });
 
-  async function start(family: string, keys: number, ...more: string[]) {
+  /** `afterwrite warmup` as a process, with so many keys of the family published as the only ones. */
+  async function start(family: string, keys: number, flags: readonly string[] = []) {
+    await publishHotKeys(lab.config, REGION, family, keys);
     const port = String(await freePort());
-    const child = await startGuarded(process.execPath, [PROGRAM, lab.configPath, family, String(keys), ...more], {
+    const args = ['warmup', '--json', '--region', REGION, '--config', lab.configPath, ...flags];
+    return startGuarded(process.execPath, [PROGRAM, ...args], {
       env: { AFTERWRITE_HTTP_PORT: port, AFTERWRITE_HTTP_HOST: '127.0.0.1' },
     });
-    return child;
   }
+
+  test('what was published is planned and loaded, and the region’s own gate goes from COLD to WARM', async () => {
+    assert.equal((await gate.read())?.state, 'COLD');
+    const plan = await start('item', 2000, ['--plan']);
+    assert.equal(await plan.ended, 0, plan.lastLines());
+    const { keys, keysToTarget, leftOut } = JSON.parse(plan.lastLines().trim()) as Record<string, unknown>;
+    assert.deepEqual([keys, leftOut], [2000, []]);
+    assert.equal((await stored('item')).length, 0);
+    const run = await start('item', 2000);
+    assert.equal(await run.ended, 0, run.lastLines());
+    assert.match(run.lastLines(), /"event":"end","end":"warm"/);
+    assert.ok((await stored('item')).length >= Number(keysToTarget));
+    const { state, share } = (await gate.read()) ?? {};
+    assert.equal(state, 'WARM');
+    assert.ok(share !== undefined && share >= 0.99);
+  });
+
+  test('where nothing is known of what is read, the gate opens by steps of time, and nothing is loaded', async () => {
+    const run = await start('item', 0);
+    assert.equal(await run.ended, 0, run.lastLines());
+    assert.match(run.lastLines(), /opens by steps of time/);
+    assert.deepEqual([(await gate.read())?.state, (await stored('item')).length], ['WARM', 0]);
+  });
 
   test('killed and started again it goes on: what stands is not loaded again', async () => {
     const first = await start('item', ROWS);
@@ -148,8 +179,18 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
   });
 
   test('ends 43 where the region has begun anew meanwhile, and 42 where the source is wrong', async () => {
-    const [moved, wrong] = [await start('item', ROWS * 100, '1500'), await start('wrong', 100)];
-    assert.deepEqual([await moved.ended, await wrong.ended], [43, 42], moved.lastLines() + wrong.lastLines());
+    const wrong = await start('wrong', 100);
+    assert.equal(await wrong.ended, 42, wrong.lastLines());
+    const moved = await start('item', ROWS);
+    await eventually('some keys', async () => (await stored('item')).length > 100, 60_000);
+    await redis.del(keyspaceOf(lab.config, region).gate);
+    assert.equal(await moved.ended, 43, moved.lastLines());
+  });
+
+  test('started for an epoch that is over it ends 43, and loads nothing', async () => {
+    const late = await start('item', ROWS, ['--epoch', 'of-another-day']);
+    assert.equal(await late.ended, 43, late.lastLines());
+    assert.equal((await stored('item')).length, 0);
   });
 
   test('a gate that is another ends it at once, and is not written', async () => {

@@ -1,4 +1,6 @@
-import type { HotFamily, HotKey, HotKeys, Shard, WarmGate } from '../../src/warmup/hot-keys.ts';
+import type { HotKey } from '../../src/protocol/hot-key.ts';
+import type { GateState } from '../../src/protocol/region-gate.ts';
+import type { HotFamily, HotKeys, Shard, WarmGate } from '../../src/warmup/hot-keys.ts';
 
 /** What is published, in memory. */
 export class MemoryHotKeys implements HotKeys {
@@ -22,7 +24,7 @@ export interface ToldGate {
 /** A gate in memory. */
 export class MemoryWarmGate implements WarmGate {
   readonly told: ToldGate[] = [];
-  state: 'COLD' | 'WARMING' | 'WARM' = 'COLD';
+  state: GateState = 'COLD';
   readonly #atTarget = new Set<number>();
   #epoch: string;
 
@@ -37,7 +39,7 @@ export class MemoryWarmGate implements WarmGate {
     this.#atTarget.clear();
   }
 
-  async read(): Promise<{ readonly epoch: string; readonly state: string }> {
+  async read(): Promise<{ readonly epoch: string; readonly state: GateState }> {
     return { epoch: this.#epoch, state: this.state };
   }
 
@@ -66,11 +68,3 @@ export function zipfKeys(before: string, count: number, first = 1): HotKey[] {
     bytes: 100,
   }));
 }
-
-/** The same, in parts, as what is published comes. */
-export async function* zipfParts(family: string, count: number): AsyncIterable<HotFamily> {
-  for (let first = 1; first <= count; first += PART)
-    yield { family, keys: zipfKeys(`${family}:`, Math.min(PART, count - first + 1), first) };
-}
-
-const PART = 4000;

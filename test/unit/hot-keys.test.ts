@@ -14,7 +14,7 @@ test('a family that is read seldom is counted read by read, with what its loads 
   const sampler = new HotKeySampler(chance(1));
   for (const key of ['a', 'b', 'a', 'c', 'a', 'b']) sampler.read(key);
   sampler.loaded('b', 12, 340);
-  assert.deepEqual(sampler.report(), {
+  assert.deepEqual(sampler.report(200), {
     reads: 6,
     keys: [
       { key: 'a', reads: 3, loadMs: 0, bytes: 0 },
@@ -22,7 +22,7 @@ test('a family that is read seldom is counted read by read, with what its loads 
       { key: 'c', reads: 1, loadMs: 0, bytes: 0 },
     ],
   });
-  assert.equal(sampler.report(), undefined, 'a report begins anew');
+  assert.equal(sampler.report(200), undefined, 'a report begins anew');
 });
 
 test('of a family that is read much a sample is counted, and scaled up to what was read', () => {
@@ -30,7 +30,7 @@ test('of a family that is read much a sample is counted, and scaled up to what w
   const reads = 400_000;
   for (let window = 0; window < 3; window++) {
     for (let i = 0; i < reads; i++) sampler.read(i % 4 === 0 ? 'hot' : i % 10 === 1 ? 'warm' : `k${i}`);
-    const report = sampler.report();
+    const report = sampler.report(200);
     const of = (key: string) => (report?.keys.find((one) => one.key === key)?.reads ?? 0) / reads;
     assert.ok(Math.abs((report?.reads ?? 0) / reads - 1) < 0.1, `${report?.reads} of ${reads} reads`);
     assert.ok(Math.abs(of('hot') - 0.25) < 0.04, `hot ${of('hot')}`);

@@ -3,10 +3,13 @@ import { test } from 'node:test';
 import { GateWatch } from '../../src/agent/gate-watch.ts';
 import { judgeRedis, judgeServers } from '../../src/agent/redis-life.ts';
 import { observeGate } from '../../src/bin/gate-observer.ts';
-import { admitOf, DEFAULT_RAMP, gateOf, parseGate, type StoredGate } from '../../src/protocol/region-gate.ts';
+import { admitOf, gateOf, parseGate, type StoredGate } from '../../src/protocol/region-gate.ts';
 import { MemoryGate } from '../../src/testing/memory-gate.ts';
 import { gateStoreOf } from '../../src/testing/memory-stores.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { WARMUP_DEFAULTS } from '../../src/config/warmup-schema.ts';
+
+const RAMP = WARMUP_DEFAULTS.ramp;
 
 const server = (runId: string, replicationId: string, formerReplicationId = '') => ({
   runId,
@@ -39,14 +42,14 @@ test('what has happened to a Redis follows from its servers and its gate, in eve
 });
 
 test('nothing is let in where it is COLD, everything where it is WARM, and between them what the ramp says of the share', () => {
-  const at = (state: StoredGate['state'], share: number) => admitOf({ state, share }, DEFAULT_RAMP);
+  const at = (state: StoredGate['state'], share: number) => admitOf({ state, share }, RAMP);
   assert.deepEqual([at('COLD', 1), at('WARM', 0)], [0, 1]);
   assert.deepEqual(
     [0, 0.4999, 0.5, 0.79, 0.8, 0.9, 1].map((share) => at('WARMING', share)),
     [0, 0, 0.05, 0.05, 0.25, 0.5, 0.5],
   );
   assert.equal(admitOf({ state: 'WARMING', share: 1 }, []), 0, 'without a ramp it opens at the end');
-  assert.deepEqual([gateOf(null, DEFAULT_RAMP).state, gateOf(null, DEFAULT_RAMP).admit], ['COLD', 0]);
+  assert.deepEqual([gateOf(null, RAMP).state, gateOf(null, RAMP).admit], ['COLD', 0]);
 });
 
 test('a record without an epoch or a known state is no gate; a share that is none is 0, and one beyond its bounds is bounded', () => {
@@ -102,7 +105,7 @@ test('cells that were seen to stand before a Redis was emptied are not noted und
 test('the page of the gate is 200 at full traffic only; what was seen last is told for a while without Redis, and then no more', async () => {
   const clock = new FakeClock();
   const nothing = { set: () => undefined, add: () => undefined, info: () => undefined, warn: () => undefined };
-  const observer = observeGate({ region: 'eu', ramp: DEFAULT_RAMP, metrics: nothing, log: nothing, clock } as never);
+  const observer = observeGate({ region: 'eu', ramp: RAMP, metrics: nothing, log: nothing, clock } as never);
   const gate = (state: StoredGate['state'], share: number): StoredGate => ({
     epoch: 'E',
     state,

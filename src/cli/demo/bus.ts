@@ -12,9 +12,7 @@ import { loadConfig } from '../../config/load-config.ts';
 import { freePort } from '../../stack/place.ts';
 import { type DemoChild, startChild } from './children.ts';
 import type { DemoServers } from './servers.ts';
-import { REGIONS } from './servers.ts';
 import { setUpQuietly } from './quiet-setup.ts';
-import { SHOP_SCHEMA } from './shop.ts';
 
 /** How long a walsender may go on after its relay has ended. */
 const SLOT_WAIT_MS = 5000;
@@ -24,6 +22,8 @@ export interface DemoBus {
   readonly name: string;
   readonly configPath: string;
   readonly databaseUrl: string;
+  /** The same database on the first region’s replica; undefined where there is none. */
+  readonly replicaUrl: string | undefined;
   readonly children: readonly DemoChild[];
   /** Writes its file, makes its database, and sets it up. */
   prepare(): Promise<void>;
@@ -33,11 +33,20 @@ export interface DemoBus {
   removeTraces(): Promise<void>;
 }
 
-export function createBus(servers: DemoServers, folder: string): DemoBus {
+/** What is cached, of which database. */
+export interface DemoPlan {
+  readonly schema: string;
+  /** Sections of the file, beside its servers. */
+  readonly file: object;
+}
+
+export function createBus(servers: DemoServers, folder: string, plan: DemoPlan): DemoBus {
   const id = randomBytes(3).toString('hex');
   const name = `demo-${id}`;
   const database = `afterwrite_demo_${id}`;
   const databaseUrl = withDatabase(servers.postgres.url, database);
+  const replicaUrl =
+    servers.postgres.replicaUrl === undefined ? undefined : withDatabase(servers.postgres.replicaUrl, database);
   const configPath = join(folder, 'afterwrite.yaml');
   const children: DemoChild[] = [];
   const start = async (program: string, args: readonly string[]): Promise<void> => {
@@ -54,17 +63,18 @@ export function createBus(servers: DemoServers, folder: string): DemoBus {
     name,
     configPath,
     databaseUrl,
+    replicaUrl,
     children,
     prepare: async () => {
       // URLs that were given hold passwords, and others may look into the folder.
-      await writeFile(configPath, fileText(fileOf(name, databaseUrl, servers)), { mode: 0o600 });
-      await createShop(servers.postgres.url, database, databaseUrl);
+      await writeFile(configPath, fileText(fileOf(name, databaseUrl, replicaUrl, servers, plan)), { mode: 0o600 });
+      await createDatabase(servers.postgres.url, database, databaseUrl, plan.schema);
       await setUpQuietly(configPath);
     },
     start: async () => {
       const starts = [
         start('relay', ['relay']),
-        ...REGIONS.map((region) => start(`agent-${region}`, ['agent', '--region', region])),
+        ...[...servers.caches.keys()].map((region) => start(`agent-${region}`, ['agent', '--region', region])),
       ];
       await Promise.allSettled(starts);
       await Promise.all(starts);
@@ -109,26 +119,28 @@ function fileText(file: unknown): string {
   return stringify(file).replaceAll('${', () => '$${');
 }
 
-function fileOf(name: string, url: string, { postgres, caches, log }: DemoServers): unknown {
-  const replicas = postgres.replicaUrl === undefined ? [] : [postgres.replicaUrl];
+function fileOf(
+  name: string,
+  url: string,
+  replicaUrl: string | undefined,
+  { caches, log }: DemoServers,
+  { file }: DemoPlan,
+): unknown {
+  const replicas = replicaUrl === undefined ? [] : [replicaUrl];
   return {
     bus: name,
     source: { url },
     log: log.kind === 'kafka' ? { kafka: { brokers: log.server.brokers } } : { redisStreams: { url: log.server.url } },
     regions: Object.fromEntries(
-      REGIONS.map((region, i) => [region, { redis: caches.get(region)?.url, ...(i === 0 ? { replicas } : {}) }]),
+      [...caches].map(([region, { url: redis }], i) => [region, { redis, ...(i === 0 ? { replicas } : {}) }]),
     ),
-    families: {
-      user: { key: 'user:{id}', ttl: '10m', on: { users: { id: 'id' } }, tags: ['org:{org_id}'] },
-      'org-members': { key: 'org:{org_id}:members', ttl: '10m', on: { users: { org_id: 'org_id' } } },
-    },
-    tags: { 'org:{id}': { on: { orgs: { id: 'id' } } } },
+    ...file,
   };
 }
 
-async function createShop(serverUrl: string, database: string, databaseUrl: string): Promise<void> {
+async function createDatabase(serverUrl: string, database: string, databaseUrl: string, schema: string): Promise<void> {
   await withPostgres(serverUrl, (server) => server.query(`create database ${database}`));
-  await withPostgres(databaseUrl, (shop) => shop.query(SHOP_SCHEMA));
+  await withPostgres(databaseUrl, (shop) => shop.query(schema));
 }
 
 async function withPostgres(url: string, body: (sql: Connection) => Promise<unknown>): Promise<void> {

@@ -57,6 +57,25 @@ export async function startChild(options: ChildOptions): Promise<DemoChild> {
   return { name, pid: child.pid, failed, stop };
 }
 
+/** Runs one of our tasks to its end. Throws `STACK_START_FAILED` where that is not 0. */
+export async function runTask({ name, args, env, folder, port }: ChildOptions, signal: AbortSignal): Promise<void> {
+  const logFile = join(folder, `${name}.log`);
+  const task = await startGuarded(process.execPath, [programPath(), ...args], {
+    env: { ...env, AFTERWRITE_HTTP_PORT: String(port), AFTERWRITE_HTTP_HOST: '127.0.0.1' },
+    logFile,
+  });
+  const stop = (): void => void task.stop('SIGTERM', STOP_TIMEOUT_MS);
+  signal.addEventListener('abort', stop, { once: true });
+  const code = await task.ended;
+  signal.removeEventListener('abort', stop);
+  signal.throwIfAborted();
+  if (code === 0) return;
+  const log = task.lastLines().split('\n').slice(-LINES_SHOWN).join('\n');
+  throw new BusError('STACK_START_FAILED', `The ${name} ended with ${code}. Its log ended with:\n${log}`, {
+    at: logFile,
+  });
+}
+
 /** What runs one of our commands from a shell, from wherever it stands. */
 export function commandLine(args: readonly string[]): string {
   return [process.execPath, programPath(), ...args].join(' ');

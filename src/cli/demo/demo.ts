@@ -1,22 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createKeyspace } from '../../protocol/keyspace.ts';
 import { connect } from '../../drivers/postgres/connection.ts';
-import { temporaryFolder } from '../../stack/place.ts';
 import { EXIT } from '../exit-code.ts';
-import { type Output, printError, printJson, printLines } from '../output.ts';
-import { createBus, type DemoBus, reachGiven } from './bus.ts';
+import { type Output, printJson, printLines } from '../output.ts';
+import type { DemoBus } from './bus.ts';
 import { commandLine } from './children.ts';
-import { Ending } from './ending.ts';
+import type { Ending } from './ending.ts';
+import { type DemoFrame, until, withFrame } from './frame.ts';
 import { Latencies } from './latencies.ts';
 import { Ledger, type Missed } from './ledger.ts';
 import { LiveBlock } from '../live-block.ts';
 import { tableLines } from './live-table.ts';
+import { openBus } from './opening.ts';
 import { DemoRegion } from './region.ts';
-import { type DemoServers, REGIONS, serverLines, startServers } from './servers.ts';
-import { allKeys, CHANGE_USER, keysOf, Shop } from './shop.ts';
+import { type DemoServers, REGIONS } from './servers.ts';
+import { allKeys, CHANGE_USER, keysOf, Shop, SHOP_PLAN } from './shop.ts';
 
 export interface DemoOptions {
-  readonly seconds: number;
+  /** How long the writer runs. Default 20. */
+  readonly seconds?: number;
   /** Commits a second. */
   readonly rate: number;
   readonly log?: 'kafka' | 'redis-streams';
@@ -24,72 +26,25 @@ export interface DemoOptions {
   readonly json: boolean;
 }
 
+type Played = DemoOptions & { readonly seconds: number };
+
+const SECONDS = 20;
 const PARTITIONS = 12;
 /** How long the last evictions may take after the last commit. */
 const SETTLE_MS = 15_000;
 const TABLE_EVERY_MS = { live: 500, plain: 5000 };
 
-/** `afterwrite demo`: the main job on real servers, shown and proved. Whatever happens, nothing is left behind. */
-export async function demoCommand(output: Output, options: DemoOptions): Promise<number> {
-  const say = (line: string): void => void (options.json ? output.err : output.out).write(`${line}\n`);
-  const ending = new Ending(output);
-  const cleanups: (() => Promise<void>)[] = [];
-  let code: number;
-  try {
-    code = await run(output, options, say, cleanups, ending);
-  } catch (error) {
-    if (ending.exitCode === undefined) throw ending.signal.aborted ? ending.signal.reason : error;
-    say('Interrupted.');
-    code = ending.exitCode;
-  } finally {
-    say('Cleaning up.');
-    const isClean = await cleanUp(cleanups, output);
-    ending.close();
-    if (!isClean) code = EXIT.failed;
-  }
-  return code;
+/** `afterwrite demo`: the main job on real servers, shown and proved. */
+export function demoCommand(output: Output, options: DemoOptions): Promise<number> {
+  return withFrame(output, options.json, (frame) => run(options, frame));
 }
 
-/** Undoes everything in reverse order; what cannot be undone is said, and the rest is undone all the same. */
-async function cleanUp(cleanups: readonly (() => Promise<void>)[], { err }: Output): Promise<boolean> {
-  let isClean = true;
-  for (const cleanup of cleanups.toReversed())
-    await cleanup().catch((error: unknown) => {
-      isClean = false;
-      err.write('Something is left behind:\n');
-      printError(err, error);
-    });
-  return isClean;
-}
-
-async function run(
-  output: Output,
-  options: DemoOptions,
-  say: (line: string) => void,
-  cleanups: (() => Promise<void>)[],
-  ending: Ending,
-): Promise<number> {
+async function run(given: DemoOptions, frame: DemoFrame): Promise<number> {
+  const options = { seconds: SECONDS, ...given };
+  const { output, say, cleanups, ending } = frame;
   const { signal } = ending;
   say('Afterwrite: a commit in Postgres makes the right keys vanish from Redis in three regions.');
-  const folder = await temporaryFolder('demo');
-  cleanups.push(folder.remove);
-  const servers = await startServers(options.log, say);
-  cleanups.push(servers.stop);
-  ending.watch([servers.failed]);
-  signal.throwIfAborted();
-  for (const line of serverLines(servers)) say(line);
-  await reachGiven(servers);
-  const bus = createBus(servers, folder.path);
-  cleanups.push(bus.removeTraces);
-  cleanups.push(bus.stop);
-  await bus.prepare();
-  signal.throwIfAborted();
-  await bus.start();
-  ending.watch(bus.children.map((child) => child.failed));
-  signal.throwIfAborted();
-  say(
-    `Relay (pid ${bus.children.find((child) => child.name === 'relay')?.pid}) and agents (pids ${bus.children.flatMap((child) => (child.name === 'relay' ? [] : [child.pid])).join(', ')}) are ready.`,
-  );
+  const { servers, bus } = await openBus(frame, { log: options.log, regions: REGIONS }, SHOP_PLAN);
   const scene = await openScene(servers, bus, cleanups);
   await until('every cell has begun', signal, async () =>
     (await Promise.all(scene.regions.map((region) => region.isSteady()))).every(Boolean),
@@ -124,7 +79,7 @@ async function openScene(servers: DemoServers, bus: DemoBus, cleanups: (() => Pr
 }
 
 /** Writes at a steady pace, shows the table meanwhile, and waits for the last evictions. */
-async function play(output: Output, options: DemoOptions, bus: DemoBus, scene: Scene, ending: Ending): Promise<void> {
+async function play(output: Output, options: Played, bus: DemoBus, scene: Scene, ending: Ending): Promise<void> {
   const { signal } = ending;
   const block = new LiveBlock(options.json ? output.err : output.out);
   const done = new AbortController();
@@ -141,12 +96,7 @@ async function play(output: Output, options: DemoOptions, bus: DemoBus, scene: S
   }
 }
 
-async function write(
-  { seconds, rate }: DemoOptions,
-  bus: DemoBus,
-  { ledger }: Scene,
-  signal: AbortSignal,
-): Promise<void> {
+async function write({ seconds, rate }: Played, bus: DemoBus, { ledger }: Scene, signal: AbortSignal): Promise<void> {
   const sql = await connect(bus.databaseUrl, { applicationName: 'shop' });
   const shop = new Shop(Math.random);
   const startedAtMs = performance.now();
@@ -238,13 +188,4 @@ async function keep(say: (line: string) => void, bus: DemoBus, ending: Ending): 
   await sleep(2 ** 31 - 1, undefined, { signal: ending.signal }).catch(() => undefined);
   // Ctrl-C is what it waited for; that a part of it has died is not.
   if (ending.exitCode === undefined) ending.signal.throwIfAborted();
-}
-
-async function until(what: string, signal: AbortSignal, isSo: () => Promise<boolean>): Promise<void> {
-  const untilMs = performance.now() + 30_000;
-  while (!(await isSo())) {
-    signal.throwIfAborted();
-    if (performance.now() > untilMs) throw new Error(`It did not come about that ${what}.`);
-    await sleep(50);
-  }
 }

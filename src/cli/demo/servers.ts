@@ -5,7 +5,7 @@ import { type PostgresServer, startPostgres } from '../../stack/postgres.ts';
 import { givenServers } from './given-servers.ts';
 import { LOG_SETTINGS, type RedisServer, startRedis } from '../../stack/redis.ts';
 
-export const REGIONS = ['eu', 'us', 'ap'] as const;
+export const REGIONS: readonly string[] = ['eu', 'us', 'ap'];
 
 export interface DemoServers {
   readonly postgres: PostgresServer;
@@ -18,11 +18,17 @@ export interface DemoServers {
   stop(): Promise<void>;
 }
 
+export interface ServersWish {
+  readonly log: 'kafka' | 'redis-streams' | undefined;
+  readonly say: (line: string) => void;
+  /** A Redis for each. */
+  readonly regions: readonly string[];
+  /** Of which the Redis is killed: its end is no failure. */
+  readonly victim?: string;
+}
+
 /** Starts all servers at once. If one cannot be had, those that were started are stopped, and its error is thrown. */
-export async function startServers(
-  log: 'kafka' | 'redis-streams' | undefined,
-  say: (line: string) => void,
-): Promise<DemoServers> {
+export async function startServers({ log, say, regions, victim }: ServersWish): Promise<DemoServers> {
   const env = givenServers(process.env);
   // Redis first: if packages are to be installed, they are installed once.
   const caches: RedisServer[] = [];
@@ -37,7 +43,7 @@ export async function startServers(
     await Promise.allSettled(started.splice(0).map((server) => server.stop()));
   };
   try {
-    for (const region of REGIONS)
+    for (const region of regions)
       caches.push(keep(await startRedis({ url: env(`AFTERWRITE_REDIS_${region.toUpperCase()}`), say })));
     const [postgres, logServer] = await settled([
       startPostgres({
@@ -55,12 +61,14 @@ export async function startServers(
       ['Postgres', postgres.primary?.process],
       ['replica of Postgres', postgres.replica?.process],
       ['log', logServer.server.process],
-      ...REGIONS.map((region, i) => [`Redis of ${region}`, caches[i]?.process] as const),
+      ...regions
+        .map((region, i) => [`Redis of ${region}`, caches[i]?.process] as const)
+        .filter((_, i) => regions[i] !== victim),
     ]);
     return {
       postgres,
       log: logServer,
-      caches: new Map(REGIONS.map((region, i) => [region, caches[i] as RedisServer])),
+      caches: new Map(regions.map((region, i) => [region, caches[i] as RedisServer])),
       failed: endOfAny(processes, () => isStopping),
       stop,
     };
@@ -126,7 +134,7 @@ export function serverLines({ postgres, caches, log }: DemoServers): string[] {
   const logName = log.kind === 'kafka' ? 'Kafka' : 'Redis Streams';
   return [
     `Postgres: ${postgres.chosen}, ${replica}`,
-    `Redis:    ${redis}, one for each of ${REGIONS.join(', ')}`,
+    `Redis:    ${redis}, one for each of ${[...caches.keys()].join(', ')}`,
     `Log:      ${logName}, ${log.server.chosen}`,
   ];
 }

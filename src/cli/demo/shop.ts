@@ -1,3 +1,5 @@
+import type { DemoPlan } from './bus.ts';
+
 /** The demo's shop: who is in which organisation, and which keys a change of a user makes old. */
 export const ORGS = 200;
 export const USERS = 2000;
@@ -55,11 +57,22 @@ export function allKeys(): string[] {
   return [...users, ...orgs];
 }
 
-export const SHOP_SCHEMA = `
+const SCHEMA = `
 create table public.orgs (id bigint primary key, name text not null);
 create table public.users (id bigint primary key, org_id bigint references public.orgs, name text not null, email text not null);
 insert into public.orgs select n, 'Organisation ' || n from generate_series(1, ${ORGS}) n;
 insert into public.users select n, 1 + n % ${ORGS}, 'User ' || n, 'user' || n || '@example.com' from generate_series(1, ${USERS}) n;
 `;
+
+export const SHOP_PLAN: DemoPlan = {
+  schema: SCHEMA,
+  file: {
+    families: {
+      user: { key: 'user:{id}', ttl: '10m', on: { users: { id: 'id' } }, tags: ['org:{org_id}'] },
+      'org-members': { key: 'org:{org_id}:members', ttl: '10m', on: { users: { org_id: 'org_id' } } },
+    },
+    tags: { 'org:{id}': { on: { orgs: { id: 'id' } } } },
+  },
+};
 
 export const CHANGE_USER = 'update public.users set org_id = $2, name = $3 where id = $1';

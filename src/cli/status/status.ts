@@ -15,7 +15,7 @@ import { RedisGateStore } from '../../drivers/redis/region-gate.ts';
 import { type CellView, readAgents, readRegionView } from '../../drivers/redis/region-view.ts';
 import { boundsOf } from '../../drivers/redis/streams.ts';
 import { isBusError } from '../../protocol/errors.ts';
-import { DEFAULT_RAMP, gateOf, type RegionGate } from '../../protocol/region-gate.ts';
+import { gateOf, type RegionGate } from '../../protocol/region-gate.ts';
 import { LSN_ZERO, type Lsn, lsnToPostgres } from '../../protocol/lsn.ts';
 
 /** A part of the bus that could not be asked: its error, in words. */
@@ -188,7 +188,7 @@ async function regionStatus(config: BusConfig, region: RegionConfig, nowMs: () =
       readAgents(redis, keyspace),
       new RedisGateStore(redis, keyspace.gate).read(),
     ]);
-    return { ...summarise(cells, agents, nowMs()), gate: gateOf(gate, DEFAULT_RAMP) };
+    return { ...summarise(cells, agents, nowMs()), gate: gateOf(gate, config.warmup.ramp) };
   } finally {
     redis.disconnect();
   }

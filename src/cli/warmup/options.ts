@@ -9,6 +9,8 @@ export interface WarmupOptions {
   /** The region whose readers say what is hot. */
   readonly from: string;
   readonly isPlan: boolean;
+  /** Of the region's gate, for which it was started; undefined: the one that it has then. */
+  readonly epoch?: string;
   readonly shard: Shard;
   /** How long `shadow` goes on; undefined: until it is told to stop. */
   readonly forMs?: number;
@@ -22,6 +24,7 @@ export interface WarmupFlags {
   readonly plan?: boolean;
   readonly shard?: string;
   readonly for?: string;
+  readonly epoch?: string;
 }
 
 /** Throws `SETTING_INVALID`. `regions` are those of the file. */
@@ -32,6 +35,7 @@ export function readWarmupOptions(
   json: boolean,
 ): WarmupOptions {
   const { mode, region, from = region } = flags;
+  const { epoch = env['AFTERWRITE_EPOCH'] } = flags;
   if (!regions.includes(from))
     throw new BusError('SETTING_INVALID', `--from: the file has no region "${from}"; it has ${regions.join(', ')}.`);
   if (mode === 'shadow' && from === region)
@@ -45,6 +49,7 @@ export function readWarmupOptions(
     from,
     isPlan: flags.plan === true,
     shard: readShard(flags.shard, env),
+    ...(epoch === undefined || epoch === '' ? {} : { epoch }),
     ...(flags.for === undefined ? {} : { forMs: durationMs(flags.for) }),
     json,
   };
