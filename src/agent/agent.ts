@@ -12,7 +12,7 @@ import { GateWatch } from './gate-watch.ts';
 import { isUnrelated, judgeServers, type Servers } from './redis-life.ts';
 import type { RedisIdentity, RegionStore } from './region-store.ts';
 import { watchReplicas } from './replica-watch.ts';
-import { refreshLoop } from './refresh.ts';
+import { LOADS_NOTHING, refreshLoop } from './refresh.ts';
 import { sweepLoop } from './sweep.ts';
 
 const REPORT_EVERY_MS = 1000;
@@ -95,7 +95,7 @@ export class Agent {
   }
 
   async #life(reader: LogReader, until: AbortSignal, onConnected: () => void): Promise<void> {
-    const { connectStore, clock, random, replicas, refresher, observer, hotKeys } = this.#ports;
+    const { connectStore, clock, random, replicas, refresher = LOADS_NOTHING, observer, hotKeys } = this.#ports;
     const store = await connectStore();
     const over = new AbortController();
     const failed = Promise.withResolvers<never>();
@@ -144,7 +144,8 @@ export class Agent {
           signal,
         ),
       ];
-      if (refresher !== undefined)
+      // What is owed and loaded elsewhere is the owner's to give up.
+      if ([...config.families.values()].some(({ whenChanged }) => whenChanged === 'refresh'))
         loops.push(refreshLoop({ store, refresher, clock, random, observer, holdings }, signal));
       if (hotKeys !== undefined) {
         const isMine = (): boolean => holdings.cell(0)?.position !== undefined;

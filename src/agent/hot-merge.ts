@@ -2,9 +2,6 @@ import { HOT_BUCKETS, type HotBucket, hotBucketOf, type HotKey, type HotReads } 
 
 /** After so long without a read a key counts half. */
 export const HALF_LIFE_MS = 600_000;
-/** Keys of a family that are kept, by default and at most. */
-export const HOT_KEYS_DEFAULT = 100_000;
-export const HOT_KEYS_MAX = 1_000_000;
 /** A bucket is cut down to its limit when it is so much above. */
 const SLACK = 1.1;
 /** Of this many halvings a double still holds the half. */
@@ -13,8 +10,9 @@ const HALVINGS_MAX = 500;
 const TOP_BUCKETS = 16;
 /** Reads are told of after so long. */
 const REPORT_MS = 5000;
-/** As long as a whole bucket may stay unpublished. */
+/** As long as a whole bucket may stay unpublished, and, of the time for which reads are added up, which part: what is known of a new region changes much. */
 const REPUBLISH_MS = 60_000;
+const REPUBLISH_SHARE = 0.25;
 
 interface Kept {
   /** Reads, each worth more the later it was ("forward decay": Cormode et al., ICDE 2009): nothing need be touched as time passes. */
@@ -43,19 +41,17 @@ export class HotMerge {
   #sinceMs: number;
 
   constructor(families: Iterable<string>, keysMax: number, nowMs: number) {
-    this.#keysMax = Math.min(keysMax, HOT_KEYS_MAX);
+    this.#keysMax = keysMax;
     this.#landmarkMs = nowMs;
     this.#sinceMs = nowMs - REPORT_MS;
-    const first = (bucket: number): number => nowMs - (bucket * REPUBLISH_MS) / HOT_BUCKETS;
     this.#families = new Map(
       [...families].map((family) => [
         family,
-        Array.from({ length: HOT_BUCKETS }, (_, bucket) => ({
+        Array.from({ length: HOT_BUCKETS }, () => ({
           keys: new Map<string, Kept>(),
           hottest: 0,
           isChanged: false,
-          // Each in its turn, not all in one moment.
-          publishedAtMs: first(bucket),
+          publishedAtMs: Number.NEGATIVE_INFINITY,
         })),
       ]),
     );
@@ -80,7 +76,9 @@ export class HotMerge {
     }
     // It stands there as it is.
     const bucket = keys[0] === undefined ? undefined : this.#families.get(family)?.[hotBucketOf(keys[0].key)];
-    if (bucket !== undefined) bucket.isChanged = false;
+    if (bucket === undefined) return;
+    bucket.isChanged = false;
+    bucket.publishedAtMs = nowMs;
   }
 
   /** Adds what one process has told. Families that the file does not have are passed over. */
@@ -100,7 +98,7 @@ export class HotMerge {
     for (const [family, buckets] of this.#families) {
       const top = withTop ? this.#topBuckets(buckets) : new Set<Bucket>();
       buckets.forEach((bucket, number) => {
-        const isLate = nowMs - bucket.publishedAtMs >= REPUBLISH_MS;
+        const isLate = nowMs - bucket.publishedAtMs >= this.#republishMs(number, nowMs);
         if (due.length >= limit || !bucket.isChanged || !(isLate || top.has(bucket))) return;
         due.push({ family, bucket: number, atMs: nowMs, keys: this.#sorted(bucket, nowMs) });
         bucket.isChanged = false;
@@ -146,6 +144,11 @@ export class HotMerge {
     return [...keys]
       .map(([key, { weight, loadMs, bytes }]) => ({ key, readsPerSecond: weight * perSecond, loadMs, bytes }))
       .toSorted((a, b) => b.readsPerSecond - a.readsPerSecond);
+  }
+
+  /** Each bucket has an interval of its own, so that they are not due all in one moment. */
+  #republishMs(bucket: number, nowMs: number): number {
+    return Math.min(REPUBLISH_MS, (nowMs - this.#sinceMs) * REPUBLISH_SHARE) * (0.5 + bucket / HOT_BUCKETS / 2);
   }
 
   #topBuckets(buckets: readonly Bucket[]): Set<Bucket> {

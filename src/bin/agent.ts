@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { HOT_KEYS_DEFAULT } from '../agent/hot-merge.ts';
 import { Agent } from '../agent/agent.ts';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
@@ -45,7 +44,7 @@ export function runAgent(config: BusConfig, region: RegionConfig): Promise<numbe
           hotKeys: {
             region: region.name,
             families: [...config.families.keys()],
-            keysMax: HOT_KEYS_DEFAULT,
+            keysMax: config.warmup.hotKeys,
             openLog: () => openHotKeyLog(config),
           },
           clock: systemClock,

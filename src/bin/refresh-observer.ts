@@ -8,7 +8,12 @@ export function observeRefreshes(region: string, metrics: Metrics, log: Logger):
     refreshed: (family) => metrics.add('afterwrite_agent_refreshed_keys_total', 1, { region, family }),
     refreshFailed: (family, error) => {
       metrics.add('afterwrite_agent_refreshes_given_up_total', 1, { region, family });
-      log.warn('a key was not loaded anew; the next reader loads it', { family, ...errorFields(error) });
+      const why = error === undefined ? { message: 'What was loaded could not be stored.' } : errorFields(error);
+      log.warn('a key was not loaded anew; the next reader loads it', { family, ...why });
+    },
+    refreshesLeft: (family, keys) => {
+      metrics.add('afterwrite_agent_refreshes_given_up_total', keys, { region, family });
+      log.warn('nobody has loaded keys anew; the next reader loads them', { family, keys });
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { Refresher } from '../agent/refresh.ts';
+import type { RefreshAnswer, Refresher } from '../agent/refresh.ts';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { openPool } from '../drivers/postgres/pool.ts';
 import { unconnectedRegion } from '../drivers/redis/cluster-connection.ts';
@@ -12,6 +12,10 @@ const SETTLE_WAIT_MS = 2000;
 /** Nobody waits for a refresh. */
 const COMMAND_TIMEOUT_MS = 1000;
 const POOL_MAX = 4;
+/** For a load, and for what is left of it in the database. */
+const LOAD_TIMEOUT_MS = 10_000;
+/** What a load that a drain ends was for stays owed, and the process has other things to end. */
+const DRAIN_WAIT_MS = 1000;
 
 export interface RefresherParts {
   readonly config: BusConfig;
@@ -49,14 +53,18 @@ export class CacheRefresher implements Refresher {
     return this.#families.has(family);
   }
 
-  async refresh(family: string, key: string): Promise<boolean> {
+  async refresh(family: string, key: string): Promise<RefreshAnswer> {
     const params = this.#families.get(family)?.(key);
-    // No reader could print it.
-    if (params === undefined) return true;
+    // By this process's file no reader could print it.
+    if (params === undefined) return 'another file';
     const { cache } = await this.open();
     const opened = cache.family(family);
-    await opened.get(params);
-    return (await opened.peek(params)) !== undefined;
+    const { readThrough } = await opened.inspect(params);
+    // What it loaded might not be stored, however often.
+    if (readThrough === 'rules' || readThrough === 'no rules yet') return 'another file';
+    const value = await opened.get(params);
+    if ((await opened.peek(params)) !== undefined) return 'stored';
+    return value === null && this.#parts.config.families.get(family)?.absentMs === 0 ? 'nothing' : 'not yet';
   }
 
   /** Rejects as `createCache` does; the next call tries again. */
@@ -76,11 +84,13 @@ export class CacheRefresher implements Refresher {
   async #open(): Promise<{ readonly cache: Cache; readonly close: () => Promise<void> }> {
     const { config, region, name, log, open } = this.#parts;
     const [replicaUrl] = region.replicas;
+    const pooled = { applicationName: name, max: POOL_MAX, statementTimeoutMs: LOAD_TIMEOUT_MS };
     const pools = {
-      primary: openPool(config.source.url, name, POOL_MAX),
-      ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, name, POOL_MAX) }),
+      primary: openPool(config.source.url, pooled),
+      ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, pooled) }),
     };
     const redis = unconnectedRegion(region.redis);
+    const unproven = new Set<string>();
     let cache: Cache | undefined;
     const close = async (): Promise<void> => {
       await cache?.drain();
@@ -94,16 +104,29 @@ export class CacheRefresher implements Refresher {
         redis,
         postgres: pools,
         settleWaitMs: SETTLE_WAIT_MS,
+        loadTimeoutMs: LOAD_TIMEOUT_MS,
         commandTimeoutMs: COMMAND_TIMEOUT_MS,
-        loadsMax: POOL_MAX,
+        drainWaitMs: DRAIN_WAIT_MS,
+        // It has a back-off of its own, and each of its tries is to be one.
+        failureMemoryMs: 0,
         localEntriesMax: 0,
         buffers: 'off',
         // What is loaded anew for a change nobody has read.
         hotKeys: false,
-        onEvent: ({ code, message }) => log.warn('refreshing', { event: code, detail: message }),
+        onEvent: ({ code, message, family }) => {
+          if (code === 'unproven' && family !== undefined) unproven.add(family);
+          log.warn('refreshing', { event: code, detail: message });
+        },
       });
       await openFamilies(cache, open);
-      for (const family of this.#families.keys()) cache.family(family);
+      for (const family of this.#families.keys()) {
+        cache.family(family);
+        if (unproven.has(family))
+          throw new BusError(
+            'SETTING_INVALID',
+            `Family ${family} is opened without \`reads: "primary"\`: nothing that its loader gives may be stored.`,
+          );
+      }
       return { cache, close };
     } catch (error) {
       await close();

@@ -27,11 +27,11 @@ export interface WarmCache {
 /** A cache of the client's library that loads for nobody, with connections and a statement timeout of its own. */
 export async function openWarmCache({ config, region, name, log }: WarmCacheParts): Promise<WarmCache> {
   const { concurrencyMax, batchMax, statementTimeoutMs } = config.warmup;
-  const settings = { statement_timeout: String(statementTimeoutMs) };
+  const options = { applicationName: name, max: concurrencyMax, statementTimeoutMs };
   const [replicaUrl] = region.replicas;
   const pools = {
-    primary: openPool(config.source.url, name, concurrencyMax, settings),
-    ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, name, concurrencyMax, settings) }),
+    primary: openPool(config.source.url, options),
+    ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, options) }),
   };
   const redis = unconnectedRegion(region.redis);
   let cache: Cache | undefined;

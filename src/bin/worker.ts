@@ -27,10 +27,10 @@ export async function runWorker(config: BusConfig, region: RegionConfig, file: s
       const refresher = new CacheRefresher({ config, region, name, log, open });
       if (refresher.families.length === 0)
         throw new BusError('SETTING_INVALID', 'No family of the file has `load: true` and `when-changed: refresh`.');
+      let isConnected = false;
+      health.register('worker', () => (isConnected ? READY : notReady('the region’s Redis is not connected')));
       // What is wrong with the loaders is told now, and not with the first change.
       await refresher.open();
-      let isConnected = false;
-      health.register('worker', () => (isConnected ? READY : notReady('the region’s Redis is away')));
       const stopping = new AbortController();
       const observer = observeRefreshes(region.name, metrics, log);
       const life = async (signal: AbortSignal): Promise<void> => {

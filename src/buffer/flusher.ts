@@ -1,7 +1,7 @@
 import type { BufferConfig } from '../config/bus-config.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { BufferLog, StoredEntry } from './buffer-log.ts';
+import type { BufferLog, ReadLimits, StoredEntry } from './buffer-log.ts';
 import type { BufferSink } from './buffer-sink.ts';
 import type { Fold } from './entry.ts';
 import { planFlush } from './flush-plan.ts';
@@ -21,10 +21,17 @@ export interface FlusherPorts {
 /** What one transaction takes at most. */
 const BATCH = { entriesMax: 2000, bytesMax: 8 << 20 };
 const RETRY = { firstMs: 50, maxMs: 2000 };
+/** What a batch is of a whole one: less after each failure, down to one entry, and a little more after each success. */
+const SHARE = { least: 1 / BATCH.entriesMax, afterFailure: 1 / 4, afterSuccess: 5 / 4 };
 
 /** Brings a buffer's entries into Postgres, and removes them once they are there. Any number may work on one buffer. */
 export class Flusher {
   readonly #ports: FlusherPorts;
+  /**
+   * Of each partition whose last batch failed, or those before it. A batch may be more than the database does in its time (statement_timeout, a pool’s query_timeout),
+   * as behind an outage, and as large a one would fail for ever.
+   */
+  readonly #shares = new Map<number, number>();
 
   constructor(ports: FlusherPorts) {
     this.#ports = ports;
@@ -74,11 +81,21 @@ export class Flusher {
   /** Whether there may be more. */
   async #flushBatch(partition: number): Promise<boolean> {
     const { log } = this.#ports;
-    const read = await log.read(partition, BATCH);
+    const share = this.#shares.get(partition) ?? 1;
+    const limits = limitsOf(share);
+    const read = await log.read(partition, limits);
     const batch = ofOneShape(read);
-    if (batch.length === 0 || !(await this.#write(partition, batch))) return false;
+    if (batch.length === 0) return false;
+    try {
+      if (!(await this.#write(partition, batch))) return false;
+    } catch (error) {
+      this.#shares.set(partition, Math.max(SHARE.least, share * SHARE.afterFailure));
+      throw error;
+    }
+    if (share * SHARE.afterSuccess < 1) this.#shares.set(partition, share * SHARE.afterSuccess);
+    else this.#shares.delete(partition);
     await log.remove(partition, batch);
-    return batch.length < read.length || isWholeBatch(read);
+    return batch.length < read.length || isWholeBatch(read, limits);
   }
 
   async #write(partition: number, entries: readonly StoredEntry[]): Promise<boolean> {
@@ -119,8 +136,13 @@ function foreignShape(config: BufferConfig, text: string): Shape | 'unreadable' 
   return shape?.kind === config.kind ? shape : 'unreadable';
 }
 
+/** One entry at least. */
+function limitsOf(share: number): ReadLimits {
+  return { entriesMax: Math.ceil(BATCH.entriesMax * share), bytesMax: Math.ceil(BATCH.bytesMax * share) };
+}
+
 /** Whether there may be more: the log had as much as one transaction takes. */
-function isWholeBatch(entries: readonly StoredEntry[]): boolean {
+function isWholeBatch(entries: readonly StoredEntry[], { entriesMax, bytesMax }: ReadLimits): boolean {
   const bytes = entries.reduce((sum, { data }) => sum + data.length, 0);
-  return entries.length >= BATCH.entriesMax || bytes >= BATCH.bytesMax;
+  return entries.length >= entriesMax || bytes >= bytesMax;
 }

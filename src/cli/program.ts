@@ -77,7 +77,7 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     )
     .option(
       '--seconds <n>',
-      'how long the writer runs (default 20), or the users before the failover (default 70)',
+      'how long the writer runs (default 20), or the users before the failover (default 40)',
       wholeNumber,
     )
     .option('--rate <n>', 'commits a second', wholeNumber, 100)

@@ -34,6 +34,8 @@ export interface WarmupConfig {
   readonly batchMax: number;
   readonly latencyMaxMs: number;
   readonly statementTimeoutMs: number;
+  /** Keys of a family that agents remember and publish. */
+  readonly hotKeys: number;
 }
 
 export interface SourceConfig {

@@ -46,6 +46,11 @@ export const warmupSchema = z
           'A statement that takes longer is too slow, whatever the lowest that was seen: less is asked for. Default `250ms`.',
         )
         .optional(),
+      hotKeys: count('the number of keys', 1_000_000)
+        .describe(
+          'Keys of a family that agents remember and publish as read much, at most; each takes some 200 bytes of one agent. Default 100,000.',
+        )
+        .optional(),
       statementTimeout: duration('when a statement is cancelled')
         .describe('A statement that takes longer is cancelled by Postgres (`statement_timeout`). Default `5s`.')
         .optional(),
@@ -68,6 +73,7 @@ export const WARMUP_DEFAULTS: WarmupConfig = {
   batchMax: 100,
   latencyMaxMs: 250,
   statementTimeoutMs: 5000,
+  hotKeys: 100_000,
 };
 
 export function readWarmup(raw: z.infer<typeof warmupSchema>, fault: NoteFault): WarmupConfig {
@@ -84,6 +90,7 @@ export function readWarmup(raw: z.infer<typeof warmupSchema>, fault: NoteFault):
     batchMax: raw.batchMax ?? WARMUP_DEFAULTS.batchMax,
     latencyMaxMs: orDefault(raw.latencyMax, WARMUP_DEFAULTS.latencyMaxMs),
     statementTimeoutMs: orDefault(raw.statementTimeout, WARMUP_DEFAULTS.statementTimeoutMs),
+    hotKeys: raw.hotKeys ?? WARMUP_DEFAULTS.hotKeys,
   };
   if (config.concurrencyMin > config.concurrencyMax)
     fault(['warmup', 'concurrencyMin'], `is more than concurrencyMax (${config.concurrencyMax})`);

@@ -232,6 +232,16 @@ describe('a buffer’s sink in Postgres', { timeout: 120_000 }, () => {
     assert.deepEqual(await rows('SELECT sqlstate FROM afterwrite_refused ORDER BY sqlstate'), [['54000'], ['SHOP1']]);
   });
 
+  test('a row that is refused at COMMIT only, by a constraint that is deferred, is set aside and holds up no other', async () => {
+    await pool.query(`DROP TABLE IF EXISTS likes, posts; CREATE TABLE posts (id bigint PRIMARY KEY);
+      CREATE TABLE likes (id bigint PRIMARY KEY REFERENCES posts DEFERRABLE INITIALLY DEFERRED, count int);
+      INSERT INTO posts VALUES (1), (3)`);
+    const sink = sinkOf({ name: 'likes', target: table('likes') });
+    await write(sink, [entry(1, { '1': 1, '2': 1, '3': 1 })]);
+    assert.deepEqual(await rows('SELECT id FROM likes ORDER BY id'), [['1'], ['3']]);
+    assert.deepEqual(await rows('SELECT key, sqlstate FROM afterwrite_refused'), [['2', '23503']]);
+  });
+
   test('an entry of another program’s, whose keys and rows are none, is set aside', async () => {
     const sink = sinkOf({ kind: 'buffer', key: ['org', 'user Name'], columns: ['data'], target: table('people') });
     const answer = await write(

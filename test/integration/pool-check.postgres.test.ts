@@ -6,6 +6,8 @@ import type { Pool } from '../../src/client/pool.ts';
 import { checkPools } from '../../src/client/pool-check.ts';
 import { type ErrorCode, isBusError } from '../../src/protocol/errors.ts';
 import { lsnFromPostgres } from '../../src/protocol/lsn.ts';
+import { lendClient } from '../../src/client/lent-client.ts';
+import { openPool } from '../../src/drivers/postgres/pool.ts';
 import { type PostgresServer, startPostgres } from '../../src/stack/postgres.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -190,5 +192,23 @@ describe('pools and tokens', { timeout: 120_000 }, () => {
 
   test('a standby gives no token', async () => {
     await assert.rejects(readTokenAfterWrite(replica), refused('POSTGRES_POOL_MISDIRECTED').check);
+  });
+
+  test('what a load that was given up has asked of the database ends there too', async () => {
+    // Without a limit the server goes on for as long as the query takes, or another’s lock stands: it looks for its client when it has something to say.
+    const pool = openPool(server.url, { applicationName: 'loads', max: 1, statementTimeoutMs: 500 });
+    const given = new AbortController();
+    const asked = async (): Promise<number> =>
+      (await primary.query(`select from pg_stat_activity where application_name = 'loads' and state = 'active'`))
+        .rowCount ?? 0;
+    try {
+      const load = lendClient(pool, given.signal, (client) => client.query({ text: 'select pg_sleep(60)' } as never));
+      await eventually('the query runs', async () => (await asked()) === 1);
+      given.abort(new Error('given up'));
+      await assert.rejects(load, /given up/);
+      await eventually('the query has ended', async () => (await asked()) === 0);
+    } finally {
+      await pool.end();
+    }
   });
 });

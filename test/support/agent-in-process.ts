@@ -76,6 +76,7 @@ export function startAgentOn(log: MemoryLog, more: Partial<AgentPorts> & Pick<Ag
     swept: () => undefined,
     refreshed: () => undefined,
     refreshFailed: () => undefined,
+    refreshesLeft: () => undefined,
     progress: (now) => (seen.progress = now),
   };
   const agent = new Agent(

@@ -47,7 +47,7 @@ export interface Stage {
   ): Promise<DemoChild & { readonly httpPort: number }>;
   startAgent(name: string, configPath?: string): Promise<DemoChild & { readonly httpPort: number }>;
   /** `file`: the module with the application's loaders. */
-  startWorker(name: string, file: string): Promise<DemoChild & { readonly httpPort: number }>;
+  startWorker(name: string, file: string, configPath?: string): Promise<DemoChild & { readonly httpPort: number }>;
   /** The last lines that each child has logged, for the message of a failing test. */
   logTails(lines: number): Promise<string>;
   /** Kills a child without a word, as kill -9 does. */
@@ -143,7 +143,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
       },
       startRelay: (name, path = configPath, env = {}) => start(name, ['relay'], path, env),
       startAgent: (name, path = configPath) => start(name, ['agent', '--region', 'eu'], path),
-      startWorker: (name, file) => start(name, ['worker', file, '--region', 'eu'], configPath),
+      startWorker: (name, file, path = configPath) => start(name, ['worker', file, '--region', 'eu'], path),
       logTails: async (lines) => {
         const names = (await readdir(folder)).filter((name) => name.endsWith('.log'));
         const tails = names.map(async (name) => {

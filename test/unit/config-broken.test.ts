@@ -69,6 +69,16 @@ const SAID: Readonly<Record<string, readonly string[]>> = {
     ':9 tags.org:{id}.on.orgs.id: "org:{id}" has no parameter {org_id}; its parameters: {id}',
     ':10 limits: a map of limits is expected, such as { keysPerTransactionMax: 10000 }',
   ],
+  '13-warm-up.yaml': [
+    ':8 warmup.target: the share of reads at which a region is warm is expected: from 0% to 99.99%, such as 10%, or 0',
+    ':9 warmup.batchMax: the number of keys is expected: a whole number from 1 to 1000',
+    ':10 warmup.hotKeys: the number of keys is expected: a whole number from 1 to 1000000',
+  ],
+  '14-warm-up-bounds.yaml': [
+    ':8 warmup.ramp: goes down: each step is expected at a larger share, and to admit no less',
+    ':9 warmup.concurrencyMin: is more than concurrencyMax (4)',
+    ':11 warmup.latencyMax: is longer than statementTimeout (5000 ms)',
+  ],
 };
 
 test('every broken file has its messages, and every message its file', () => {

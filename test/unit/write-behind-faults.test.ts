@@ -239,3 +239,28 @@ test('a flusher goes on after a partition that fails', async () => {
   await assert.rejects(flusher.flush(never));
   assert.deepEqual([...buffer.sink.rows.keys()], ['1']);
 });
+
+test('a batch that is more than the database does in its time is written in smaller ones', async () => {
+  const buffer = memoryBuffer();
+  const shape = shapeText(buffer.config);
+  for (let seq = 1; seq <= 100; seq++)
+    await buffer.log.append(0, { writer: 'w', seq, shape, keys: 1, data: `["${seq}",1]` }, true);
+  const write = buffer.sink.write.bind(buffer.sink);
+  const sizes: number[] = [];
+  // Each try ends as by a statement_timeout, unless it is of three entries at most.
+  buffer.sink.write = (partition, plan) =>
+    write(partition, (flushed, nowSeconds) => {
+      const made = plan(flushed, nowSeconds);
+      sizes.push(made?.fresh ?? 0);
+      if ((made?.fresh ?? 0) > 3) throw new Error('canceling statement due to statement timeout');
+      return made;
+    });
+  const flusher = buffer.flusher();
+  const stop = new AbortController();
+  const running = flusher.run(stop.signal);
+  await buffer.clock.advance(600_000);
+  stop.abort();
+  await running;
+  assert.equal(buffer.sink.rows.size, 100, `tried: ${sizes.join(' ')}`);
+  assert.ok(sizes.filter((size) => size > 3).length < sizes.length / 2, 'what fits is remembered');
+});

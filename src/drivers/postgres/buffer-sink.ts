@@ -28,6 +28,9 @@ const SESSION = `SELECT set_config('idle_in_transaction_session_timeout', '30s',
   set_config('lock_timeout', '5s', true),
   set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)`;
 
+/** What is checked at COMMIT only would be refused for all rows at once, and the next time again. */
+const CHECK_AT_ONCE = 'SET CONSTRAINTS ALL IMMEDIATE';
+
 const LOCK = `SELECT writers::text AS writers, extract(epoch FROM clock_timestamp())::bigint::text AS now FROM ${FLUSHED_TABLE} WHERE bus = $1 AND buffer = $2 AND partition = $3::int FOR UPDATE`;
 
 export interface BufferSinkOptions {
@@ -99,6 +102,7 @@ export class PostgresBufferSink implements BufferSink {
         const made = plan(readWriters(String(row['writers'])), Number(row['now']));
         if (made === undefined) return { kind: 'declined' };
         const batch = batchOf(config, made.shape);
+        await sql(CHECK_AT_ONCE, []);
         const rows = await this.#wellFormed(sql, [...made.rows], batch);
         if (rows.length > 0) await this.#apply(sql, rows, batch);
         for (const data of made.unreadable)

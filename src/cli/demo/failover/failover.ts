@@ -14,13 +14,13 @@ import { FailoverScene, NEIGHBOUR, type OpenDemoCache, VICTIM } from './scene.ts
 import { Victim } from './victim.ts';
 
 export interface FailoverOptions {
-  /** How long users read before anything happens. Default 70: each part of what is hot is published once a minute. */
+  /** How long users read before anything happens. Default 40: what they read must be seen and published. */
   readonly seconds?: number;
   readonly log?: 'kafka' | 'redis-streams';
   readonly json: boolean;
 }
 
-const STEADY_SECONDS = 70;
+const STEADY_SECONDS = 40;
 const BETWEEN_MAX_MS = 20_000;
 const QUIET_MAX_MS = 10_000;
 const AWAY_MS = 1000;

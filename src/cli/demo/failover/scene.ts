@@ -13,7 +13,6 @@ export const NEIGHBOUR = 'us';
 export interface DemoCachePlace {
   readonly configPath: string;
   readonly region: string;
-  readonly redisUrl: string;
   readonly primaryUrl: string;
   readonly replicaUrl: string | undefined;
 }
@@ -49,7 +48,7 @@ export class FailoverScene {
   }
 
   /** Opens it, and lets the users come. */
-  static async open({ servers, bus }: OpenedBus, openCache: OpenDemoCache, frame: DemoFrame): Promise<FailoverScene> {
+  static async open({ bus }: OpenedBus, openCache: OpenDemoCache, frame: DemoFrame): Promise<FailoverScene> {
     const { cleanups, ending } = frame;
     const open = (region: typeof VICTIM | typeof NEIGHBOUR): Promise<Cache[]> =>
       Promise.all(
@@ -57,7 +56,6 @@ export class FailoverScene {
           const { cache, close } = await openCache({
             configPath: bus.configPath,
             region,
-            redisUrl: servers.caches.get(region)?.url ?? '',
             primaryUrl: bus.databaseUrl,
             replicaUrl: region === VICTIM ? bus.replicaUrl : undefined,
           });
@@ -119,11 +117,13 @@ export class FailoverScene {
   }
 
   async #differing(rows: readonly { readonly id: number; readonly name: string }[]): Promise<number> {
-    const family = this.caches[0]?.family<Customer, { id: number }>('customer');
+    const [cache] = this.caches;
+    if (cache === undefined) return 0;
+    const family = cache.family<Customer, { id: number }>('customer');
     let differing = 0;
     for (let first = 0; first < rows.length; first += AT_A_TIME) {
       const some = rows.slice(first, first + AT_A_TIME);
-      const held = await Promise.all(some.map(({ id }) => family?.peek({ id })));
+      const held = await Promise.all(some.map(({ id }) => family.peek({ id })));
       differing += held.filter((one, i) => one !== undefined && one?.name !== some[i]?.name).length;
     }
     return differing;
