@@ -15,8 +15,6 @@ import { watchReplicas } from './replica-watch.ts';
 import { LOADS_NOTHING, refreshLoop } from './refresh.ts';
 import { sweepLoop } from './sweep.ts';
 
-/** Between two looks at the region: who lives, who owns what. */
-const LOOK_EVERY_MS = 500;
 const REPORT_EVERY_MS = 1000;
 /** Small, since whether a region is cold is to be known soon after its Redis is back. */
 const BACKOFF = { firstMs: 100, maxMs: 500 };
@@ -100,7 +98,6 @@ export class Agent {
     const { connectStore, clock, random, replicas, refresher = LOADS_NOTHING, observer, hotKeys } = this.#ports;
     const store = await connectStore();
     const over = new AbortController();
-    const signal = AbortSignal.any([until, over.signal]);
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => undefined);
     const token = this.#token;
@@ -120,8 +117,13 @@ export class Agent {
         fail: failed.reject,
       });
       this.#holdings = holdings;
+      const looking = this.#lookLoop(
+        { store, holdings, servers, onLooked: onConnected, regionCells: reader.partitions },
+        AbortSignal.any([until, over.signal]),
+      );
+      // They go on for as long as a cell is held: whoever is asked to end takes no more cells, and serves those that it has until they are another's.
+      const signal = over.signal;
       const loops = [
-        this.#lookLoop({ store, holdings, servers, onLooked: onConnected, regionCells: reader.partitions }, signal),
         this.#reportLoop(holdings, signal),
         this.#boundsLoop(reader, signal),
         watchReplicas(
@@ -149,8 +151,12 @@ export class Agent {
         const isMine = (): boolean => holdings.cell(0)?.position !== undefined;
         loops.push(hotKeysLoop({ ports: hotKeys, source: store.hotReads, clock, random, observer, isMine }, signal));
       }
-      await Promise.race([Promise.all(loops), failed.promise, reader.ended.then(logEnded)]);
-      await holdings.giveUpAll();
+      const working = Promise.all(loops);
+      const broken = Promise.race([working, failed.promise, reader.ended.then(logEnded)]);
+      await Promise.race([looking, broken]);
+      await Promise.race([holdings.handOver(signal), broken]);
+      over.abort();
+      await working;
     } finally {
       over.abort();
       await store.close();
@@ -204,8 +210,8 @@ export class Agent {
         nowMs: this.#ports.clock.monotonicMs(),
       });
       if (decision.release !== undefined) await holdings.giveUp(decision.release);
-      for (const { cell, seen } of decision.take) await holdings.take(cell, seen);
-      await this.#ports.clock.sleep(LOOK_EVERY_MS, signal);
+      for (const { cell, seen } of decision.take) if (!signal.aborted) await holdings.take(cell, seen);
+      await this.#ports.clock.sleep(decision.lookAgainMs, signal);
     }
   }
 

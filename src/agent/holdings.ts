@@ -2,8 +2,12 @@ import type { BatchFacts } from './batch-plan.ts';
 import { Cell, type CellEnd } from './cell.ts';
 import type { LogReader } from './from-log.ts';
 import type { AgentPorts } from './agent-ports.ts';
+import { LOOK_EVERY_MS } from './ownership.ts';
 import { type BusError, isBusError } from '../protocol/errors.ts';
 import type { RegionStore, StoredCell } from './region-store.ts';
+
+/** Each of the others has looked once, and found that its share has grown: from then on it looks often. */
+export const HANDOVER_NOTICE_MS = LOOK_EVERY_MS * 1.2;
 
 interface Running {
   readonly cell: Cell;
@@ -110,9 +114,17 @@ export class Holdings {
     this.#parts.ports.observer.gaveUp(number, 'released');
   }
 
-  /** First out of the living, so that the others' share grows, then the cells, one by one. */
-  async giveUpAll(): Promise<void> {
-    await this.#parts.store.dismiss(this.#parts.token);
+  /**
+   * Gives every cell to the others.
+   *
+   *     out of the living ──▶ their share grows, and they look often ──▶ cell after cell: finished, given back, taken
+   *
+   * Until they have had the time to notice, every cell is worked on as before: one that lay free meanwhile would be late by as much.
+   */
+  async handOver(signal: AbortSignal): Promise<void> {
+    const { store, token, ports } = this.#parts;
+    const others = await store.dismiss(token);
+    if (others > 0 && this.#running.size > 0) await ports.clock.sleep(HANDOVER_NOTICE_MS, signal);
     for (const number of this.numbers) await this.giveUp(number);
   }
 

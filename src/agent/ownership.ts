@@ -1,6 +1,13 @@
 /** A cell counts as free when its owner has not been heard of for so long, on the watcher's own clock. */
 export const OWNER_SILENT_MS = 3000;
 
+/** Between two looks at the region: who lives, who owns what. */
+export const LOOK_EVERY_MS = 500;
+/** Between two looks while cells change hands and this agent waits for its share. */
+const LOOK_SOON_MS = 25;
+/** For so long after the last change an agent that lacks cells looks often: the notice of a drain, and the next cell of a surplus, come within. */
+const STIRRED_MS = 3000;
+
 export interface OwnershipFacts {
   /** `owners[cell]`: `<token>:<count>` as just read, empty where the cell is free, null where it cannot be told. */
   readonly owners: readonly (string | null)[];
@@ -20,32 +27,61 @@ export interface OwnershipDecision {
   readonly take: readonly { readonly cell: number; readonly seen: string }[];
   /** A cell to give back, or undefined. */
   readonly release: number | undefined;
+  /** When to look again: a cell that is given back lies still until then. */
+  readonly lookAgainMs: number;
 }
 
 /**
  * Decides which cells an agent takes and gives back, from what it sees in the region's Redis. No agent is the leader: each holds at most
  * its share, `ceil(cells / living)`, takes what is free below it, and gives a surplus back one cell at a time, so that another can
- * take it before the next goes.
+ * take it before the next goes. Nobody is told of a cell that is free: whoever lacks cells looks often while they change hands, and a
+ * silent owner is looked at again as soon as its time is up.
  */
 export class Ownership {
   readonly #seen = new Map<number, { readonly owner: string | null; readonly sinceMs: number }>();
+  /** Who lives and who holds what, without the counts that only say that they live. */
+  #picture = '';
+  #stirredAtMs = 0;
 
   decide(facts: OwnershipFacts): OwnershipDecision {
     this.#watch(facts);
     const share = Math.ceil(facts.owners.length / Math.max(1, facts.living));
-    if (facts.held.size > share) return { take: [], release: Math.max(...facts.held) };
     const free = facts.owners.flatMap((owner, cell) =>
       owner !== null && this.#isFree(facts, owner, cell) ? [{ cell, seen: owner }] : [],
     );
+    this.#look(facts, free);
+    if (facts.held.size > share)
+      return { take: [], release: Math.max(...facts.held), lookAgainMs: this.#untilSilent(facts) };
     const fit = free.filter(({ cell }) => !facts.unfit.has(cell));
     const unfit = free.filter(({ cell }) => facts.unfit.has(cell));
-    return { take: [...rotate(fit, facts.token), ...unfit].slice(0, share - facts.held.size), release: undefined };
+    const lacks = share - facts.held.size;
+    const isSoon = lacks > 0 && facts.nowMs - this.#stirredAtMs < STIRRED_MS;
+    return {
+      take: [...rotate(fit, facts.token), ...unfit].slice(0, lacks),
+      release: undefined,
+      lookAgainMs: isSoon ? LOOK_SOON_MS : this.#untilSilent(facts),
+    };
   }
 
   #watch({ owners, nowMs }: OwnershipFacts): void {
     owners.forEach((owner, cell) => {
       if (this.#seen.get(cell)?.owner !== owner) this.#seen.set(cell, { owner, sinceMs: nowMs });
     });
+  }
+
+  #look({ owners, living, nowMs }: OwnershipFacts, free: OwnershipDecision['take']): void {
+    const holders = owners.map((owner) => owner?.split(':', 1)[0]);
+    const picture = JSON.stringify([living, holders, free.map(({ cell }) => cell)]);
+    if (picture !== this.#picture) this.#stirredAtMs = nowMs;
+    this.#picture = picture;
+  }
+
+  /** Until the owner that is silent longest counts as gone, but for those that do already. */
+  #untilSilent({ held, barred, nowMs }: OwnershipFacts): number {
+    const left = [...this.#seen].flatMap(([cell, { owner, sinceMs }]) =>
+      owner === null || owner === '' || held.has(cell) || barred.has(cell) ? [] : [sinceMs + OWNER_SILENT_MS - nowMs],
+    );
+    return Math.min(LOOK_EVERY_MS, ...left.filter((ms) => ms > 0));
   }
 
   #isFree({ token, held, barred, nowMs }: OwnershipFacts, owner: string, cell: number): boolean {

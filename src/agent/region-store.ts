@@ -20,7 +20,8 @@ import type { SourceEpoch } from '../protocol/source-epoch.ts';
 export interface RegionStore {
   /** Enters or renews this agent among the living of the region. Returns how many live, itself included. */
   enlist(agent: string): Promise<number>;
-  dismiss(agent: string): Promise<void>;
+  /** Takes this agent out of the living. Returns how many are left. */
+  dismiss(agent: string): Promise<number>;
   /** The owner of each cell, `<token>:<count>`; empty where it is free or has no record. */
   owners(): Promise<readonly (string | BusError)[]>;
   /** Takes a cell whose owner is still what was seen, and reads its position in the same step. */

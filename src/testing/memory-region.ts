@@ -92,8 +92,9 @@ export class MemoryRegion {
     return this.#agents.size;
   }
 
-  dismiss(agent: string): void {
+  dismiss(agent: string): number {
     this.#agents.delete(agent);
+    return this.#agents.size;
   }
 
   owners(): string[] {

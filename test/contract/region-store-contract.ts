@@ -48,7 +48,7 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
 
     test('living agents are counted, each once, until they are dismissed', async () => {
       assert.deepEqual([await agent.enlist('x'), await agent.enlist('x'), await agent.enlist('y')], [1, 1, 2]);
-      await agent.dismiss('x');
+      assert.equal(await agent.dismiss('x'), 1);
       assert.equal(await agent.enlist('z'), 2);
     });
 

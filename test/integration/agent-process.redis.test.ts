@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { readRegionView } from '../../src/drivers/redis/region-view.ts';
 import { connectRedis } from '../../src/drivers/redis/connection.ts';
 import { cellOf, hashKey } from '../../src/protocol/key-hash.ts';
@@ -8,6 +7,7 @@ import { createKeyspace, type Keyspace } from '../../src/protocol/keyspace.ts';
 import { startRedis } from '../../src/stack/redis.ts';
 import { eventually } from '../support/eventually.ts';
 import { metricOf, openStage, SHOP, SHOP_FAMILIES, type Stage } from '../support/stage.ts';
+import { startSteadyLoad } from '../support/steady-load.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { stopProcess } from '../support/stop-process.ts';
 
@@ -86,7 +86,7 @@ test('agents share the cells; one that is killed is replaced, one that is added 
   await eventually('equal shares', async () =>
     (await Promise.all([first, second, third].map((one) => share(one.httpPort)))).every((n) => n === 4),
   );
-  const load = steadyLoad();
+  const load = startSteadyLoad(stage, USERS);
   await eventually('the load runs', () => load.evicted() > 100);
   await stage.kill(second);
   const killedAt = performance.now();
@@ -124,47 +124,6 @@ async function whatIsKnown(keys: readonly string[]): Promise<string> {
   const wanted = keys.map((key) => view[cellOf(hashKey(key), stage.partitions)]);
   const print = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? value.toString(16) : value);
   return `${keys.join(' ')}\n${JSON.stringify(wanted, print)}\n${await stage.logTails(40)}`;
-}
-
-/** Puts a key in, changes its row, and waits until the key is gone, over many keys at once; notes how long each took. */
-function steadyLoad(): { evicted(): number; longestGapMs(): number; reset(): void; stop(): Promise<string[]> } {
-  let isRunning = true;
-  let longest = 0;
-  let evicted = 0;
-  const waiting = new Map<number, number>();
-  const writing = (async () => {
-    for (let n = 0; isRunning; n++) {
-      const id = 1 + (n % USERS);
-      if (!waiting.has(id)) {
-        await stage.redis.set(`user:${id}`, 'old', 'EX', 600);
-        await stage.sql.query('update users set name = $1 where id = $2', [`load ${n}`, id]);
-        waiting.set(id, performance.now());
-      }
-      await sleep(4);
-    }
-  })();
-  const watching = (async () => {
-    while (isRunning || waiting.size > 0) {
-      for (const [id, since] of waiting) {
-        const age = performance.now() - since;
-        if ((await stage.redis.exists(`user:${id}`)) === 0) evicted += Number(waiting.delete(id));
-        else if (!isRunning && age > 10_000) return;
-        longest = Math.max(longest, age);
-      }
-      await sleep(5);
-    }
-  })();
-  return {
-    evicted: () => evicted,
-    longestGapMs: () => longest,
-    reset: () => (longest = 0),
-    stop: async () => {
-      isRunning = false;
-      await writing;
-      await watching;
-      return [...waiting.keys()].map((id) => `user:${id}`);
-    },
-  };
 }
 
 test('a Redis that was emptied begins a new epoch, with a floor, in every cell', async () => {

@@ -1,4 +1,4 @@
-import { Ownership } from '../../src/agent/ownership.ts';
+import { LOOK_EVERY_MS, Ownership } from '../../src/agent/ownership.ts';
 import { isUnrelated } from '../../src/agent/redis-life.ts';
 import type { RedisIdentity } from '../../src/agent/region-store.ts';
 import { type ReplicaState, settledOnReplicas } from '../../src/agent/replica-watch.ts';
@@ -8,8 +8,7 @@ import type { SimLog } from './log.ts';
 import type { SimRegion } from './region.ts';
 import type { World } from './world.ts';
 
-/** As in agent.ts and replica-watch.ts. */
-const LOOK_EVERY_MS = 500;
+/** As in replica-watch.ts. */
 const BUSY_EVERY_MS = 10;
 const LATE_MAX = 6;
 
@@ -153,6 +152,7 @@ export class SimAgent {
       living,
       nowMs: world.nowMs,
     });
+    this.#lookAtMs = Math.min(this.#lookAtMs, world.nowMs + decision.lookAgainMs);
     const { release } = decision;
     if (release !== undefined) {
       this.#cells.delete(release);

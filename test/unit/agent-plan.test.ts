@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BatchPlan } from '../../src/agent/batch-plan.ts';
-import { Ownership, OWNER_SILENT_MS } from '../../src/agent/ownership.ts';
+import { LOOK_EVERY_MS, Ownership, OWNER_SILENT_MS } from '../../src/agent/ownership.ts';
 import { advance, judge, placeInLog, startEpoch, type Position } from '../../src/agent/plan.ts';
 import { isUnrelated } from '../../src/agent/redis-life.ts';
 import { settledOnReplicas } from '../../src/agent/replica-watch.ts';
@@ -156,6 +156,57 @@ test('a cell is free after three seconds of silence on the watcher’s own clock
   assert.equal(look('aaaa:2', 2 * OWNER_SILENT_MS - 1), 0);
   assert.equal(look('aaaa:2', 2 * OWNER_SILENT_MS), 1);
   assert.equal(look('', 2 * OWNER_SILENT_MS), 1);
+});
+
+/** The looks of one agent, which holds the cells that show its token. */
+function lookerOf(token: string) {
+  const ownership = new Ownership();
+  return (owners: readonly string[], nowMs: number, living = 2) => {
+    const held = new Set(owners.flatMap((owner, cell) => (owner.startsWith(token) ? [cell] : [])));
+    return ownership.decide({ owners, token, held, barred: new Set(), unfit: new Set(), living, nowMs });
+  };
+}
+
+test('whoever lacks cells looks often while they change hands, and then as seldom as the others', () => {
+  const [us, them, third] = ['a', 'b', 'c'].map((digit) => digit.repeat(16));
+  const look = lookerOf(us ?? '');
+  const isSoon = (decision: ReturnType<typeof look>): boolean => decision.lookAgainMs < LOOK_EVERY_MS / 10;
+  const full = (count: number): string[] => [
+    `${us}:${count}`,
+    `${us}:${count}`,
+    `${them}:${count}`,
+    `${them}:${count}`,
+  ];
+  // With its share, it looks seldom, whatever moves.
+  assert.equal(look(full(1), 0).lookAgainMs, LOOK_EVERY_MS);
+  // The other has left the living and holds its cells still: they are to be free soon.
+  const left = look(full(2), 500, 1);
+  assert.deepEqual([left.take, isSoon(left)], [[], true]);
+  const freed = look([`${us}:3`, `${us}:3`, '', `${them}:2`], 525, 1);
+  assert.deepEqual([freed.take, isSoon(freed)], [[{ cell: 2, seen: '' }], true]);
+  // Another was first; as long as something moves it goes on, though counts alone, which rise for ever, are no move.
+  let nowMs = 550;
+  let count = 4;
+  const taken = (): string[] => [`${us}:${(count += 1)}`, `${us}:${count}`, `${third}:${count}`, `${them}:${count}`];
+  const until = nowMs + 60_000;
+  let looks = 0;
+  for (let last = look(taken(), nowMs, 1); nowMs < until; last = look(taken(), nowMs, 1)) {
+    nowMs += last.lookAgainMs;
+    looks += 1;
+  }
+  assert.ok(looks < 60_000 / LOOK_EVERY_MS + 200, `${looks} looks in a minute in which nothing moved`);
+});
+
+test('a silent owner is looked at again as soon as its time is up, and is not looked at for ever', () => {
+  const [us, them] = ['a', 'b'].map((digit) => digit.repeat(16));
+  const look = lookerOf(us ?? '');
+  const silent = [`${us}:1`, `${them}:7`];
+  assert.equal(look(silent, 0).lookAgainMs, LOOK_EVERY_MS);
+  assert.equal(look(silent, OWNER_SILENT_MS - 120).lookAgainMs, 120);
+  // Two are said to live, so the share is one: the cell is not ours to take, and its time is up.
+  const over = look(silent, OWNER_SILENT_MS);
+  assert.deepEqual([over.take, over.lookAgainMs], [[], LOOK_EVERY_MS]);
+  assert.deepEqual(look(silent, OWNER_SILENT_MS + 500, 1).take, [{ cell: 1, seen: `${them}:7` }]);
 });
 
 test('a promoted replica and a restart follow the server that was seen; an unrelated one does not', () => {

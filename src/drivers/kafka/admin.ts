@@ -1,6 +1,7 @@
 import kafkajs from 'kafkajs';
 import type { KafkaLogConfig } from '../../config/bus-config.ts';
 import { BusError } from '../../protocol/errors.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import { createClient, kafkaError } from './client.ts';
 
 export interface TopicFacts {
@@ -30,6 +31,11 @@ export interface KafkaAdmin {
   forgetGroup(groupId: string): Promise<void>;
   close(): Promise<void>;
 }
+
+/** What a broker says of a topic that was made a moment ago, as Kafka's protocol guide names it ("Error Codes"). */
+const NOT_LED_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+const LED_EVERY_MS = 100;
+const LED_TIMEOUT_MS = 10_000;
 
 /** Compaction would hide gaps. */
 function busTopicSettings({ retentionMs }: KafkaLogConfig): Readonly<Record<string, string>> {
@@ -76,14 +82,28 @@ export async function createAdmin(config: KafkaLogConfig, clientId: string): Pro
     };
   }
 
+  /** By itself kafkajs waits for leaders alone, and fails of a broker that has not heard yet of what the controller has made. */
+  async function untilLed(): Promise<void> {
+    for (let waitedMs = 0; ; waitedMs += LED_EVERY_MS) {
+      try {
+        await admin.fetchTopicMetadata({ topics: [topic] });
+        return;
+      } catch (error) {
+        const type = error instanceof kafkajs.KafkaJSProtocolError ? error.type : '';
+        if (!NOT_LED_YET.has(type) || waitedMs >= LED_TIMEOUT_MS) throw error;
+      }
+      await systemClock.sleep(LED_EVERY_MS, new AbortController().signal);
+    }
+  }
+
   return {
     describe,
     settings,
     brokerCount: async () => (await ask(admin.describeCluster())).brokers.length,
-    create: (settings = busTopicSettings(config)) =>
-      ask(
+    create: async (settings = busTopicSettings(config)) => {
+      const isNew = await ask(
         admin.createTopics({
-          waitForLeaders: true,
+          waitForLeaders: false,
           topics: [
             {
               topic,
@@ -93,7 +113,10 @@ export async function createAdmin(config: KafkaLogConfig, clientId: string): Pro
             },
           ],
         }),
-      ),
+      );
+      await ask(untilLed());
+      return isNew;
+    },
     remove: () => ask(admin.deleteTopics({ topics: [topic] })),
     bounds: async () => {
       const offsets = await ask(admin.fetchTopicOffsets(topic));

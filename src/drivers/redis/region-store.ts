@@ -71,8 +71,13 @@ export class RedisRegionStore implements RegionStore {
     return Number(await this.#run('enlist', [this.#keyspace.agents], [agent, LIVING_MS]));
   }
 
-  async dismiss(agent: string): Promise<void> {
-    await this.#ask(this.#redis.zrem(this.#keyspace.agents, agent));
+  async dismiss(agent: string): Promise<number> {
+    const { agents } = this.#keyspace;
+    const [, left] = await Promise.all([
+      this.#ask(this.#redis.zrem(agents, agent)),
+      this.#ask(this.#redis.zcard(agents)),
+    ]);
+    return left;
   }
 
   async owners(): Promise<readonly (string | BusError)[]> {

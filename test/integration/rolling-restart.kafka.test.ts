@@ -1,0 +1,3 @@
+import { testRollingRestart } from '../support/rolling-restart.ts';
+
+testRollingRestart('kafka');
