@@ -6,6 +6,7 @@ import { settingsHelp } from '../runtime/settings.ts';
 import { configCheckCommand, configSchemaCommand, configShowCommand } from './commands/config.ts';
 import { configTypesCommand } from './commands/config-types.ts';
 import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
+import { addController, type ControllerOptions } from './commands/controller.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { gateCommand } from './commands/gate.ts';
@@ -28,6 +29,7 @@ export interface Programs {
   runWorker(config: BusConfig, region: RegionConfig, file: string): Promise<number>;
   runFlush(config: BusConfig): Promise<number>;
   runWarmup(config: BusConfig, region: RegionConfig, options: WarmupOptions): Promise<number>;
+  runController(config: BusConfig, options: ControllerOptions): Promise<number>;
   /** A cache of the library, for the demo’s users. */
   readonly openDemoCache: OpenDemoCache;
 }
@@ -174,6 +176,8 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
       const options = readWarmupOptions(flags, [...config.regions.keys()], process.env, context().json);
       done(await programs.runWarmup(config, region, options));
     });
+
+  addController(program, async (options) => done(await programs.runController(await configOf(context()), options)));
 
   jsonToo(program.command('status'))
     .description('one screen: relay, slot, log, and each region’s watermark and staleness')
