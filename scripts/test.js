@@ -7,7 +7,7 @@ const given = process.argv.slice(2);
 const files =
   given.length > 0
     ? given
-    : ['unit', 'properties', 'contract', 'simulation', 'integration'].flatMap((kind) =>
+    : ['unit', 'properties', 'contract', 'simulation', 'kubernetes', 'integration'].flatMap((kind) =>
         globSync(`test/${kind}/*.test.ts`).toSorted(),
       );
 const reporter = ['--test-reporter=spec', '--test-reporter-destination=stdout'];
