@@ -9,6 +9,7 @@ import { KubernetesJobs } from '../../src/drivers/kubernetes/jobs.ts';
 import { LeaderLease } from '../../src/drivers/kubernetes/leader-lease.ts';
 import { EventNotices } from '../../src/drivers/kubernetes/notices.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
+import { LEASE } from './installed.ts';
 
 const [kubeconfig = '', identity = '', templatePath = '', gatesPath = ''] = process.argv.slice(2);
 const client = new KubernetesClient({ kubeconfig });
@@ -26,7 +27,7 @@ const common = { clock: systemClock, random: Math.random, observer };
 const leadership = new Leadership({
   ...common,
   identity,
-  records: new LeaderLease(client, 'afterwrite-controller-shop', {}),
+  records: new LeaderLease(client, LEASE, {}),
   timing: ELECTION_TIMING,
 });
 const controller = new Controller({

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BusError } from '../../src/protocol/errors.ts';
 import { eventually } from '../support/eventually.ts';
-import { NAMESPACE, openLab, ROLE, TEMPLATE } from './controller-lab.ts';
+import { openLab, TEMPLATE } from './controller-lab.ts';
 import type { Access } from './fake-access.ts';
+import { NAMESPACE, OWNER_NAME, ROLE } from './installed.ts';
 
 const isCreateJob = ({ verb, resource }: Access): boolean => verb === 'create' && resource === 'jobs';
 
@@ -110,7 +111,7 @@ test('a field of the template that the server does not know is refused, and told
 test('no Job is made under an owner that is gone: it would be collected at once', async (t) => {
   const lab = await openLab(t);
   lab.gates.set('eu', 'e1', 'COLD');
-  const owner = lab.api.store.get('configmaps', NAMESPACE, 'afterwrite-warmup');
+  const owner = lab.api.store.get('configmaps', NAMESPACE, OWNER_NAME);
   if (owner !== undefined) lab.api.store.remove('configmaps', owner);
   const run = lab.run();
   await eventually('it was told', () => run.failures.includes('KUBERNETES_OBJECT_MISSING'));

@@ -2,32 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { Controller, CONTROLLER_TIMING, type ControllerTiming } from '../../src/controller/controller.ts';
-import type { Act, Policy } from '../../src/controller/decide.ts';
-import { ELECTION_TIMING } from '../../src/controller/election.ts';
-import { Leadership } from '../../src/controller/leadership.ts';
-import type { ActOutcome, ControllerObserver } from '../../src/controller/observe.ts';
 import { KubernetesClient } from '../../src/drivers/kubernetes/client.ts';
-import { KubernetesJobs } from '../../src/drivers/kubernetes/jobs.ts';
-import { LeaderLease } from '../../src/drivers/kubernetes/leader-lease.ts';
-import { EventNotices } from '../../src/drivers/kubernetes/notices.ts';
-import { KubernetesPods } from '../../src/drivers/kubernetes/pods.ts';
-import { isBusError } from '../../src/protocol/errors.ts';
-import type { Clock } from '../../src/runtime/clock.ts';
-import { isAllowed, readRole, type RoleRule } from './fake-access.ts';
+import { type ControllerRun, runController, type RunSettings } from './controller-run.ts';
+import { type GrantedRule, isAllowed } from './fake-access.ts';
 import { FakeApi } from './fake-api.ts';
 import type { KubeObject } from './fake-store.ts';
-import { FastClock } from './fast-clock.ts';
+import { NAMESPACE, OWNER_NAME, ROLE } from './installed.ts';
 import { JobController } from './job-controller.ts';
 import { MemoryGates } from './memory-gates.ts';
 import { ProcessKubelet } from './process-kubelet.ts';
 import { kubeconfigText } from './real-api.ts';
-
-export const ROLE: readonly RoleRule[] = readRole(new URL('./role.yaml', import.meta.url));
-export const NAMESPACE = 'caches';
-export const BUS = 'shop';
-/** Fifteen seconds of an election are one and a half. */
-const RATE = 10;
 
 export const TEMPLATE = {
   apiVersion: 'batch/v1',
@@ -37,39 +21,15 @@ export const TEMPLATE = {
   },
 };
 
-export interface ControllerRun {
-  readonly user: string;
-  readonly leadership: Leadership;
-  readonly controller: Controller;
-  /** What it did, in order. */
-  readonly acts: { readonly act: Act; readonly outcome: ActOutcome }[];
-  readonly failures: string[];
-  readonly watchEnds: string[];
-  /** How many looks it has made. */
-  looks: number;
-  /** As a drain does. */
-  stop(): Promise<void>;
-}
-
-export interface RunOptions {
+export interface RunOptions extends RunSettings {
   /** What it may do. */
-  readonly rules?: readonly RoleRule[];
-  readonly regions?: readonly string[];
-  readonly policy?: Policy;
+  readonly rules?: readonly GrantedRule[];
   readonly template?: object;
-  readonly shards?: number;
-  readonly ttlSeconds?: number;
-  readonly clock?: Clock;
-  readonly timing?: Partial<ControllerTiming>;
-  /** How long its lease lasts for others. */
-  readonly leaseMs?: number;
-  readonly hasPods?: boolean;
-  readonly gates?: MemoryGates;
   /** Of another API server than the fake. */
   readonly client?: KubernetesClient;
 }
 
-/** A fake API server, with the controller's Role, and controllers on it. */
+/** A fake API server, with the Role that the chart gives the controller, and controllers on it. */
 export class ControllerLab {
   readonly api = new FakeApi();
   readonly gates = new MemoryGates();
@@ -84,7 +44,7 @@ export class ControllerLab {
     this.api.store.create('configmaps', {
       apiVersion: 'v1',
       kind: 'ConfigMap',
-      metadata: { name: 'afterwrite-warmup', namespace: NAMESPACE },
+      metadata: { name: OWNER_NAME, namespace: NAMESPACE },
     });
   }
 
@@ -119,67 +79,15 @@ export class ControllerLab {
 
   run(user = 'controller', options: RunOptions = {}): ControllerRun {
     this.api.addUser(user, options.rules ?? ROLE);
-    const client = options.client ?? this.client(user);
-    const clock = options.clock ?? new FastClock(RATE);
-    const run: ControllerRun = {
-      user,
-      acts: [],
-      failures: [],
-      watchEnds: [],
-      looks: 0,
-      leadership: undefined as never,
-      controller: undefined as never,
-      stop: async () => {
-        acting.abort();
-        await acts;
-        leading.abort();
-        await leads;
-      },
-    };
-    const failed = (error: unknown): void => void run.failures.push(isBusError(error) ? error.code : String(error));
-    const observer: ControllerObserver = {
-      leading: () => undefined,
-      following: () => undefined,
-      electionFailed: failed,
-      looked: () => void (run.looks += 1),
-      lookFailed: failed,
-      acted: (act, outcome) => void run.acts.push({ act, outcome }),
-      watchEnded: (reason) => void run.watchEnds.push(reason),
-    };
-    const leadership = new Leadership({
-      identity: user,
-      records: new LeaderLease(client, `afterwrite-controller-${BUS}`, {}),
-      timing: { ...ELECTION_TIMING, durationMs: options.leaseMs ?? ELECTION_TIMING.durationMs },
-      clock,
-      random: Math.random,
-      observer,
-    });
-    const controller = new Controller({
-      regions: options.regions ?? ['eu'],
-      policy: options.policy ?? { onFailure: 'hold' },
-      seat: leadership,
-      gates: options.gates ?? this.gates,
-      jobs: new KubernetesJobs(client, {
-        bus: BUS,
-        shards: options.shards ?? 1,
-        ttlSeconds: options.ttlSeconds ?? 3600,
+    const run = runController(
+      {
+        user,
+        client: options.client ?? this.client(user),
+        gates: this.gates,
         templatePath: this.file(stringify(options.template ?? TEMPLATE)),
-        owner: 'configmap/afterwrite-warmup',
-      }),
-      notices: new EventNotices(client, user, () => clock.nowMs()),
-      ...(options.hasPods === true ? { pods: new KubernetesPods(client, client.namespace, () => clock.nowMs()) } : {}),
-      timing: { ...CONTROLLER_TIMING, ...options.timing },
-      clock,
-      random: Math.random,
-      observer,
-    });
-    Object.assign(run, { leadership, controller });
-    const acting = new AbortController();
-    const leading = new AbortController();
-    const acts = controller.run(acting.signal);
-    const leads = leadership.run(leading.signal);
-    // Told at the end, by `stop`.
-    for (const life of [acts, leads]) life.catch(() => undefined);
+      },
+      options,
+    );
     this.#runs.push(run);
     return run;
   }

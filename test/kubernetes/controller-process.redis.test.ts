@@ -7,7 +7,8 @@ import { RedisGateStore } from '../../src/drivers/redis/region-gate.ts';
 import { startRedis } from '../../src/stack/redis.ts';
 import { runCli, type RunningCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
-import { NAMESPACE, openLab, ROLE } from './controller-lab.ts';
+import { openLab } from './controller-lab.ts';
+import { LEASE, NAMESPACE, OWNER, ROLE } from './installed.ts';
 import { kubeconfigText } from './real-api.ts';
 
 const WARM_REGION = fileURLToPath(new URL('./warm-region.ts', import.meta.url));
@@ -60,8 +61,10 @@ families:
       'pod-1',
       '--template',
       lab.file(stringify(template)),
+      '--lease',
+      LEASE,
       '--owner',
-      'configmap/afterwrite-warmup',
+      OWNER,
       '--kubeconfig',
       lab.file(kubeconfigText(lab.api.url, 'controller', NAMESPACE)),
     ],

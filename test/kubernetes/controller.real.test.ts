@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { KubernetesClient } from '../../src/drivers/kubernetes/client.ts';
 import { eventually } from '../support/eventually.ts';
 import { type ApiAnswer, type ApiObject, sendTo } from './api-under-test.ts';
-import { openLab, ROLE } from './controller-lab.ts';
+import { openLab } from './controller-lab.ts';
+import { LEASE, NAMESPACE, OWNER_NAME, PODS_NAMESPACE, ROLE } from './installed.ts';
 import { NO_REAL_API, openRealApi } from './real-api.ts';
 
 if (NO_REAL_API === undefined && (process.env['AFTERWRITE_KUBECONFIG'] ?? '') === '')
@@ -12,7 +13,7 @@ if (NO_REAL_API === undefined && (process.env['AFTERWRITE_KUBECONFIG'] ?? '') ==
     t.after(() => real.stop());
     const lab = await openLab(t);
     const connection = await real.connection();
-    const namespace = 'caches';
+    const namespace = NAMESPACE;
     const send = (
       method: 'GET' | 'POST' | 'PATCH',
       path: string,
@@ -31,18 +32,24 @@ if (NO_REAL_API === undefined && (process.env['AFTERWRITE_KUBECONFIG'] ?? '') ==
     };
     const core = `/api/v1/namespaces/${namespace}`;
     const jobs = `/apis/batch/v1/namespaces/${namespace}/jobs`;
-    const access = `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}`;
-    await make('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
-    await make(`${core}/configmaps`, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'afterwrite-warmup' } });
-    const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'controller' } };
-    await make(`${access}/roles`, { ...rbac, kind: 'Role', rules: ROLE });
-    await make(`${access}/rolebindings`, {
-      ...rbac,
-      kind: 'RoleBinding',
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'controller' },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'controller' }],
-    });
-    await make(`${core}/pods`, {
+    for (const name of [namespace, PODS_NAMESPACE]) {
+      await make('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+      const access = `/apis/rbac.authorization.k8s.io/v1/namespaces/${name}`;
+      const rbac = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'controller' } };
+      const rules = ROLE.filter((rule) => rule.namespace === name).map(
+        ({ apiGroups, resources, resourceNames, verbs }) => ({ apiGroups, resources, resourceNames, verbs }),
+      );
+      await make(`${access}/roles`, { ...rbac, kind: 'Role', rules });
+      await make(`${access}/rolebindings`, {
+        ...rbac,
+        kind: 'RoleBinding',
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'controller' },
+        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'controller' }],
+      });
+    }
+    await make(`${core}/configmaps`, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: OWNER_NAME } });
+    const pods = `/api/v1/namespaces/${PODS_NAMESPACE}/pods`;
+    await make(pods, {
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name: 'app', labels: { 'afterwrite.dev/region': 'eu' } },
@@ -60,8 +67,7 @@ if (NO_REAL_API === undefined && (process.env['AFTERWRITE_KUBECONFIG'] ?? '') ==
         ({ reason }) => reason ?? '',
       );
     const admitted = async (): Promise<string | undefined> =>
-      (await get(`${core}/pods/app`)).status?.conditions?.find(({ type }) => type === 'afterwrite.dev/region-warm')
-        ?.status;
+      (await get(`${pods}/app`)).status?.conditions?.find(({ type }) => type === 'afterwrite.dev/region-warm')?.status;
 
     lab.gates.set('eu', 'e1', 'COLD');
     const run = lab.run('controller', { client, shards: 2, hasPods: true, timing: { relistMs: 2000 } });
@@ -109,7 +115,7 @@ if (NO_REAL_API === undefined && (process.env['AFTERWRITE_KUBECONFIG'] ?? '') ==
       30_000,
     );
     await run.stop();
-    const lease = await get(`/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/afterwrite-controller-shop`);
+    const lease = await get(`/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${LEASE}`);
     assert.equal(lease.spec?.['holderIdentity'], undefined, 'the lease was given back');
     // (Rights count a moment after they are given, and after a restart: a refusal then is no fault.)
     assert.ok(!run.failures.includes('KUBERNETES_OBJECT_INVALID'));

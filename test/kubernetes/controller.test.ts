@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { NAMESPACE, openLab, TEMPLATE } from './controller-lab.ts';
+import { openLab, TEMPLATE } from './controller-lab.ts';
 import type { Access } from './fake-access.ts';
+import { OWNER_NAME, PODS_NAMESPACE } from './installed.ts';
 
 const isCreateJob = ({ verb, resource }: Access): boolean => verb === 'create' && resource === 'jobs';
 
@@ -19,7 +20,7 @@ test('a region that is cold gets one Job, by the name of its epoch, with what th
   assert.equal(job?.metadata.annotations?.['afterwrite.dev/fencing-token'], '1');
   assert.deepEqual(
     job?.metadata.ownerReferences?.map(({ kind, name }) => [kind, name]),
-    [['ConfigMap', 'afterwrite-warmup']],
+    [['ConfigMap', OWNER_NAME]],
   );
   const spec = job?.spec as Record<string, unknown>;
   assert.equal(spec['completionMode'], 'Indexed');
@@ -135,7 +136,7 @@ test('pods that ask for their region are told whether it takes traffic, and stay
     void lab.api.store.create('pods', {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name, namespace: NAMESPACE, labels: { 'afterwrite.dev/region': region } },
+      metadata: { name, namespace: PODS_NAMESPACE, labels: { 'afterwrite.dev/region': region } },
       spec: { containers: [], readinessGates: gates.map((conditionType) => ({ conditionType })) },
       status: { phase: 'Running', conditions: [{ type: 'Initialized', status: 'True' }] },
     });
@@ -144,7 +145,10 @@ test('pods that ask for their region are told whether it takes traffic, and stay
   pod('elsewhere', 'us', ['afterwrite.dev/region-warm']);
   const condition = (name: string): unknown =>
     (
-      (lab.api.store.get('pods', NAMESPACE, name)?.status?.['conditions'] ?? []) as { type: string; status: string }[]
+      (lab.api.store.get('pods', PODS_NAMESPACE, name)?.status?.['conditions'] ?? []) as {
+        type: string;
+        status: string;
+      }[]
     ).find(({ type }) => type === 'afterwrite.dev/region-warm')?.status;
   lab.gates.set('eu', 'e1', 'WARMING', { share: 0.9, admit: 0.5 });
   lab.gates.answer('us', { kind: 'unreachable', why: 'the test says so' });
@@ -158,7 +162,7 @@ test('pods that ask for their region are told whether it takes traffic, and stay
   assert.equal(condition('asks'), 'True');
   assert.equal(condition('asks-not'), undefined);
   assert.equal(condition('elsewhere'), undefined);
-  const conditions = lab.api.store.get('pods', NAMESPACE, 'asks')?.status?.['conditions'] as { type: string }[];
+  const conditions = lab.api.store.get('pods', PODS_NAMESPACE, 'asks')?.status?.['conditions'] as { type: string }[];
   assert.deepEqual(
     conditions.map(({ type }) => type),
     ['Initialized', 'afterwrite.dev/region-warm'],

@@ -3,9 +3,10 @@ import { test } from 'node:test';
 import { KubernetesJobs } from '../../src/drivers/kubernetes/jobs.ts';
 import { stringify } from 'yaml';
 import { eventually } from '../support/eventually.ts';
-import { openLab, ROLE, TEMPLATE } from './controller-lab.ts';
+import { openLab, TEMPLATE } from './controller-lab.ts';
 import type { Access } from './fake-access.ts';
 import { FastClock } from './fast-clock.ts';
+import { NAMESPACE, OWNER, ROLE } from './installed.ts';
 
 const HOURS = 3_600_000;
 const isOf =
@@ -123,7 +124,7 @@ test('a request whose permit runs out while it is prepared does not leave', asyn
     shards: 1,
     ttlSeconds: 60,
     templatePath: lab.file(stringify(TEMPLATE)),
-    owner: 'configmap/afterwrite-warmup',
+    owner: OWNER,
   });
   let remainingMs = 5000;
   const owner = Promise.withResolvers<void>();
@@ -156,7 +157,7 @@ test('a leader that sees a Job of a later leader does nothing', async (t) => {
     kind: 'Job',
     metadata: {
       name: 'warm-eu-e1',
-      namespace: 'caches',
+      namespace: NAMESPACE,
       labels: { 'app.kubernetes.io/managed-by': 'afterwrite-controller', 'afterwrite.dev/bus': 'shop' },
       annotations: { 'afterwrite.dev/region': 'eu', 'afterwrite.dev/epoch': 'e1', 'afterwrite.dev/fencing-token': '9' },
     },

@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { parseAllDocuments } from 'yaml';
 import { Refusal } from './fake-refusal.ts';
 
 /** A rule of a Role (rbac.authorization.k8s.io/v1). */
@@ -8,6 +6,11 @@ export interface RoleRule {
   readonly resources: readonly string[];
   readonly resourceNames?: readonly string[];
   readonly verbs: readonly string[];
+}
+
+/** A rule, and where it counts: the namespace of its Role. Undefined: in each. */
+export interface GrantedRule extends RoleRule {
+  readonly namespace?: string;
 }
 
 export interface Access {
@@ -20,24 +23,17 @@ export interface Access {
   readonly namespace: string;
 }
 
-/** The rules of every Role of a file. */
-export function readRole(path: string | URL): RoleRule[] {
-  return parseAllDocuments(readFileSync(path, 'utf8'))
-    .map((document) => document.toJS() as { kind?: string; rules?: RoleRule[] })
-    .filter(({ kind }) => kind === 'Role' || kind === 'ClusterRole')
-    .flatMap(({ rules }) => rules ?? []);
-}
-
 /**
  * Decides as RBAC does: some rule must name verb, group and resource, and, where it names objects, the object. A create names none in its path, so that such
  * a rule never allows one (Kubernetes, "Using RBAC Authorization", Referring to resources).
  */
-export function isAllowed(rules: readonly RoleRule[], access: Access): boolean {
+export function isAllowed(rules: readonly GrantedRule[], access: Access): boolean {
   return rules.some((rule) => allows(rule, access));
 }
 
-export function allows(rule: RoleRule, { verb, group, resource, name }: Access): boolean {
+export function allows(rule: GrantedRule, { verb, group, resource, name, namespace }: Access): boolean {
   return (
+    (rule.namespace === undefined || rule.namespace === namespace) &&
     named(rule.verbs, verb) &&
     named(rule.apiGroups, group) &&
     named(rule.resources, resource) &&

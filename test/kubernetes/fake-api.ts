@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { type Access, isAllowed, refuse, type RoleRule } from './fake-access.ts';
+import { type Access, isAllowed, refuse, type GrantedRule } from './fake-access.ts';
 import { FakeObjects } from './fake-objects.ts';
 import { Refusal } from './fake-refusal.ts';
 import { accessOf, answer, json, readRequest, type Request } from './fake-request.ts';
@@ -37,7 +37,7 @@ export class FakeApi {
   readonly served: ServedRequest[] = [];
   readonly watches = new FakeWatches(this.store);
   readonly #objects = new FakeObjects(this.store);
-  readonly #users = new Map<string, readonly RoleRule[]>();
+  readonly #users = new Map<string, readonly GrantedRule[]>();
   readonly #sockets = new Set<Socket>();
   readonly #faults: {
     readonly matches: (request: Access & { readonly user: string }) => boolean;
@@ -55,7 +55,7 @@ export class FakeApi {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  addUser(name: string, rules: readonly RoleRule[]): void {
+  addUser(name: string, rules: readonly GrantedRule[]): void {
     this.#users.set(name, rules);
   }
 

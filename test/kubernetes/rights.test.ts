@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { type ControllerLab, type ControllerRun, NAMESPACE, openLab, ROLE } from './controller-lab.ts';
-import { allows, type RoleRule } from './fake-access.ts';
+import { type ControllerLab, openLab } from './controller-lab.ts';
+import type { ControllerRun } from './controller-run.ts';
+import { allows, type GrantedRule } from './fake-access.ts';
 import type { ServedRequest } from './fake-api.ts';
+import { PODS_NAMESPACE, ROLE } from './installed.ts';
 
 interface Right {
   readonly verb: string;
@@ -19,7 +21,7 @@ const isOf =
   (request: ServedRequest): boolean =>
     request.verb === verb && request.resource === resource;
 
-test('the controller does all that it does by the rights of its Role, and each of them is used', async (t) => {
+test('the controller does all that it does by the rights that the chart gives it, and each of them is used', async (t) => {
   const lab = await openLab(t);
   await everything(lab, begin(lab));
   const refused = lab.api.served.filter(({ status }) => status === 403);
@@ -31,7 +33,7 @@ test('the controller does all that it does by the rights of its Role, and each o
     for (const rule of ROLE.filter((one) => one.verbs.includes(right.verb) && one.resources.includes(right.resource)))
       assert.ok(
         lab.api.served.some((request) => isOf(right)(request) && request.status > 0 && allows(rule, request)),
-        `the Role allows "${right.verb} ${right.resource}", which nothing has used`,
+        `the chart allows "${right.verb} ${right.resource}", which nothing has used`,
       );
 });
 
@@ -48,11 +50,11 @@ for (const right of RIGHTS)
   });
 
 /** Looks only where it has cause: what a watch does not tell of is not seen by chance. */
-function begin(lab: ControllerLab, rules: readonly RoleRule[] = ROLE): ControllerRun {
+function begin(lab: ControllerLab, rules: readonly GrantedRule[] = ROLE): ControllerRun {
   lab.api.store.create('pods', {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: 'app', namespace: NAMESPACE, labels: { 'afterwrite.dev/region': 'eu' } },
+    metadata: { name: 'app', namespace: PODS_NAMESPACE, labels: { 'afterwrite.dev/region': 'eu' } },
     spec: { containers: [], readinessGates: [{ conditionType: 'afterwrite.dev/region-warm' }] },
     status: { phase: 'Running' },
   });
@@ -64,7 +66,10 @@ function begin(lab: ControllerLab, rules: readonly RoleRule[] = ROLE): Controlle
 async function everything(lab: ControllerLab, run: ControllerRun): Promise<void> {
   const admitted = (): string | undefined =>
     (
-      (lab.api.store.get('pods', NAMESPACE, 'app')?.status?.['conditions'] ?? []) as { type: string; status: string }[]
+      (lab.api.store.get('pods', PODS_NAMESPACE, 'app')?.status?.['conditions'] ?? []) as {
+        type: string;
+        status: string;
+      }[]
     ).find(({ type }) => type === 'afterwrite.dev/region-warm')?.status;
   const names = (): string =>
     lab
@@ -98,7 +103,7 @@ function isDenied({ failures, watchEnds }: ControllerRun): boolean {
   return failures.includes('KUBERNETES_DENIED') || watchEnds.includes('failed');
 }
 
-function without({ verb, resource }: Right): RoleRule[] {
+function without({ verb, resource }: Right): GrantedRule[] {
   return ROLE.map((rule) =>
     rule.resources.includes(resource) ? { ...rule, verbs: rule.verbs.filter((one) => one !== verb) } : rule,
   );

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { ELECTION_TIMING } from '../../src/controller/election.ts';
 import { eventually } from '../support/eventually.ts';
-import { openLab, ROLE, TEMPLATE } from './controller-lab.ts';
+import { openLab, TEMPLATE } from './controller-lab.ts';
+import { NAMESPACE, ROLE } from './installed.ts';
 import { kubeconfigText } from './real-api.ts';
 
 const CHILD = fileURLToPath(new URL('./controller-child.ts', import.meta.url));
@@ -20,7 +21,7 @@ test('a leader that is stopped past its lease and goes on does nothing more: ano
   const start = (user: string): void => {
     lab.api.addUser(user, ROLE);
     const gates = lab.file(gate('WARM', 'quiet'));
-    const kubeconfig = lab.file(kubeconfigText(lab.api.url, user, 'caches'));
+    const kubeconfig = lab.file(kubeconfigText(lab.api.url, user, NAMESPACE));
     const child = spawn(process.execPath, [CHILD, kubeconfig, user, template, gates], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
