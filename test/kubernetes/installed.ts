@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseAllDocuments } from 'yaml';
+import type { V1Job } from '@kubernetes/client-node';
+import { parse, parseAllDocuments } from 'yaml';
 import type { GrantedRule, RoleRule } from './fake-access.ts';
 
 interface Installed {
@@ -8,6 +9,8 @@ interface Installed {
   readonly metadata: { readonly name: string; readonly namespace: string };
   /** Of a Role. */
   readonly rules?: readonly RoleRule[];
+  /** Of a ConfigMap. */
+  readonly data?: Readonly<Record<string, string>>;
   /** Of a Deployment. */
   readonly spec?: {
     readonly template: {
@@ -38,6 +41,11 @@ export const LEASE = variable('AFTERWRITE_LEASE');
 /** Of the Jobs: `configmap/NAME`. */
 export const OWNER = variable('AFTERWRITE_OWNER');
 export const OWNER_NAME = OWNER.replace('configmap/', '');
+
+/** The template of the warm-up's Job, as the chart has it. */
+export function jobTemplate(): V1Job {
+  return parse(found(objectsOf('../../k8s/warmup.yaml'), 'ConfigMap', OWNER_NAME).data?.['job.yaml'] ?? '') as V1Job;
+}
 
 function objectsOf(path: string): Installed[] {
   const text = readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8');

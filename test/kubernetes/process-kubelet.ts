@@ -43,11 +43,13 @@ export class ProcessKubelet {
 
   #start(pod: KubeObject): void {
     const [container] = (pod.spec?.['containers'] ?? []) as Container[];
-    const [command = 'false', ...rest] = container?.command ?? [];
-    const child = spawn(command, [...rest, ...(container?.args ?? [])], {
+    const env = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? '']));
+    const line = [...(container?.command ?? ['false']), ...(container?.args ?? [])];
+    const [command = '', ...args] = line.map((word) => expanded(word, env));
+    const child = spawn(command, args, {
       env: {
         PATH: process.env['PATH'],
-        ...Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? ''])),
+        ...env,
         JOB_COMPLETION_INDEX: pod.metadata.annotations?.['batch.kubernetes.io/job-completion-index'],
       },
       stdio: ['ignore', 'ignore', 'inherit'],
@@ -72,4 +74,9 @@ export class ProcessKubelet {
     const pod = this.#api.store.get('pods', metadata.namespace, metadata.name);
     if (pod !== undefined && pod.metadata.uid === metadata.uid) this.#api.store.update('pods', { ...pod, status });
   }
+}
+
+/** `$(NAME)` stands for a variable of the container, and for itself where there is none, as Kubernetes has it. */
+function expanded(word: string, env: Readonly<Record<string, string>>): string {
+  return word.replaceAll(/\$\((\w+)\)/g, (reference, name: string) => env[name] ?? reference);
 }
