@@ -1,5 +1,5 @@
 // Who may import whom (src/README.md):
-//   protocol <- { runtime | config } <- drivers <- { relay | agent | buffer <- client } <- { cli | stack } <- { bin | index }
+//   protocol <- { runtime | config } <- drivers <- { relay | agent | controller | buffer <- client } <- { cli | stack } <- { bin | index }
 // A driver may know a stage's port, since it adapts to it: as a type only.
 const room = (name) => `^src/${name}/`;
 const only = (name, owners) => ({
@@ -14,14 +14,16 @@ module.exports = {
   forbidden: [
     { name: 'no-circles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
     { name: 'protocol-imports-nothing', severity: 'error', from: { path: room('protocol') }, to: { pathNot: room('protocol') } },
-    never('runtime-and-config-know-protocol-only', '^src/(runtime|config)/', '^src/(drivers|relay|agent|cli|stack|testing|bin)/'),
+    never('runtime-and-config-know-protocol-only', '^src/(runtime|config)/', '^src/(drivers|relay|agent|controller|cli|stack|testing|bin)/'),
     never('runtime-does-not-know-config', room('runtime'), room('config')),
     never('config-does-not-know-runtime', room('config'), room('runtime')),
-    never('drivers-know-ports-as-types-only', room('drivers'), '^src/(relay|agent|client|buffer)/', { dependencyTypesNot: ['type-only'] }),
+    never('drivers-know-ports-as-types-only', room('drivers'), '^src/(relay|agent|controller|client|buffer)/', { dependencyTypesNot: ['type-only'] }),
     never('drivers-do-not-know-programs', room('drivers'), '^src/(cli|stack|testing|bin)/'),
     never('stages-do-not-know-each-other', room('relay'), room('agent')),
     never('stages-do-not-know-each-other-either', room('agent'), room('relay')),
-    never('stages-choose-no-driver', '^src/(relay|agent)/', '^src/(drivers|cli|stack|testing|bin)/'),
+    never('the-controller-knows-no-stage', room('controller'), '^src/(relay|agent|buffer|client)/'),
+    never('nobody-on-the-data-path-knows-the-controller', '^src/(relay|agent|buffer|client|index)', room('controller')),
+    never('stages-choose-no-driver', '^src/(relay|agent|controller)/', '^src/(drivers|cli|stack|testing|bin)/'),
     never('stack-stands-by-itself', room('stack'), '^src/(relay|agent|cli|config|drivers|testing|bin)/'),
     never('nobody-imports-a-composition-root', '^src/(?!bin/)', room('bin')),
     never('only-tests-use-fakes', '^src/(?!testing/)', room('testing')),
@@ -42,7 +44,7 @@ module.exports = {
       name: 'the-library-stays-light',
       severity: 'error',
       from: { path: '^src/(index\\.ts|client/)' },
-      to: { reachable: true, path: 'node_modules/(kafkajs|pg|pino|prom-client|fastify|commander)/' },
+      to: { reachable: true, path: 'node_modules/(kafkajs|pg|pino|prom-client|fastify|commander|@kubernetes)/' },
     },
     only('lru-cache', '^src/client/'),
     only('cockatiel', '^src/client/'),
@@ -50,6 +52,7 @@ module.exports = {
     only('pg', '^src/drivers/postgres/'),
     only('kafkajs', '^src/drivers/kafka/'),
     only('ioredis', '^src/drivers/redis/'),
+    only('@kubernetes', '^src/drivers/kubernetes/'),
     only('pino', '^src/runtime/'),
     only('prom-client', '^src/runtime/'),
     only('fastify', '^src/runtime/'),

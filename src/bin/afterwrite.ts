@@ -2,7 +2,7 @@
 import { CommanderError } from 'commander';
 import { EXIT, exitCodeOf } from '../cli/exit-code.ts';
 import { printError, processOutput } from '../cli/output.ts';
-import { createProgram } from '../cli/program.ts';
+import { createProgram, type Programs } from '../cli/program.ts';
 import { runAgent } from './agent.ts';
 import { openDemoCache } from './demo-cache.ts';
 import { runFlush } from './flush.ts';
@@ -18,11 +18,11 @@ for (const stream of [process.stdout, process.stderr])
     if (stream === process.stdout) process.stderr.write(`Standard output cannot be written: ${error.message}\n`);
     process.exitCode = EXIT.failed;
   });
-const program = createProgram(
-  processOutput,
-  { runRelay, runAgent, runWorker, runFlush, runWarmup, openDemoCache },
-  (result) => (code = result),
-);
+// The Kubernetes client is large: only the program that needs it loads it.
+const runController: Programs['runController'] = async (...given) =>
+  (await import('./controller.ts')).runController(...given);
+const programs = { runRelay, runAgent, runWorker, runFlush, runWarmup, runController, openDemoCache };
+const program = createProgram(processOutput, programs, (result) => (code = result));
 try {
   await program.parseAsync();
 } catch (error) {

@@ -6,11 +6,13 @@ import { settingsHelp } from '../runtime/settings.ts';
 import { configCheckCommand, configSchemaCommand, configShowCommand } from './commands/config.ts';
 import { configTypesCommand } from './commands/config-types.ts';
 import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
+import { addController, type ControllerOptions } from './commands/controller.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { gateCommand } from './commands/gate.ts';
 import { hotKeysCommand } from './commands/hot-keys.ts';
 import { type InvalidateTarget, invalidateCommand } from './commands/invalidate.ts';
+import { probeCommand } from './commands/probe.ts';
 import { setupCommand } from './commands/setup.ts';
 import { statusCommand } from './commands/status.ts';
 import { type DemoOptions, demoCommand } from './demo/demo.ts';
@@ -28,6 +30,7 @@ export interface Programs {
   runWorker(config: BusConfig, region: RegionConfig, file: string): Promise<number>;
   runFlush(config: BusConfig): Promise<number>;
   runWarmup(config: BusConfig, region: RegionConfig, options: WarmupOptions): Promise<number>;
+  runController(config: BusConfig, options: ControllerOptions): Promise<number>;
   /** A cache of the library, for the demo’s users. */
   readonly openDemoCache: OpenDemoCache;
 }
@@ -175,6 +178,8 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
       done(await programs.runWarmup(config, region, options));
     });
 
+  addController(program, async (options) => done(await programs.runController(await configOf(context()), options)));
+
   jsonToo(program.command('status'))
     .description('one screen: relay, slot, log, and each region’s watermark and staleness')
     .action(async () => done(await statusCommand(context())));
@@ -196,6 +201,16 @@ export function createProgram(output: Output, programs: Programs, done: (code: n
     .action(async ({ region, family, top }: { region: string; family?: string; top: number }) =>
       done(await hotKeysCommand(context(), { region, family, top })),
     );
+
+  jsonToo(program.command('probe'))
+    .description('writes a row of a table that is there for it, and waits for its key to be gone from a region’s Redis')
+    .requiredOption('-r, --region <name>', 'the region, as the file names it')
+    .option('--family <name>', 'a family over that table, whose key is one column of it', 'probe')
+    .option('--seconds <n>', 'how long to wait', wholeNumber, 30)
+    .action(async ({ region, family, seconds }: { region: string; family: string; seconds: number }) => {
+      const config = await configOf(context());
+      done(await probeCommand(context(), config, regionOf(config, region), { family, seconds }));
+    });
 
   addInvalidate(program, jsonToo, async (target) => done(await invalidateCommand(context(), target)));
 

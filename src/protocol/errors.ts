@@ -264,6 +264,62 @@ export const ERRORS = {
     summary: 'The log of the bus is not as the file says.',
     hint: 'The number of partitions is fixed for a life of the bus: put the right one into the file.',
   },
+  KUBERNETES_CONFIG_INVALID: {
+    retry: 'operator',
+    summary: 'The address or the credentials of the Kubernetes API server cannot be read.',
+    hint: 'Inside a pod a service account is expected (`automountServiceAccountToken`); outside, a kubeconfig: KUBECONFIG, or `--kubeconfig`.',
+  },
+  KUBERNETES_UNREACHABLE: {
+    retry: 'retry',
+    summary: 'The Kubernetes API server does not answer. What was asked may have been done.',
+    hint: 'Nothing but the starting of warm-ups waits for it. Check that the controller’s network policy lets it reach the API server.',
+  },
+  KUBERNETES_OVERLOADED: {
+    retry: 'retry',
+    summary: 'The Kubernetes API server turns requests away for now.',
+    hint: 'The controller waits for as long as the server asks. Where it goes on, look at the server’s priority and fairness metrics.',
+  },
+  KUBERNETES_FAILED: {
+    retry: 'retry',
+    summary: 'The Kubernetes API server answered with an error of its own.',
+    hint: 'The message is the server’s. Look at its log, and at admission webhooks that do not answer.',
+  },
+  KUBERNETES_CONFLICT: {
+    retry: 'reset',
+    summary: 'A Kubernetes object was changed by another in the meantime.',
+    hint: 'None is needed: the controller looks anew.',
+  },
+  KUBERNETES_HISTORY_GONE: {
+    retry: 'reset',
+    summary: 'The Kubernetes API server no longer has the history that a watch was to begin in.',
+    hint: 'None is needed: the controller lists anew and watches from there.',
+  },
+  KUBERNETES_DENIED: {
+    retry: 'operator',
+    summary:
+      'The Kubernetes API server refuses the service account, or a quota or an admission rule refuses the object.',
+    hint: 'The message names the verb and the resource: compare the Role with the table in docs/KUBERNETES.md. The controller goes on by itself once it may.',
+  },
+  KUBERNETES_OBJECT_INVALID: {
+    retry: 'operator',
+    summary: 'The Kubernetes API server does not accept an object as it was written.',
+    hint: 'The message names the field. Of a Job it stands in the template: try it with `kubectl create --dry-run=server`.',
+  },
+  KUBERNETES_OBJECT_MISSING: {
+    retry: 'operator',
+    summary: 'A Kubernetes object that must be there is not: a namespace, or the owner of the Jobs.',
+    hint: 'The message names it. The owner is what `--owner` says.',
+  },
+  JOB_TEMPLATE_INVALID: {
+    retry: 'operator',
+    summary: 'The template of the warm-up Jobs cannot be used.',
+    hint: 'It is a manifest of batch/v1, kind Job, with one container at least; the message says what is wrong.',
+  },
+  LEADERSHIP_LOST: {
+    retry: 'reset',
+    summary: 'A controller was no longer sure to be the leader, and did not act.',
+    hint: 'None is needed: the next leader looks anew. Where it happens often, the API server is slow, or the controller gets no CPU.',
+  },
   CACHE_OPTION_INVALID: {
     retry: 'never',
     summary: 'An option of the client is missing or wrong.',
@@ -364,11 +420,18 @@ export class BusError extends Error {
   readonly code: ErrorCode;
   /** Where it happened: a file and line, a partition and offset, a relation, a Redis key. */
   readonly at: string | undefined;
+  /** How long the server asks to be left alone, where it says so. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { readonly cause?: unknown; readonly at?: string } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly at?: string; readonly retryAfterMs?: number | undefined } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.at = options.at;
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   get retry(): RetryDirective {

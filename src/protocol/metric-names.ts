@@ -235,6 +235,25 @@ export const METRICS = {
     help: 'Times that a warm-up was slowed down: by timeouts, by refusals, by a region that stores nothing, by its gate.',
     labels: ['region', 'reason'],
   },
+  afterwrite_controller_leading: { kind: 'gauge', help: '1 while this controller may act, else 0.' },
+  afterwrite_controller_looks_total: { kind: 'counter', help: 'Looks at the regions.', labels: ['outcome'] },
+  afterwrite_controller_look_seconds: {
+    kind: 'histogram',
+    help: 'One look, with what was done.',
+    buckets: LATENCY_SECONDS,
+  },
+  afterwrite_controller_acts_total: { kind: 'counter', help: 'What the controller did.', labels: ['act', 'outcome'] },
+  afterwrite_controller_warmup_failed: {
+    kind: 'gauge',
+    help: '1 while the warm-up Job of a region’s epoch has failed and the region is not warm, else 0.',
+    labels: ['region'],
+  },
+  afterwrite_controller_gate_readable: {
+    kind: 'gauge',
+    help: '1 while a region’s gate can be read, else 0.',
+    labels: ['region'],
+  },
+  afterwrite_controller_watch_ends_total: { kind: 'counter', help: 'Watches that ended.', labels: ['reason'] },
 } as const satisfies Record<string, MetricEntry>;
 
 export type MetricName = keyof typeof METRICS;

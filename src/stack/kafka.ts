@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { BusError, isBusError } from '../protocol/errors.ts';
+import { cacheFolder, makeCached } from './cache-folder.ts';
 import { canInstallPackages, installPackages, type Say } from './debian.ts';
 import { hasDocker, startContainer } from './docker.ts';
 import { type GuardedProcess, startGuarded, untilReady } from './guarded-process.ts';
@@ -186,9 +186,9 @@ async function javaMajor(java: string): Promise<number> {
 async function findJars(say: Say): Promise<string> {
   const home = process.env['KAFKA_HOME'];
   if (home !== undefined && existsSync(join(home, 'libs'))) return join(home, 'libs', '*');
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'afterwrite');
-  const jars = join(cache, `kafka-${KAFKA_VERSION}`);
-  if (!existsSync(jars)) await downloadJars(cache, jars, await findMaven(say), say);
+  const name = `kafka-${KAFKA_VERSION}`;
+  const jars = join(cacheFolder(), name);
+  if (!existsSync(jars)) await downloadJars(name, await findMaven(say), say);
   return [join(jars, '*')].join(delimiter);
 }
 
@@ -206,11 +206,9 @@ async function findMaven(say: Say): Promise<string> {
   );
 }
 
-async function downloadJars(cache: string, jars: string, mvn: string, say: Say): Promise<void> {
+async function downloadJars(name: string, mvn: string, say: Say): Promise<void> {
   say(`fetching Kafka ${KAFKA_VERSION} with Maven (43 MB, once)`);
-  await mkdir(cache, { recursive: true });
-  const work = await mkdtemp(join(cache, 'fetching-'));
-  try {
+  await makeCached(name, async (work) => {
     await writeFile(join(work, 'pom.xml'), POM);
     const args = [
       '-q',
@@ -227,13 +225,8 @@ async function downloadJars(cache: string, jars: string, mvn: string, say: Say):
         { cause },
       );
     });
-    // Whole or not at all: two runs may fetch at once, and the one that comes second keeps the first one's.
-    await rename(join(work, 'jars'), jars).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
-    });
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+    return join(work, 'jars');
+  });
 }
 
 const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">

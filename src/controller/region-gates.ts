@@ -1,0 +1,31 @@
+/** What a region's own Redis says of it. Times in Unix milliseconds by that Redis's clock: shown, never compared. */
+export interface RegionGate {
+  readonly kind: 'gate';
+  /** The random name of this stretch of the region's life. */
+  readonly epoch: string;
+  readonly state: 'COLD' | 'WARMING' | 'WARM';
+  /** Of the region's hot reads, the share that is warm: 0 to 1. */
+  readonly share: number;
+  /** The share of traffic that may come: 0 to 1. */
+  readonly admit: number;
+  readonly sinceMs: number;
+}
+
+/** `absent`: there is no gate, so the region is cold and no agent has said so yet. `unreachable`: nobody knows. */
+export type GateAnswer =
+  | RegionGate
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unreachable'; readonly why: string };
+
+/**
+ * The gates of the regions. This port reads them; the only thing that it writes is `open`.
+ *
+ * An answer is one moment's: the gate may be of another epoch before the answer is used. So whoever acts names the epoch that he saw, and a
+ * gate of another epoch is left as it is.
+ */
+export interface RegionGates {
+  /** Does not reject for a region that is away: it says `unreachable`. */
+  read(region: string): Promise<GateAnswer>;
+  /** Lets all traffic in, cold as the region is. Does nothing where the gate is of another epoch, or admits all already. Throws `REDIS_*`. */
+  open(region: string, epoch: string): Promise<void>;
+}

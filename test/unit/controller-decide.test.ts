@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Act, decide, type View } from '../../src/controller/decide.ts';
+import { JOB_NAME_MAX, jobName } from '../../src/controller/job-name.ts';
+import type { GateAnswer, RegionGate } from '../../src/controller/region-gates.ts';
+import type { JobOutcome, WarmupJob } from '../../src/controller/warmup-jobs.ts';
+
+const gate = (state: RegionGate['state'], more: Partial<RegionGate> = {}): GateAnswer => ({
+  kind: 'gate',
+  epoch: 'e2',
+  state,
+  share: 0,
+  admit: state === 'WARM' ? 1 : 0,
+  sinceMs: 0,
+  ...more,
+});
+const job = (epoch: string, outcome: JobOutcome['kind'], more: Partial<WarmupJob> = {}): WarmupJob => ({
+  name: `warm-eu-${epoch}`,
+  uid: `uid-${epoch}`,
+  version: '1',
+  region: 'eu',
+  epoch,
+  token: 1,
+  outcome: outcome === 'failed' ? { kind: 'failed', reason: 'FailedIndexes', message: '' } : { kind: outcome },
+  isLeaving: false,
+  isExpiring: false,
+  ...more,
+});
+const view = (answer: GateAnswer, ...jobs: WarmupJob[]): View => ({ jobs, gates: new Map([['eu', answer]]), pods: [] });
+const kinds = (acts: readonly Act[]): string[] =>
+  acts.map((act) => (act.kind === 'say' ? act.notice.reason : act.kind));
+
+test('each state of a gate beside each state of a Job calls for what the table says', () => {
+  const rows: [string, View, string[]][] = [
+    ['unreachable', view({ kind: 'unreachable', why: '' }, job('e1', 'failed')), []],
+    ['absent', view({ kind: 'absent' }, job('e1', 'going')), []],
+    ['cold, none', view(gate('COLD')), ['create']],
+    ['warming, none', view(gate('WARMING')), ['create']],
+    ['warm, none', view(gate('WARM')), []],
+    ['cold, going', view(gate('COLD'), job('e2', 'going')), ['WarmupStarted']],
+    ['cold, leaving', view(gate('COLD'), job('e2', 'going', { isLeaving: true })), []],
+    ['warming, complete', view(gate('WARMING'), job('e2', 'complete')), ['WarmupCompleteButCold']],
+    ['cold, failed', view(gate('COLD'), job('e2', 'failed')), ['WarmupFailed']],
+    ['warm, going', view(gate('WARM'), job('e2', 'going')), []],
+    ['warm, complete', view(gate('WARM'), job('e2', 'complete')), ['expire']],
+    ['warm, expiring', view(gate('WARM'), job('e2', 'complete', { isExpiring: true })), []],
+    ['warm, failed', view(gate('WARM'), job('e2', 'failed')), ['expire']],
+    ['cold, older', view(gate('COLD'), job('e1', 'going')), ['delete', 'create']],
+    ['cold, older leaving', view(gate('COLD'), job('e1', 'going', { isLeaving: true })), ['create']],
+    ['warm, older', view(gate('WARM'), job('e1', 'failed')), ['delete']],
+    ['another region’s Job', view(gate('WARM'), job('e1', 'failed', { region: 'us' })), []],
+  ];
+  for (const [name, seen, expected] of rows)
+    assert.deepEqual(kinds(decide(seen, { onFailure: 'hold' })), expected, name);
+});
+
+test('a failed warm-up opens its region where the policy is to, and only while it is shut', () => {
+  const failed = job('e2', 'failed');
+  assert.deepEqual(kinds(decide(view(gate('COLD'), failed), { onFailure: 'open' })), ['WarmupFailed', 'open']);
+  assert.deepEqual(kinds(decide(view(gate('WARMING', { admit: 1 }), failed), { onFailure: 'open' })), ['WarmupFailed']);
+});
+
+test('a Job’s name is a DNS label with room for an index, and no two regions and epochs share one', () => {
+  assert.equal(jobName('eu', 'e1f0'), 'warm-eu-e1f0');
+  const pairs: [string, string][] = [
+    ['eu', 'e1'],
+    ['EU', 'e1'],
+    ['eu_1', 'e'],
+    ['eu-1', 'e'],
+    ['eu', '1-e'],
+    ['eu-1-e', ''],
+    ['a'.repeat(41), 'b'.repeat(32)],
+    ['a'.repeat(41), `${'b'.repeat(31)}c`],
+    ['eu', 'e1-'],
+    ['é', 'ü'],
+  ];
+  const names = pairs.map(([region, epoch]) => jobName(region, epoch));
+  for (const name of names) {
+    assert.match(`${name}-99999`, /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/);
+    assert.ok(name.length <= JOB_NAME_MAX, name);
+  }
+  assert.equal(new Set(names).size, names.length);
+});
