@@ -31,11 +31,19 @@ export function encodePayload(value: unknown, { name, codec }: CodecOf): string 
   if (value instanceof Map || value instanceof Set)
     throw invalid(name, `a ${value.constructor.name}, which no codec here can hold`);
   try {
-    if (codec === 'msgpack') return MSGPACK + Buffer.from(encode(value, AS_JSON)).toString('latin1');
+    if (codec === 'msgpack') return MSGPACK + readable(encode(value, AS_JSON)).toString('latin1');
   } catch (cause) {
     throw invalid(name, `what MessagePack cannot hold: ${(cause as Error).message}`, cause);
   }
   return toByteText(jsonOf(value, name));
+}
+
+/** What would be refused when it is read back is refused now: a value that nobody can read from the cache is loaded for each reader. */
+function readable(encoded: Uint8Array): Buffer {
+  const bytes = Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength);
+  // The one key that the decoder takes from nobody, since it would be the object's prototype.
+  if (bytes.includes('__proto__')) decode(bytes);
+  return bytes;
 }
 
 function jsonOf(value: unknown, family: string): string {

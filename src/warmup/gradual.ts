@@ -36,7 +36,7 @@ export async function openGradually(parts: GradualParts, stop: AbortSignal): Pro
     while (clock.monotonicMs() < endsAtMs) {
       if (stop.aborted) return { kind: 'stopped' };
       if ((await told(() => gate.report(epoch, share, ALL))) === 'moved') return { kind: 'moved' };
-      await clock.sleep(Math.min(REPORT_MS, endsAtMs - clock.monotonicMs()), stop);
+      await clock.sleep(Math.max(0, Math.min(REPORT_MS, endsAtMs - clock.monotonicMs())), stop);
     }
   }
   while (!stop.aborted) {

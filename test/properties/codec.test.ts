@@ -11,6 +11,10 @@ const size = fc.constantFrom(0, 1, 20);
 test('a value comes back from every codec, compressed or not, as JSON has it, and is bytes on its way', () => {
   fc.assert(
     fc.property(value, codec, size, (given, by, compressBytes) => {
+      if (by === 'msgpack' && JSON.stringify(given).includes('"__proto__":')) {
+        assert.throws(() => encodePayload(given, { name: 'f', codec: by }), { code: 'CACHE_VALUE_INVALID' });
+        return;
+      }
       const payload = encodePayload(given, { name: 'f', codec: by });
       assert.ok(payload !== null);
       const packed = packPayload(payload, compressBytes);
@@ -53,7 +57,7 @@ test('what a codec cannot hold is refused, whichever it is', () => {
       new Map(),
       new Set(),
       { deep: 1n },
-      by === 'json' ? Number.NaN : 1n,
+      by === 'json' ? Number.NaN : JSON.parse('{"deep":{"__proto__":1}}'),
     ])
       assert.throws(() => encodePayload(bad, { name: 'f', codec: by }), { code: 'CACHE_VALUE_INVALID' });
 });
