@@ -33,7 +33,11 @@ export function appendTo(log: MemoryLog, ...records: readonly TestRecord[]): voi
 }
 
 /** An agent in this process, on a log in memory and a store of the caller's. */
-export function startAgentOn(log: MemoryLog, more: Partial<AgentPorts> & Pick<AgentPorts, 'connectStore'>) {
+export function startAgentOn(
+  log: MemoryLog,
+  more: Partial<AgentPorts> & Pick<AgentPorts, 'connectStore'>,
+  family = USER,
+) {
   const seen = {
     connected: 0,
     away: [] as string[],
@@ -89,7 +93,7 @@ export function startAgentOn(log: MemoryLog, more: Partial<AgentPorts> & Pick<Ag
       token: () => randomBytes(8).toString('hex'),
       ...more,
     },
-    busConfig([USER]),
+    busConfig([family]),
   );
   const ended = agent.run(new AbortController().signal);
   return {

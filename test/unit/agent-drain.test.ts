@@ -7,6 +7,7 @@ import { MemoryLog } from '../../src/testing/memory-log.ts';
 import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { regionStoreOf } from '../../src/testing/memory-stores.ts';
 import { appendTo, startAgentOn } from '../support/agent-in-process.ts';
+import { USER } from '../support/bus-config.ts';
 import { eventually } from '../support/eventually.ts';
 
 /** One agent that holds one cell, in a region where another is said to live; the time that it gives to the others is the test's. */
@@ -16,18 +17,22 @@ async function oneAgent(more: { readonly store?: Partial<RegionStore> } & Partia
   const noticed = Promise.withResolvers<void>();
   let isLeaving = false;
   const { store, ...ports } = more;
-  const agent = startAgentOn(log, {
-    connectStore: async () => ({ ...regionStoreOf(region), dismiss: async () => 1, ...store }),
-    clock: {
-      ...systemClock,
-      sleep: (ms, signal) => {
-        if (ms !== HANDOVER_NOTICE_MS) return systemClock.sleep(ms, signal);
-        isLeaving = true;
-        return noticed.promise;
+  const agent = startAgentOn(
+    log,
+    {
+      connectStore: async () => ({ ...regionStoreOf(region), dismiss: async () => 1, ...store }),
+      clock: {
+        ...systemClock,
+        sleep: (ms, signal) => {
+          if (ms !== HANDOVER_NOTICE_MS) return systemClock.sleep(ms, signal);
+          isLeaving = true;
+          return noticed.promise;
+        },
       },
+      ...ports,
     },
-    ...ports,
-  });
+    { ...USER, whenChanged: 'refresh' },
+  );
   appendTo(log, { from: 0, to: 10 });
   await eventually('the cell has begun', () => region.cell(0).read()?.offset === 0);
   return { agent, region, log, noticed: noticed.resolve, isLeaving: () => isLeaving };
@@ -46,7 +51,7 @@ test('an agent that is asked to end applies what comes until its cells are given
 });
 
 test('a loader that does not answer keeps no cell from being given back', async () => {
-  const loading = Promise.withResolvers<boolean>();
+  const loading = Promise.withResolvers<'stored'>();
   let loads = 0;
   const owed = [{ key: 'user:1', family: 'user', change: '0 user' }];
   const { agent, region, noticed } = await oneAgent({
@@ -63,6 +68,6 @@ test('a loader that does not answer keeps no cell from being given back', async 
   const stopped = agent.stop();
   noticed();
   await eventually('the cell is free', () => region.owners()[0] === '');
-  loading.resolve(true);
+  loading.resolve('stored');
   await stopped;
 });
