@@ -35,6 +35,8 @@ export class Agent {
   readonly #distrusted = new Set<number>();
   #holdings: Holdings | undefined;
   #identities: readonly RedisIdentity[] | undefined;
+  /** Those that were seen by the last spell that came so far as to tell of them: one that broke off at once is not to swallow a change. */
+  #told: readonly RedisIdentity[] | undefined;
   #settledReplica: Lsn | null = null;
   #sweepsOwed = 0;
   /** As the log told last: what the lag is counted by. */
@@ -173,7 +175,7 @@ export class Agent {
       now.forEach((one, cell) => {
         if (isUnrelated(before, one)) this.#distrusted.add(cell);
       });
-    return judgeServers(before, now);
+    return judgeServers(this.#told, now);
   }
 
   async #lookLoop(parts: LookParts, signal: AbortSignal): Promise<void> {
@@ -191,6 +193,7 @@ export class Agent {
       if (isFirst) onLooked();
       isFirst = false;
       if (change !== undefined) observer.redisChanged(change);
+      this.#told = this.#identities;
       await gate.note(standing);
       const owners = answers.map((owner, cell) => {
         if (typeof owner !== 'string') {
