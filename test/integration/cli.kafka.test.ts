@@ -157,9 +157,9 @@ test('status shows relay, slot, log and region, and fails while no relay streams
 test('invalidate reaches the region by way of the log: a key, a family, a tag', async () => {
   const fill = (): Promise<unknown> =>
     Promise.all([
-      stage.redis.set('user:7', 'v', 'EX', 60),
-      stage.redis.set('user:8', 'v', 'EX', 60),
-      stage.redis.set('org:1:members', 'v', 'EX', 60),
+      stage.redis.set('user:7', 'v', 'EX', 3600),
+      stage.redis.set('user:8', 'v', 'EX', 3600),
+      stage.redis.set('org:1:members', 'v', 'EX', 3600),
     ]);
   const left = (): Promise<number[]> =>
     Promise.all(['user:7', 'user:8', 'org:1:members'].map((key) => stage.redis.exists(key)));
