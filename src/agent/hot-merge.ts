@@ -31,7 +31,7 @@ interface Bucket {
 
 /**
  * What a region's processes tell of their reads, added up, with exponential decay, and bounded. Its buckets are those that are published, and each is bounded
- * by itself: keys are spread over them by their hash, so that the hottest of each are all but the hottest of all. Times are those of one clock, Unix time.
+ * by itself: keys are spread over them by their hash, so that the hottest of each are all but the hottest of all. Times are those of one clock that never goes back.
  */
 export class HotMerge {
   readonly #keysMax: number;
