@@ -102,6 +102,7 @@ async function ofLog<T>(work: Promise<T>): Promise<T> {
   }
 }
 
+/** Adds up by a clock that never goes back: by one that was set back nothing would be due for as long. What is published bears the time of day. */
 class Merging {
   readonly #parts: HotKeysParts;
   readonly #merge: HotMerge;
@@ -112,7 +113,7 @@ class Merging {
     const { ports, clock } = parts;
     this.#parts = parts;
     this.#log = log;
-    this.#merge = new HotMerge(ports.families, ports.keysMax, clock.nowMs());
+    this.#merge = new HotMerge(ports.families, ports.keysMax, clock.monotonicMs());
   }
 
   static async open(parts: HotKeysParts, signal: AbortSignal): Promise<Merging> {
@@ -122,13 +123,20 @@ class Merging {
     try {
       for await (const bucket of log.read(ports.region, (error) => observer.hotKeysFault(error))) {
         if (signal.aborted) break;
-        merging.#merge.resume(bucket, clock.nowMs());
+        merging.#resume(bucket);
       }
       return merging;
     } catch (error) {
       await log.close();
       throw isBusError(error) ? new LogFailure(error) : error;
     }
+  }
+
+  #resume(bucket: HotBucket): void {
+    const { clock } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const ageMs = Math.max(0, clock.nowMs() - bucket.atMs);
+    this.#merge.resume({ ...bucket, atMs: nowMs - ageMs }, nowMs);
   }
 
   async step(): Promise<void> {
@@ -140,7 +148,7 @@ class Merging {
       observer.hotReads(reports.length, new Map(families.map((family) => [family, this.#merge.keysOf(family)])));
       if (reports.length < TAKE_MAX) break;
     }
-    const nowMs = clock.nowMs();
+    const nowMs = clock.monotonicMs();
     const withTop = nowMs - this.#topAtMs >= TOP_EVERY_MS;
     if (withTop) this.#topAtMs = nowMs;
     for (;;) {
@@ -151,10 +159,12 @@ class Merging {
   }
 
   async #publish(due: readonly HotBucket[]): Promise<void> {
-    const { ports, observer } = this.#parts;
+    const { ports, clock, observer } = this.#parts;
+    const atMs = clock.nowMs();
     try {
       this.#log ??= await ports.openLog();
-      await this.#log.write(ports.region, due);
+      const dated = due.map((bucket) => ({ ...bucket, atMs }));
+      await this.#log.write(ports.region, dated);
       observer.hotKeysPublished(due.length);
     } catch (error) {
       this.#merge.unpublished(due);
@@ -171,7 +181,7 @@ class Merging {
   #add(report: string): void {
     const { observer, clock } = this.#parts;
     try {
-      this.#merge.add(decodeHotReads(report, 'the stream of hot reads'), clock.nowMs());
+      this.#merge.add(decodeHotReads(report, 'the stream of hot reads'), clock.monotonicMs());
     } catch (error) {
       if (!isBusError(error)) throw error;
       observer.hotKeysFault(error);

@@ -31,7 +31,7 @@ interface Bucket {
 
 /**
  * What a region's processes tell of their reads, added up, with exponential decay, and bounded. Its buckets are those that are published, and each is bounded
- * by itself: keys are spread over them by their hash, so that the hottest of each are all but the hottest of all. Times are those of one clock, Unix time.
+ * by itself: keys are spread over them by their hash, so that the hottest of each are all but the hottest of all. Times are those of one clock that never goes back.
  */
 export class HotMerge {
   readonly #keysMax: number;
@@ -39,6 +39,7 @@ export class HotMerge {
   #landmarkMs: number;
   /** Since when reads are added up: a rate is of no longer time. Minus infinity where it goes on from what was published. */
   #sinceMs: number;
+  #addedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(families: Iterable<string>, keysMax: number, nowMs: number) {
     this.#keysMax = keysMax;
@@ -85,12 +86,13 @@ export class HotMerge {
   add({ families }: HotReads, nowMs: number): void {
     if ((nowMs - this.#landmarkMs) / HALF_LIFE_MS > HALVINGS_MAX) this.#rescale(nowMs);
     const worth = this.#worth(nowMs);
+    this.#addedAtMs = nowMs;
     for (const [family, { keys }] of families)
       for (const { key, reads, loadMs, bytes } of keys) this.#add(family, key, reads * worth, loadMs, bytes);
   }
 
   /**
-   * The buckets whose turn it is: those that have changed and were not published for a minute, and, if `withTop`, those with the hottest keys. They count as
+   * The buckets whose turn it is: those that have changed and were not published for a minute, if `withTop` those with the hottest keys, and those that have faded. They count as
    * published from now on, unless `unpublished` says otherwise. At most `limit` at a time: to sort them takes a while.
    */
   due(nowMs: number, withTop: boolean, limit = Number.POSITIVE_INFINITY): HotBucket[] {
@@ -99,7 +101,8 @@ export class HotMerge {
       const top = withTop ? this.#topBuckets(buckets) : new Set<Bucket>();
       buckets.forEach((bucket, number) => {
         const isLate = nowMs - bucket.publishedAtMs >= this.#republishMs(number, nowMs);
-        if (due.length >= limit || !bucket.isChanged || !(isLate || top.has(bucket))) return;
+        const isDue = bucket.isChanged ? isLate || top.has(bucket) : this.#hasFaded(bucket);
+        if (due.length >= limit || !isDue) return;
         due.push({ family, bucket: number, atMs: nowMs, keys: this.#sorted(bucket, nowMs) });
         bucket.isChanged = false;
         bucket.publishedAtMs = nowMs;
@@ -144,6 +147,11 @@ export class HotMerge {
     return [...keys]
       .map(([key, { weight, loadMs, bytes }]) => ({ key, readsPerSecond: weight * perSecond, loadMs, bytes }))
       .toSorted((a, b) => b.readsPerSecond - a.readsPerSecond);
+  }
+
+  /** What nobody reads must not seem as hot for ever as it was. In a region where nothing is read at all, all of it stays. */
+  #hasFaded({ keys, publishedAtMs }: Bucket): boolean {
+    return keys.size > 0 && this.#addedAtMs - publishedAtMs >= HALF_LIFE_MS;
   }
 
   /** Each bucket has an interval of its own, so that they are not due all in one moment. */

@@ -1,8 +1,8 @@
 import type { BusConfig, Family, RegionConfig } from '../config/bus-config.ts';
-import { EXIT, type ExitCode } from '../cli/exit-code.ts';
+import { EXIT } from '../cli/exit-code.ts';
 import { processOutput, type Output } from '../cli/output.ts';
 import { showEnd, showPlan, WarmupScreen } from '../cli/warmup/report.ts';
-import type { WarmupOptions } from '../cli/warmup/options.ts';
+import { exitOfEnd, type WarmupOptions } from '../cli/warmup/options.ts';
 import type { BusError } from '../protocol/errors.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { errorFields } from '../runtime/logger.ts';
@@ -19,14 +19,6 @@ import { openWarmupPorts, type WarmupPorts } from './warmup-ports.ts';
 
 /** Between two looks for a gate where there is none yet. */
 const GATE_LOOK_MS = 1000;
-
-const EXIT_OF: Readonly<Record<WarmupEnd['kind'], ExitCode>> = {
-  warm: EXIT.ok,
-  stopped: EXIT.ok,
-  short: EXIT.failed,
-  never: EXIT.never,
-  moved: EXIT.moved,
-};
 
 /** `afterwrite warmup --region NAME`. Returns the exit code. */
 export async function runWarmup(
@@ -58,7 +50,7 @@ export async function runWarmup(
       } satisfies Service;
     });
     showEnd(output, end, options);
-    return code === EXIT.ok ? EXIT_OF[end.kind] : code;
+    return code === EXIT.ok ? exitOfEnd(end.kind, options.mode) : code;
   } finally {
     await ports.close();
   }

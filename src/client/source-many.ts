@@ -1,6 +1,6 @@
 import type { SourceOriginOptions } from './source-origin.ts';
-import { BusError } from '../protocol/errors.ts';
-import { sqlStateOf } from '../protocol/sqlstate.ts';
+import { BusError, type ErrorCode, isBusError } from '../protocol/errors.ts';
+import { faultOf, sqlStateOf } from '../protocol/sqlstate.ts';
 import type { SourceTemplate } from '../protocol/source-template.ts';
 import type { KeyLoad, KeyParams, Loaded, LoadManyOrigin, LoadRequest } from './origin.ts';
 import { type ManyForm, manyFormOf, manyValuesOf, type ParameterTypes, sourceManyQuery } from './source-query.ts';
@@ -9,8 +9,8 @@ import { StatementSize } from './statement-size.ts';
 
 /** SQLSTATE classes by which Postgres may refuse the form that we gave the source: 42 syntax and names, 0A what it does not support, 54 its own limits. */
 const FORM_REFUSED = new Set(['42', '0A', '54']);
-/** By which it refuses the data of some key: 21 cardinality, 22 data, P0 what a function raises, 38 and 39 of external functions. */
-const DATA_REFUSED = new Set(['21', '22', 'P0', '38', '39']);
+/** Errors of one key's rows or parameters. */
+const OF_KEY = new Set<ErrorCode>(['SOURCE_ROWS_UNEXPECTED', 'KEY_PARAMETER_INVALID']);
 
 export interface SourceManyParts extends Pick<SourceOriginOptions, 'family' | 'pools' | 'monotonicMs' | 'oneByOne'> {
   readonly template: SourceTemplate;
@@ -31,7 +31,7 @@ interface Key {
  *
  *     rows                          ──▶ each key's, by its place
  *     data of some key refused      ──▶ halves, until the key stands alone with its error
- *     the form refused              ──▶ the first key by itself: an error too, and it is the source's; else all by themselves, from now on
+ *     the form refused              ──▶ the first key by itself: refused too, and it is the source's; else all by themselves, from now on
  *     anything else                 ──▶ an error of all keys
  */
 export class SourceMany implements LoadManyOrigin {
@@ -72,19 +72,28 @@ export class SourceMany implements LoadManyOrigin {
     try {
       await this.#statement(form, keys, request, loads);
     } catch (error) {
-      const sqlState = sqlStateOf(error instanceof BusError ? error.cause : error)?.slice(0, 2) ?? '';
-      if (DATA_REFUSED.has(sqlState)) {
-        const half = keys.length >> 1;
-        await this.#load(form, keys.slice(0, half), request, loads);
-        return this.#load(form, keys.slice(half), request, loads);
+      if (isFormRefused(error)) return this.#withoutForm(error as Error, keys, request, loads);
+      if (!isOfData(error)) throw error;
+      const half = keys.length >> 1;
+      await this.#load(form, keys.slice(0, half), request, loads);
+      return this.#load(form, keys.slice(half), request, loads);
+    }
+  }
+
+  /** Throws where it is the source itself that is refused. A key whose own data are at fault says nothing of that: the next one is asked. */
+  async #withoutForm(why: Error, keys: readonly Key[], request: LoadRequest, loads: KeyLoad[]): Promise<void> {
+    for (const [i, { place, params }] of keys.entries()) {
+      request.signal.throwIfAborted();
+      try {
+        loads[place] = { kind: 'loaded', loaded: await this.#parts.loadOne(params, request) };
+      } catch (error) {
+        if (!isOfData(error) && !(isBusError(error) && OF_KEY.has(error.code))) throw error;
+        loads[place] = { kind: 'failed', error };
+        continue;
       }
-      if (!FORM_REFUSED.has(sqlState)) throw error;
-      const [first, ...others] = keys;
-      if (first === undefined) return;
-      loads[first.place] = { kind: 'loaded', loaded: await this.#parts.loadOne(first.params, request) };
       this.#isRefused = true;
-      this.#parts.oneByOne?.((error as Error).message);
-      return this.#oneByOne(others, request, loads);
+      this.#parts.oneByOne?.(why.message);
+      return this.#oneByOne(keys.slice(i + 1), request, loads);
     }
   }
 
@@ -121,4 +130,17 @@ export class SourceMany implements LoadManyOrigin {
       }
     }
   }
+}
+
+function isFormRefused(error: unknown): boolean {
+  return FORM_REFUSED.has(answeredState(error).slice(0, 2));
+}
+
+/** The data of some key, whatever a function of theirs gives as its code. */
+function isOfData(error: unknown): boolean {
+  return faultOf(answeredState(error)) === 'data';
+}
+
+function answeredState(error: unknown): string {
+  return sqlStateOf(error instanceof BusError ? error.cause : error) ?? '';
 }

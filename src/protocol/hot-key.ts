@@ -1,5 +1,6 @@
 import { BusError } from './errors.ts';
 import { hashKey } from './key-hash.ts';
+import { KEY_BYTES_MAX } from './key-parameter.ts';
 
 /** What is told of a key that is read much: its text and three numbers. Its value never leaves the region. */
 export interface HotKey {
@@ -30,6 +31,8 @@ export interface HotBucket {
 
 /** Of a bucket so many bytes are published at most: what is coldest in it is left out. */
 const BUCKET_BYTES_MAX = 512 * 1024;
+/** More than anybody reads or lasts, and a time that a calendar has; less than what would be infinite, added up. */
+const AMOUNT_MAX = 1e15;
 
 /** What one process has read in some seconds: a sample, scaled up. */
 export interface HotReads {
@@ -134,14 +137,21 @@ function rowsOf(rows: unknown, at: string): Row[] {
   if (!Array.isArray(rows)) throw invalid('rows of keys', at);
   return rows.map((row: unknown): Row => {
     const [key, ...numbers] = Array.isArray(row) ? (row as unknown[]) : [];
-    if (typeof key !== 'string' || key === '' || numbers.length !== 3 || !numbers.every(isAmount))
+    if (!isKey(key) || numbers.length !== 3 || !numbers.every(isAmount))
       throw invalid('a row of a key and three numbers', at);
     return [key, numbers[0] as number, numbers[1] as number, numbers[2] as number];
   });
 }
 
+/** What no reader can ask for would cost memory for nothing. */
+function isKey(value: unknown): value is string {
+  if (typeof value !== 'string' || value === '') return false;
+  // A character has at most three bytes.
+  return value.length * 3 <= KEY_BYTES_MAX || new TextEncoder().encode(value).length <= KEY_BYTES_MAX;
+}
+
 function isAmount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+  return typeof value === 'number' && value >= 0 && value <= AMOUNT_MAX;
 }
 
 function invalid(expected: string, at: string): BusError {

@@ -104,6 +104,9 @@ export interface GateStore {
   open(epoch: string): Promise<'ok' | 'moved'>;
 }
 
+/** The last that a Date takes. */
+const TIME_MAX_MS = 8.64e15;
+
 /** The fields `epoch state share reason since`, as Redis answers them. */
 export function parseGate(fields: readonly (string | null | undefined)[]): StoredGate | null {
   const [epoch, state, share, reason, since] = fields;
@@ -115,6 +118,6 @@ export function parseGate(fields: readonly (string | null | undefined)[]): Store
     state: known,
     share: Number.isFinite(number) ? Math.min(1, Math.max(0, number)) : 0,
     reason: reason ?? '',
-    sinceMs: Number(since ?? '') || 0,
+    sinceMs: Math.abs(Number(since ?? '')) <= TIME_MAX_MS ? Number(since ?? '') : 0,
   };
 }

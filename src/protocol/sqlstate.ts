@@ -49,6 +49,23 @@ export function classify(error: unknown, doing: Doing, at?: string): BusError {
   return new BusError(codeForSqlState(sqlState, doing), `${text} (SQLSTATE ${sqlState})`, { cause: error, ...place });
 }
 
+/** Of the moment: the connection, a standby's conflict or a deadlock, resources, what is not ready, who ended it, another server's answer. */
+const OF_MOMENT = new Set(['', '08', '25', '26', '28', '40', '53', '55', '57', 'F0', 'HV']);
+/** A statement that may not be run so: a standby takes no FOR UPDATE. */
+const READ_ONLY = '25006';
+/** One that needs more temporary files than it may have. */
+const LIMIT_EXCEEDED = '53400';
+
+/**
+ * Whose fault an error of a statement is, by the classes of "PostgreSQL Error Codes" in its manual. Functions raise what they like: a class that is not
+ * known is the data's.
+ */
+export function faultOf(sqlState: string): 'statement' | 'data' | 'moment' {
+  const ofClass = sqlState.slice(0, 2);
+  if (ofClass === '42' || ofClass === '0A' || ofClass === '3F' || sqlState === READ_ONLY) return 'statement';
+  return OF_MOMENT.has(ofClass) && sqlState !== LIMIT_EXCEEDED ? 'moment' : 'data';
+}
+
 /** The SQLSTATE of an error that the server answered; undefined for any other. */
 export function sqlStateOf(error: unknown): string | undefined {
   const code = codeOf(error);

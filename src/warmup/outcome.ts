@@ -1,5 +1,5 @@
 import { BusError, type ErrorCode } from '../protocol/errors.ts';
-import { sqlStateOf } from '../protocol/sqlstate.ts';
+import { faultOf, sqlStateOf } from '../protocol/sqlstate.ts';
 
 /** What became of one key that was asked for, as the client says it. */
 export type WarmedKey =
@@ -25,7 +25,12 @@ const NONE = new Set<string | undefined>(['absence', 'label']);
 
 const TIMEOUT = new Set<ErrorCode>(['POSTGRES_TIMEOUT', 'CACHE_LOAD_TIMEOUT', 'CACHE_OVERLOADED']);
 /** Wrong for one key at least; for how many, the warm-up counts. */
-const UNREADABLE = new Set<ErrorCode>(['SOURCE_ROWS_UNEXPECTED', 'KEY_PARAMETER_INVALID', 'CACHE_VALUE_INVALID']);
+const UNREADABLE = new Set<ErrorCode>([
+  'SOURCE_ROWS_UNEXPECTED',
+  'KEY_PARAMETER_INVALID',
+  'CACHE_KEY_TOO_LONG',
+  'CACHE_VALUE_INVALID',
+]);
 const NEVER = new Set<ErrorCode>([
   'SOURCE_INVALID',
   'POSTGRES_PERMISSION',
@@ -53,17 +58,15 @@ export function outcomeOf(key: WarmedKey): KeyOutcome {
 function ofError(error: unknown): KeyOutcome {
   // An application's loader throws what it likes: it is its key's.
   if (!(error instanceof BusError)) return { kind: 'unreadable', error };
-  if (error.code === 'POSTGRES_QUERY_FAILED') return ofSqlState(sqlStateOf(error.cause) ?? '', error);
+  if (error.code === 'POSTGRES_QUERY_FAILED') return ofFault(error);
   if (TIMEOUT.has(error.code)) return { kind: 'again', failure: 'timeout' };
   if (UNREADABLE.has(error.code)) return { kind: 'unreadable', error };
   if (NEVER.has(error.code)) return { kind: 'never', error };
   return { kind: 'again', failure: 'refused' };
 }
 
-/** Classes of SQLSTATE ("PostgreSQL Error Codes" of its manual): what is the statement's fault, what is the data's, and what is of the moment. */
-function ofSqlState(sqlState: string, error: BusError): KeyOutcome {
-  const ofClass = sqlState.slice(0, 2);
-  if (ofClass === '42' || ofClass === '0A' || ofClass === '3F') return { kind: 'never', error };
-  if (['21', '22', 'P0', '38', '39', '54'].includes(ofClass)) return { kind: 'unreadable', error };
-  return { kind: 'again', failure: 'refused' };
+function ofFault(error: BusError): KeyOutcome {
+  const fault = faultOf(sqlStateOf(error.cause) ?? '');
+  if (fault === 'statement') return { kind: 'never', error };
+  return fault === 'data' ? { kind: 'unreadable', error } : { kind: 'again', failure: 'refused' };
 }

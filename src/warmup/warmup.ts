@@ -54,7 +54,7 @@ export type WarmupEnd =
   | { readonly kind: 'moved' }
   /** It would end so each time. */
   | { readonly kind: 'never'; readonly error: unknown }
-  /** All was asked for, and what crossed it keeps the share below the target. */
+  /** All was asked for, and what crossed it, or took too long, keeps the share below the target. */
   | { readonly kind: 'short'; readonly share: number }
   | { readonly kind: 'stopped' };
 
@@ -64,7 +64,7 @@ export type WarmupEnd =
  *     plan ──▶ batch ──▶ reader ─┬ hit, stored ───────▶ counts for the share
  *                ▲               ├ nothing to keep, or the key's own error: counts for nothing
  *                │               ├ crossed ────────▶ once more, after the others
- *                └─── again ─────┴ timeout, refused ▶ once more, slower
+ *                └─── again ─────┴ timeout, refused ▶ once more, slower; what timed out by halves, a key by itself after the others
  *
  * Nothing is remembered but in Redis: started again, it goes through the same keys, and those that stand are hits.
  */
@@ -119,7 +119,7 @@ export class Warmup {
     while (this.#end === undefined) {
       const waitMs = this.#pace.waitMs(clock.monotonicMs());
       if (waitMs === 0) {
-        const batch = this.#again.pop() ?? plan.next(this.#pace.batch);
+        const batch = this.#nextAgain() ?? plan.next(this.#pace.batch);
         if (batch !== undefined) {
           void this.#ask(batch);
           continue;
@@ -156,9 +156,25 @@ export class Warmup {
       return false;
     }
     this.#passes += 1;
-    this.#again.push(...this.#crossed.toReversed());
+    for (const batch of this.#crossed.toReversed()) this.#again.push(batch);
     this.#crossed = [];
     return true;
+  }
+
+  /** No more of it than is asked for at a time by now. */
+  #nextAgain(): Batch | undefined {
+    const batch = this.#again.pop();
+    const size = this.#pace.batch;
+    if (batch === undefined || batch.keys.length <= size) return batch;
+    this.#again.push(partOf(batch, size));
+    return partOf(batch, 0, size);
+  }
+
+  /** One key that always takes too long must not take the others of its batch along, nor hold up the rest. */
+  #askByHalves(batch: Batch): void {
+    const half = batch.keys.length >> 1;
+    if (half === 0) this.#crossed.push(batch);
+    else this.#again.push(partOf(batch, half), partOf(batch, 0, half));
   }
 
   async #ask(batch: Batch): Promise<void> {
@@ -192,7 +208,8 @@ export class Warmup {
         observer.hindered(failure ?? 'crossed', failed?.kind === 'failed' ? failed.error : undefined);
       } else if (loads === 0) this.#pace.spared(step);
       else this.#pace.took(step, loads, loadMs, nowMs);
-      if (sorted.again.keys.length > 0) this.#again.push(sorted.again);
+      if (failure === 'timeout') this.#askByHalves(sorted.again);
+      else if (sorted.again.keys.length > 0) this.#again.push(sorted.again);
       if (isForNothing) this.#again.unshift(sorted.crossed);
       else if (sorted.crossed.keys.length > 0) this.#crossed.push(sorted.crossed);
       if (never?.kind === 'never' || (never !== undefined && this.#ledger.isHopeless(batch.family)))
@@ -244,6 +261,10 @@ export class Warmup {
     }
     return { kind: 'stopped' };
   }
+}
+
+function partOf({ family, keys, reads }: Batch, from: number, to?: number): Batch {
+  return { family, keys: keys.slice(from, to), reads: reads.slice(from, to) };
 }
 
 /** The keys of a batch that are asked for once more. */

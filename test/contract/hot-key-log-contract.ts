@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { HotBucket, HotKeyLog } from '../../src/protocol/hot-key.ts';
 
 export interface HotKeyLogUnderTest {
@@ -60,6 +62,19 @@ export function describeHotKeyLog(name: string, start: () => Promise<HotKeyLogUn
       const buckets = Array.from({ length: 256 }, (_, number) => bucket('large', number, 1, 400));
       await log.write('large', buckets);
       assert.deepEqual((await read('large')).buckets, buckets);
+    });
+
+    test('buckets as full as they may be are written together, with keys that do not compress', async () => {
+      const full = (number: number): HotBucket => ({
+        ...bucket('full', number, 1),
+        keys: Array.from({ length: 3500 }, () => ({ key: randomUUID(), readsPerSecond: 1, loadMs: 0, bytes: 0 })),
+      });
+      // Every fourth, since the topic of Kafka has four partitions.
+      const buckets = Array.from({ length: 16 }, (_, i) => full(4 * i));
+      await log.write('full', buckets);
+      const told = (await read('full')).buckets;
+      // To show how some ten thousand differ would take minutes.
+      assert.ok(isDeepStrictEqual(told, buckets));
     });
 
     test('of a bucket that would be too large the coldest keys are left out', async () => {

@@ -234,6 +234,31 @@ for (const major of [15, 18] as const) {
       ]);
     });
 
+    test('a key fails alone whatever class its error has: a domain’s, or one that a function made up', async () => {
+      await sql.query('CREATE DOMAIN public.not_three AS bigint CHECK (VALUE <> 3)');
+      await sql.query(`CREATE FUNCTION public.picky(n bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+        BEGIN IF n = 3 THEN RAISE EXCEPTION 'no' USING ERRCODE = 'AW001'; END IF; RETURN n; END $$`);
+      for (const what of ['{id}::not_three', 'picky({id})']) {
+        const many = manyOf({ source: `select (${what})::int as n` }, { primary });
+        const loads = await many.loadMany(idsOf(1, 2, 3, 4), request);
+        assert.deepEqual(valuesOf(loads), [{ n: 1 }, { n: 2 }, 'POSTGRES_QUERY_FAILED', { n: 4 }], what);
+      }
+    });
+
+    test('where the form is refused, the first key’s own error is that key’s', async () => {
+      const told: string[] = [];
+      const source = 'select count({id}) / ({id} - 1) as n from users';
+      const origin = originOf({ source }, { primary }, (why) => told.push(why));
+      const loads = await origin.many?.loadMany(idsOf(1, 2, 1, 3), request);
+      assert.deepEqual(valuesOf(loads ?? []), [
+        'POSTGRES_QUERY_FAILED',
+        { n: '200' },
+        'POSTGRES_QUERY_FAILED',
+        { n: '100' },
+      ]);
+      assert.equal(told.length, 1);
+    });
+
     test('a statement that takes too long fails all: it is not repeated key by key', async () => {
       const asked: string[] = [];
       const hurried = new pg.Pool({ connectionString: server.url, max: 1, statement_timeout: 50 });

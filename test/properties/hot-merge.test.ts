@@ -169,3 +169,25 @@ test('a bucket that has changed is due within seconds in a new region, once or t
   one.unpublished(due);
   assert.equal(one.due(nowMs, false).length, due.length, 'what could not be published is due again');
 });
+
+test('what nobody reads any more fades as it is published too, as long as the region reads something else', () => {
+  const one = new HotMerge(['user', 'gone'], 1000, START_MS);
+  one.add(reads({ a: 1_000_000 }, 'gone'), START_MS);
+  const told = new Map<string, number>();
+  const run = (fromMs: number, isRead: boolean): number => {
+    let published = 0;
+    let nowMs = fromMs;
+    for (; nowMs < fromMs + later; nowMs += 30_000) {
+      if (isRead) one.add(reads({ b: 30 }), nowMs);
+      for (const { family, keys } of one.due(nowMs, true)) {
+        published += 1;
+        told.set(family, keys[0]?.readsPerSecond ?? 0);
+      }
+    }
+    return published;
+  };
+  run(START_MS, true);
+  assert.ok((told.get('gone') ?? 0) < (told.get('user') ?? 0) / 100, `${told.get('gone')} ${told.get('user')}`);
+  run(START_MS + later, false);
+  assert.equal(run(START_MS + 2 * later, false), 0, 'where nothing is read all stays as it was');
+});

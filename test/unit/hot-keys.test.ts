@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HotKeySampler } from '../../src/client/hot-keys.ts';
-import { decodeHotReads, encodeHotReads } from '../../src/protocol/hot-key.ts';
+import { decodeHotBucket, encodeHotBucket, decodeHotReads, encodeHotReads } from '../../src/protocol/hot-key.ts';
 import { seeded } from '../support/seeded.ts';
 
 /** Numbers in [0, 1). */
@@ -60,6 +60,16 @@ test('what is told of reads is read as it was written; anything else is refused 
     text.replace('[10,', '[null,'),
     text.replace('90', '90,1'),
     text.replace('"s":5', '"s":1e999'),
+    // Added up it would be infinite, and what is infinite cannot be published.
+    text.replace('7', '1e308'),
+    text.replace('user:1', 'x'.repeat(1025)),
+    text.replace('user:1', 'ä'.repeat(513)),
   ];
   for (const one of broken) assert.throws(() => decodeHotReads(one, 'here'), { code: 'HOT_KEYS_INVALID' }, one);
+});
+
+test('a bucket of a time that is none is refused as any other that cannot be read', () => {
+  const text = encodeHotBucket('eu', { family: 'user', bucket: 1, atMs: 5, keys: [] });
+  assert.equal(decodeHotBucket(text, 'here').atMs, 5);
+  assert.throws(() => decodeHotBucket(text.replace('"a":5', '"a":1e300'), 'here'), { code: 'HOT_KEYS_INVALID' });
 });

@@ -55,6 +55,7 @@ test('nothing is let in where it is COLD, everything where it is WARM, and betwe
 test('a record without an epoch or a known state is no gate; a share that is none is 0, and one beyond its bounds is bounded', () => {
   for (const fields of [[null, 'COLD'], ['', 'COLD'], ['E', null], ['E', 'HOT'], []])
     assert.equal(parseGate(fields), null);
+  assert.equal(parseGate(['E', 'WARM', '1', 'why', '1e300'])?.sinceMs, 0, 'a time that no calendar has');
   const share = (text: string | null) => parseGate(['E', 'WARMING', text, 'why', '12'])?.share;
   assert.deepEqual(['0.5', 'x', null, '7', '-1', 'Infinity'].map(share), [0.5, 0, 0, 1, 0, 0]);
 });

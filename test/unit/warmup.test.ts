@@ -166,6 +166,60 @@ test('timeouts and refusals of the database are asked again, until they are answ
   }
 });
 
+test('a key whose load always takes too long takes none of the others along', async () => {
+  const reader = new MemoryReader();
+  const warm = reader.warm.bind(reader);
+  const slow: Reader = {
+    warm: async (family, keys) => {
+      const answer = await warm(family, keys.includes('user:40') ? [] : keys);
+      return keys.includes('user:40')
+        ? { keys: keys.map(() => failing('POSTGRES_TIMEOUT', '57014')), loadMs: 1 }
+        : answer;
+    },
+  };
+  const keys = zipfKeys('user:', 1000);
+  const warmup = warmupOf(planOf([{ family: 'user', keys }]), slow, undefined, 0.9999);
+  assert.equal((await warmup.run(AbortSignal.timeout(60_000))).kind, 'short');
+  const { loaded, notStored } = warmup.facts;
+  assert.deepEqual({ loaded, notStored }, { loaded: 999, notStored: 1 });
+});
+
+test('what is asked for again is no larger than what is asked for just then', async () => {
+  const reader = new MemoryReader();
+  const sizes: number[] = [];
+  let left = Number.POSITIVE_INFINITY;
+  const away: Reader = {
+    warm: async (family, keys) => {
+      if (keys.length >= 100 && left > 3) left = 3;
+      if (left < 3) sizes.push(keys.length);
+      if (left > 3 || left-- <= 0) return reader.warm(family, keys);
+      return { keys: keys.map(() => failing('POSTGRES_UNREACHABLE', '53300')), loadMs: 1 };
+    },
+  };
+  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 4000) }]), away, undefined, 1).run(
+    never(),
+  );
+  assert.equal(end.kind, 'warm');
+  assert.ok((sizes[0] ?? 100) < 100, `after a refusal of a hundred: ${sizes.slice(0, 3).join(', ')}`);
+});
+
+test('an error of one key’s data is that key’s, whatever class Postgres or a function gives it', async () => {
+  for (const sqlState of ['23514', 'XX001', 'AW001', '53400', '58P01']) {
+    const reader = new MemoryReader();
+    reader.says = (key) => (key === 'user:2' ? failing('POSTGRES_QUERY_FAILED', sqlState) : undefined);
+    const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 60) }]), reader, undefined, 0.9999);
+    const end = await warmup.run(AbortSignal.timeout(10_000));
+    assert.deepEqual([sqlState, end.kind, warmup.facts.failed], [sqlState, 'warm', 1]);
+  }
+});
+
+test('a source that may not be run on a standby ends it', async () => {
+  const reader = new MemoryReader();
+  reader.says = () => failing('POSTGRES_QUERY_FAILED', '25006');
+  const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 60) }]), reader);
+  assert.equal((await warmup.run(AbortSignal.timeout(10_000))).kind, 'never');
+});
+
 test('a wrong source ends it, and so does one of whose keys most cannot be read', async () => {
   const ends: WarmupEnd[] = [];
   for (const error of [

@@ -1,6 +1,8 @@
 import { DURATION, durationMs } from '../../config/duration.ts';
 import { BusError } from '../../protocol/errors.ts';
 import type { Shard } from '../../warmup/hot-keys.ts';
+import type { WarmupEnd } from '../../warmup/warmup.ts';
+import { EXIT, type ExitCode } from '../exit-code.ts';
 
 export const WARMUP_MODES = ['eager', 'shadow', 'gradual'] as const;
 
@@ -25,6 +27,22 @@ export interface WarmupFlags {
   readonly shard?: string;
   readonly for?: string;
   readonly epoch?: string;
+}
+
+const EXIT_OF: Readonly<Record<WarmupEnd['kind'], ExitCode>> = {
+  warm: EXIT.ok,
+  stopped: EXIT.failed,
+  short: EXIT.failed,
+  never: EXIT.never,
+  moved: EXIT.moved,
+};
+
+/**
+ * What a warm-up's exit says of its end. A pod that a drained node asks to end, and that exits with 0, has succeeded as Kubernetes counts: its Job would be
+ * complete, and the region never warm. `shadow` goes on until it is asked to end.
+ */
+export function exitOfEnd(end: WarmupEnd['kind'], mode: WarmupOptions['mode']): ExitCode {
+  return end === 'stopped' && mode === 'shadow' ? EXIT.ok : EXIT_OF[end];
 }
 
 /** Throws `SETTING_INVALID`. `regions` are those of the file. */

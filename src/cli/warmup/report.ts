@@ -81,7 +81,7 @@ const ENDS: Readonly<Record<WarmupEnd['kind'], string>> = {
   warm: 'the region is warm',
   moved: 'the region’s gate is another: it was emptied, or began anew, while it was warmed. Start again',
   never: 'it would end so each time',
-  short: 'what crossed it keeps the share below the target. Start again, or lower the target',
+  short: 'what crossed it, or took too long, keeps the share below the target. Start again, or lower the target',
   stopped: 'stopped: what is loaded stays, and a next one goes on from there',
 };
 

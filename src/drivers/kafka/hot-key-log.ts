@@ -15,8 +15,9 @@ import { hotTopicOf } from './hot-topic.ts';
 
 const READ_TIMEOUT_MS = 60_000;
 const ALL_REPLICAS = -1;
-/** Records in one send: some megabytes before they are compressed. */
+/** Of one send, records, and bytes of a partition before they are compressed: those are one batch, and a broker by default refuses more than a mebibyte. */
 const SEND_RECORDS_MAX = 64;
+const BATCH_BYTES_MAX = 900 * 1024;
 
 /** Opens the topic of hot keys. Throws `KAFKA_UNREACHABLE`, `KAFKA_DENIED`, or `HOT_KEYS_MISSING` where it does not exist. */
 export async function openKafkaHotKeyLog(config: KafkaLogConfig, clientId: string): Promise<HotKeyLog> {
@@ -43,6 +44,12 @@ export async function openKafkaHotKeyLog(config: KafkaLogConfig, clientId: strin
   return new KafkaHotKeyLog({ ...topic, partitions }, clientId, producer);
 }
 
+interface HotMessage {
+  readonly key: string;
+  readonly value: string;
+  readonly partition: number;
+}
+
 class KafkaHotKeyLog implements HotKeyLog {
   readonly #config: KafkaLogConfig;
   readonly #clientId: string;
@@ -55,19 +62,22 @@ class KafkaHotKeyLog implements HotKeyLog {
   }
 
   async write(region: string, buckets: readonly HotBucket[]): Promise<void> {
-    const { topic, partitions } = this.#config;
-    for (let first = 0; first < buckets.length; first += SEND_RECORDS_MAX) {
-      const messages = buckets.slice(first, first + SEND_RECORDS_MAX).map((bucket) => ({
-        key: hotBucketName(region, bucket),
-        value: encodeHotBucket(region, bucket),
-        partition: bucket.bucket % partitions,
-      }));
-      try {
-        await this.#producer.send({ topic, messages, acks: ALL_REPLICAS, compression: kafkajs.CompressionTypes.GZIP });
-      } catch (error) {
-        throw kafkaError(error, 'KAFKA_SEND_FAILED', topic);
-      }
+    let messages: HotMessage[] = [];
+    let bytesOf = new Map<number, number>();
+    const send = async (): Promise<void> => {
+      if (messages.length > 0) await this.#send(messages);
+      messages = [];
+      bytesOf = new Map();
+    };
+    for (const bucket of buckets) {
+      const value = encodeHotBucket(region, bucket);
+      const partition = bucket.bucket % this.#config.partitions;
+      const bytes = Buffer.byteLength(value);
+      if (messages.length === SEND_RECORDS_MAX || (bytesOf.get(partition) ?? 0) + bytes > BATCH_BYTES_MAX) await send();
+      messages.push({ key: hotBucketName(region, bucket), value, partition });
+      bytesOf.set(partition, (bytesOf.get(partition) ?? 0) + bytes);
     }
+    await send();
   }
 
   async *read(region: string, skipped: (error: BusError) => void): AsyncIterable<HotBucket> {
@@ -83,6 +93,15 @@ class KafkaHotKeyLog implements HotKeyLog {
 
   async close(): Promise<void> {
     await this.#producer.disconnect().catch(() => undefined);
+  }
+
+  async #send(messages: HotMessage[]): Promise<void> {
+    const { topic } = this.#config;
+    try {
+      await this.#producer.send({ topic, messages, acks: ALL_REPLICAS, compression: kafkajs.CompressionTypes.GZIP });
+    } catch (error) {
+      throw kafkaError(error, 'KAFKA_SEND_FAILED', topic);
+    }
   }
 
   /** Reads the topic up to what was its end at the beginning. Of each bucket's texts the last is kept: compaction leaves more than that. */
