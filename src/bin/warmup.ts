@@ -20,9 +20,8 @@ import { openWarmupPorts, type WarmupPorts } from './warmup-ports.ts';
 /** Between two looks for a gate where there is none yet. */
 const GATE_LOOK_MS = 1000;
 
-const EXIT_OF: Readonly<Record<WarmupEnd['kind'], ExitCode>> = {
+const EXIT_OF: Readonly<Record<Exclude<WarmupEnd['kind'], 'stopped'>, ExitCode>> = {
   warm: EXIT.ok,
-  stopped: EXIT.ok,
   short: EXIT.failed,
   never: EXIT.never,
   moved: EXIT.moved,
@@ -58,10 +57,19 @@ export async function runWarmup(
       } satisfies Service;
     });
     showEnd(output, end, options);
-    return code === EXIT.ok ? EXIT_OF[end.kind] : code;
+    return code === EXIT.ok ? exitOf(end, options) : code;
   } finally {
     await ports.close();
   }
+}
+
+/**
+ * To be stopped is how `shadow` ends. For any other it is an end before its time: with 0 a pod whose node is drained would count as one that has warmed its
+ * share, and its Job be complete over a region that is cold (a pod's phase is Succeeded where its containers exit with 0, also when it is deleted).
+ */
+function exitOf(end: WarmupEnd, { mode }: WarmupOptions): ExitCode {
+  if (end.kind === 'stopped') return mode === 'shadow' ? EXIT.ok : EXIT.failed;
+  return EXIT_OF[end.kind];
 }
 
 async function planOf(
