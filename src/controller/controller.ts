@@ -116,7 +116,7 @@ export class Controller {
   }
 
   async #look(permit: LeaderPermit): Promise<void> {
-    const { jobs, pods, policy, observer, clock } = this.#parts;
+    const { jobs, pods, policy, observer, clock, seat } = this.#parts;
     const startMs = clock.monotonicMs();
     // In this order: decide.ts says why.
     const listed = await jobs.list();
@@ -124,8 +124,12 @@ export class Controller {
     const gates = await this.#readGates();
     this.#watch.listedAt(listed.version);
     this.#lookedAt = lookKey(gates);
-    if (listed.jobs.some((job) => job.token > permit.token))
-      throw new BusError('LEADERSHIP_LOST', 'A Job of a later leader is there.');
+    // Those of other regions are another release's, whose lease counts by itself.
+    const token = Math.max(0, ...listed.jobs.filter((job) => gates.has(job.region)).map((job) => job.token));
+    if (token > permit.token) {
+      seat.outranked(token);
+      throw new BusError('LEADERSHIP_LOST', `A Job of a later leader is there, by its token ${token}.`);
+    }
     let first: BusError | undefined;
     for (const act of decide({ jobs: listed.jobs, gates, pods: regionPods }, policy)) {
       const error = await this.#try(act, permit);
