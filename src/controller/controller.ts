@@ -131,10 +131,22 @@ export class Controller {
       throw new BusError('LEADERSHIP_LOST', `A Job of a later leader is there, by its token ${token}.`);
     }
     let first: BusError | undefined;
+    const says: Act[] = [];
     for (const act of decide({ jobs: listed.jobs, gates, pods: regionPods }, policy)) {
+      if (act.kind === 'say') {
+        says.push(act);
+        continue;
+      }
       const error = await this.#try(act, permit);
       if (error !== undefined && ENDS_A_LOOK.has(error.code)) throw error;
+      if (error === undefined && 'then' in act) says.push({ kind: 'say', notice: act.then });
       first ??= error;
+    }
+    // Told last: Events are often stored elsewhere, and where that is away no region waits for it.
+    for (const say of says) {
+      const error = await this.#try(say, permit);
+      first ??= error;
+      if (error !== undefined && ENDS_A_LOOK.has(error.code)) break;
     }
     observer.looked({ gates, jobs: listed.jobs, seconds: (clock.monotonicMs() - startMs) / 1000 });
     // One region's refusal does not keep another waiting, but it is looked at again soon.
@@ -158,19 +170,12 @@ export class Controller {
     switch (act.kind) {
       case 'create':
         return (await jobs.create(act.order, permit)) === 'created' ? 'done' : 'needless';
-      case 'delete': {
-        const answer = await jobs.delete(act.job, permit);
-        await notices.say(act.then, permit);
-        return answer === 'deleted' ? 'done' : 'needless';
-      }
-      case 'expire': {
-        const answer = await jobs.expire(act.job, permit);
-        await notices.say(act.then, permit);
-        return answer === 'expiring' ? 'done' : 'needless';
-      }
+      case 'delete':
+        return (await jobs.delete(act.job, permit)) === 'deleted' ? 'done' : 'needless';
+      case 'expire':
+        return (await jobs.expire(act.job, permit)) === 'expiring' ? 'done' : 'needless';
       case 'open':
         await gates.open(act.region, act.epoch);
-        await notices.say(act.then, permit);
         return 'done';
       case 'say':
         await notices.say(act.notice, permit);
