@@ -137,14 +137,14 @@ export class Controller {
         says.push(act);
         continue;
       }
-      const error = await this.#try(act, permit);
+      const { outcome, error } = await this.#try(act, permit);
       if (error !== undefined && ENDS_A_LOOK.has(error.code)) throw error;
-      if (error === undefined && 'then' in act) says.push({ kind: 'say', notice: act.then });
+      if (outcome === 'done' && 'then' in act) says.push({ kind: 'say', notice: act.then });
       first ??= error;
     }
     // Told last: Events are often stored elsewhere, and where that is away no region waits for it.
     for (const say of says) {
-      const error = await this.#try(say, permit);
+      const { error } = await this.#try(say, permit);
       first ??= error;
       if (error !== undefined && ENDS_A_LOOK.has(error.code)) break;
     }
@@ -153,14 +153,15 @@ export class Controller {
     if (first !== undefined) throw first;
   }
 
-  async #try(act: Act, permit: LeaderPermit): Promise<BusError | undefined> {
+  async #try(act: Act, permit: LeaderPermit): Promise<{ readonly outcome: ActOutcome; readonly error?: BusError }> {
     try {
-      this.#parts.observer.acted(act, await this.#do(act, permit));
-      return undefined;
+      const outcome = await this.#do(act, permit);
+      this.#parts.observer.acted(act, outcome);
+      return { outcome };
     } catch (error) {
       if (!isBusError(error)) throw error;
       this.#parts.observer.acted(act, 'failed', error);
-      return error;
+      return { outcome: 'failed', error };
     }
   }
 
@@ -175,8 +176,7 @@ export class Controller {
       case 'expire':
         return (await jobs.expire(act.job, permit)) === 'expiring' ? 'done' : 'needless';
       case 'open':
-        await gates.open(act.region, act.epoch);
-        return 'done';
+        return (await gates.open(act.region, act.epoch)) === 'ok' ? 'done' : 'needless';
       case 'say':
         await notices.say(act.notice, permit);
         return 'done';
