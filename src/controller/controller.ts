@@ -116,7 +116,7 @@ export class Controller {
   }
 
   async #look(permit: LeaderPermit): Promise<void> {
-    const { jobs, pods, policy, observer, clock } = this.#parts;
+    const { jobs, pods, policy, observer, clock, seat } = this.#parts;
     const startMs = clock.monotonicMs();
     // In this order: decide.ts says why.
     const listed = await jobs.list();
@@ -124,27 +124,44 @@ export class Controller {
     const gates = await this.#readGates();
     this.#watch.listedAt(listed.version);
     this.#lookedAt = lookKey(gates);
-    if (listed.jobs.some((job) => job.token > permit.token))
-      throw new BusError('LEADERSHIP_LOST', 'A Job of a later leader is there.');
+    // Those of other regions are another release's, whose lease counts by itself.
+    const token = Math.max(0, ...listed.jobs.filter((job) => gates.has(job.region)).map((job) => job.token));
+    if (token > permit.token) {
+      seat.outranked(token);
+      throw new BusError('LEADERSHIP_LOST', `A Job of a later leader is there, by its token ${token}.`);
+    }
     let first: BusError | undefined;
+    const says: Act[] = [];
     for (const act of decide({ jobs: listed.jobs, gates, pods: regionPods }, policy)) {
-      const error = await this.#try(act, permit);
+      if (act.kind === 'say') {
+        says.push(act);
+        continue;
+      }
+      const { outcome, error } = await this.#try(act, permit);
       if (error !== undefined && ENDS_A_LOOK.has(error.code)) throw error;
+      if (outcome === 'done' && 'then' in act) says.push({ kind: 'say', notice: act.then });
       first ??= error;
+    }
+    // Told last: Events are often stored elsewhere, and where that is away no region waits for it.
+    for (const say of says) {
+      const { error } = await this.#try(say, permit);
+      first ??= error;
+      if (error !== undefined && ENDS_A_LOOK.has(error.code)) break;
     }
     observer.looked({ gates, jobs: listed.jobs, seconds: (clock.monotonicMs() - startMs) / 1000 });
     // One region's refusal does not keep another waiting, but it is looked at again soon.
     if (first !== undefined) throw first;
   }
 
-  async #try(act: Act, permit: LeaderPermit): Promise<BusError | undefined> {
+  async #try(act: Act, permit: LeaderPermit): Promise<{ readonly outcome: ActOutcome; readonly error?: BusError }> {
     try {
-      this.#parts.observer.acted(act, await this.#do(act, permit));
-      return undefined;
+      const outcome = await this.#do(act, permit);
+      this.#parts.observer.acted(act, outcome);
+      return { outcome };
     } catch (error) {
       if (!isBusError(error)) throw error;
       this.#parts.observer.acted(act, 'failed', error);
-      return error;
+      return { outcome: 'failed', error };
     }
   }
 
@@ -154,20 +171,12 @@ export class Controller {
     switch (act.kind) {
       case 'create':
         return (await jobs.create(act.order, permit)) === 'created' ? 'done' : 'needless';
-      case 'delete': {
-        const answer = await jobs.delete(act.job, permit);
-        await notices.say(act.then, permit);
-        return answer === 'deleted' ? 'done' : 'needless';
-      }
-      case 'expire': {
-        const answer = await jobs.expire(act.job, permit);
-        await notices.say(act.then, permit);
-        return answer === 'expiring' ? 'done' : 'needless';
-      }
+      case 'delete':
+        return (await jobs.delete(act.job, permit)) === 'deleted' ? 'done' : 'needless';
+      case 'expire':
+        return (await jobs.expire(act.job, permit)) === 'expiring' ? 'done' : 'needless';
       case 'open':
-        await gates.open(act.region, act.epoch);
-        await notices.say(act.then, permit);
-        return 'done';
+        return (await gates.open(act.region, act.epoch)) === 'ok' ? 'done' : 'needless';
       case 'say':
         await notices.say(act.notice, permit);
         return 'done';

@@ -35,4 +35,9 @@ export interface LeaderRecords {
 /** Says whether this process leads. */
 export interface LeaderSeat {
   permit(): LeaderPermit | undefined;
+  /**
+   * Something bears a token above the term's. Either another leads by now, or the lease was deleted and counts anew: the next renewal says which, and
+   * where it succeeds the term goes on under a token above that one.
+   */
+  outranked(token: number): void;
 }

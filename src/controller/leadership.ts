@@ -44,6 +44,8 @@ export class Leadership implements LeaderSeat {
   #term: Term | undefined;
   #told: string | undefined;
   #heardMs: number | undefined;
+  /** The highest token that was met. */
+  #metToken = 0;
 
   constructor(parts: LeadershipParts) {
     this.#parts = parts;
@@ -58,6 +60,10 @@ export class Leadership implements LeaderSeat {
     const term = this.#term;
     if (term === undefined || this.#remainingMs(term.token) <= 0) return undefined;
     return { token: term.token, remainingMs: () => this.#remainingMs(term.token) };
+  }
+
+  outranked(token: number): void {
+    this.#metToken = Math.max(this.#metToken, token);
   }
 
   /** Works until the abort, then gives the lease back so that the next need not wait. */
@@ -118,11 +124,13 @@ export class Leadership implements LeaderSeat {
   #next(step: 'create' | 'renew' | 'take', before: StoredRecord | undefined): LeaderRecord {
     const { identity, timing, clock } = this.#parts;
     const nowMs = clock.nowMs();
+    // From 1 on, so that a token is never mistaken for none.
+    const counted = before?.transitions ?? 0;
+    const isTold = step === 'renew' && counted >= this.#metToken && counted > 0;
     return {
       holder: identity,
       durationMs: timing.durationMs,
-      // From 1 on, so that a token is never mistaken for none.
-      transitions: step === 'renew' ? (before?.transitions ?? 1) : (before?.transitions ?? 0) + 1,
+      transitions: isTold ? counted : Math.max(counted, this.#metToken) + 1,
       acquiredMs: step === 'renew' ? (before?.acquiredMs ?? nowMs) : nowMs,
       renewedMs: nowMs,
     };

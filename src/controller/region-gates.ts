@@ -26,6 +26,6 @@ export type GateAnswer =
 export interface RegionGates {
   /** Does not reject for a region that is away: it says `unreachable`. */
   read(region: string): Promise<GateAnswer>;
-  /** Lets all traffic in, cold as the region is. Does nothing where the gate is of another epoch, or admits all already. Throws `REDIS_*`. */
-  open(region: string, epoch: string): Promise<void>;
+  /** Lets all traffic in, cold as the region is. `moved`: the gate is of another epoch, and left as it is. Throws `REDIS_*`. */
+  open(region: string, epoch: string): Promise<'ok' | 'moved'>;
 }

@@ -72,3 +72,27 @@ test('rights are bound to the controller’s account alone; those of pods in the
       if (kind === 'Role' && (rest['rules'] as Rule[]).some(ofPods)) assert.equal(metadata.namespace, 'shop');
   }
 });
+
+test('a policy lets names be asked for where a cluster answers them: another port, or an address of the node', async () => {
+  const dnsOf = async (...values: string[]): Promise<unknown> => {
+    const set = values.flatMap((value) => ['--set', value]);
+    const manifests = await rendered('newest', 'everything.yaml', ...set);
+    return (found(manifests, 'NetworkPolicy', 'shop')['spec'] as { egress: unknown[] }).egress[0];
+  };
+  const both = (port: number): object[] => ['UDP', 'TCP'].map((protocol) => ({ port, protocol }));
+  const pods = (namespace: string): object => ({
+    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+    podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } },
+  });
+  assert.deepEqual(await dnsOf(), { to: [pods('kube-system')], ports: both(53) });
+  // OpenShift's pods listen to 5353, and a policy is asked after the Service's port has become the pod's.
+  assert.deepEqual(await dnsOf('networkPolicy.dns.namespace=openshift-dns', 'networkPolicy.dns.ports={5353}'), {
+    to: [pods('openshift-dns')],
+    ports: both(5353),
+  });
+  // NodeLocal DNSCache answers in the network of the node, where no selector of pods finds it.
+  assert.deepEqual(await dnsOf('networkPolicy.dns.cidrs={169.254.20.10/32}'), {
+    to: [pods('kube-system'), { ipBlock: { cidr: '169.254.20.10/32' } }],
+    ports: both(53),
+  });
+});

@@ -56,8 +56,9 @@ export async function rendered(age: HelmAge, ...values: readonly string[]): Prom
   return manifestsOf(out);
 }
 
+/** As Helm and the API server's own clients read it: by YAML 1.1, where a bare `no` is false. */
 export function manifestsOf(text: string): Manifest[] {
-  const manifests = parseAllDocuments(text).flatMap((document) => {
+  const manifests = parseAllDocuments(text, { version: '1.1' }).flatMap((document) => {
     const [error] = document.errors;
     if (error !== undefined) throw error;
     const manifest = document.toJS() as Manifest | null;

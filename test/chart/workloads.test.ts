@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { podsOf } from './pods.ts';
-import { found, rendered } from './rendered.ts';
+import { CHART, found, helm, manifestsOf, rendered, ROOT } from './rendered.ts';
 
 test('a region is served by a Deployment of its own, which is never below its size in a rollout', async () => {
   const manifests = await rendered('newest', 'everything.yaml');
@@ -77,4 +77,47 @@ test('the file in the ConfigMap is the user’s, unchanged', async () => {
   assert.match(text, /url: \$\{PG_URL\} \}/);
   assert.match(text, /\$\$\{NOT_A_VARIABLE\}/);
   assert.ok('buffers' in (parse(text.replaceAll(/\$\{\w+\}/g, 'x')) as object));
+});
+
+test('a region, a release and a namespace may be called as they like: by YAML 1.1 `no` is false, and 1e3 a number', async () => {
+  for (const age of ['oldest', 'newest'] as const) {
+    const { code, out, err } = await helm(
+      ...([age, 'template', '1e3', CHART, '-n', '007', '--kube-version', '1.31.0'] as const),
+      ...['--values', `${ROOT}test/chart/values/odd-names.yaml`],
+    );
+    assert.equal(code, 0, err);
+    const manifests = manifestsOf(out);
+    const agents = podsOf(manifests).filter(({ labels }) => labels['app.kubernetes.io/component'] === 'agent');
+    assert.deepEqual(
+      agents.map(({ spec }) => spec.containers[0]?.args),
+      [
+        ['agent', '--region', 'e__'],
+        ['agent', '--region', 'no'],
+        ['agent', '--region', 'null'],
+      ],
+    );
+    for (const { kind, metadata, ...rest } of manifests) {
+      for (const text of [metadata.name, metadata.namespace, ...Object.values(metadata.labels ?? {})]) {
+        assert.equal(typeof text, 'string', `${kind} ${metadata.name}`);
+        assert.match(text ?? '', /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/, `${kind} ${metadata.name}`);
+      }
+      const { selector } = (rest['spec'] ?? {}) as { selector?: { matchLabels?: object } };
+      for (const text of Object.values(selector?.matchLabels ?? selector ?? {}))
+        assert.equal(typeof text, 'string', `${kind} ${metadata.name}`);
+    }
+    for (const { spec } of podsOf(manifests))
+      for (const { name, value } of spec.containers[0]?.env ?? []) {
+        assert.equal(typeof name, 'string');
+        assert.ok(value === undefined || typeof value === 'string', name);
+      }
+  }
+});
+
+test('a region may have no agents and no workers of its own', async () => {
+  const manifests = await rendered(
+    ...(['newest', 'everything.yaml', '--set', 'agents.autoscaling.by=none'] as const),
+    ...(['--set', 'regions.eu.agents=0', '--set', 'regions.eu.workers=0'] as const),
+  );
+  for (const name of ['shop-agent-eu', 'shop-worker-eu'])
+    assert.equal((found(manifests, 'Deployment', name)['spec'] as { replicas: number }).replicas, 0, name);
 });

@@ -57,6 +57,23 @@ test('what cannot be probed is refused before anything is written', async () => 
     assert.equal(code, 2);
     assert.match(err, message);
   }
+  // A value that is loaded anew stands again before anybody looks whether it went.
+  const fresh =
+    'fresh: { key: "fresh:{id}", ttl: 5m, when-changed: refresh, source: "select id from probes where id = {id}", on: { probes: { id: id } } }';
+  const refreshing = await stage.withUrls((text) => text.replace(/^families:$/m, () => `families:\n  ${fresh}`));
+  const refused = await runCli([
+    'probe',
+    '--region',
+    'eu',
+    '--config',
+    refreshing,
+    '--family',
+    'fresh',
+    '--seconds',
+    '1',
+  ]);
+  assert.match(refused.err, /"fresh" cannot be probed: a change does not leave its values evicted/);
+  assert.equal(refused.code, 2);
   const observing = await stage.withUrls((text) => `${text}observe: true\n`);
   const { code, err } = await runCli(['probe', '--region', 'eu', '--config', observing]);
   assert.equal(code, 2);

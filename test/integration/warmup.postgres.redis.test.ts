@@ -178,6 +178,14 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
     assert.ok(facts.wereWarm >= before * 0.9, `${facts.wereWarm} of ${before} were warm`);
   });
 
+  test('asked to end before the region is warm it does not say that all is well: a Job would be complete', async () => {
+    const drained = await start('item', ROWS);
+    await eventually('some keys', async () => (await stored('item')).length > 100, 60_000);
+    await drained.stop('SIGTERM');
+    assert.equal(await drained.ended, 1, drained.lastLines());
+    assert.match(drained.lastLines(), /"event":"end","end":"stopped"/);
+  });
+
   test('ends 43 where the region has begun anew meanwhile, and 42 where the source is wrong', async () => {
     const wrong = await start('wrong', 100);
     assert.equal(await wrong.ended, 42, wrong.lastLines());

@@ -37,7 +37,7 @@ const controller = new Controller({
   seat: leadership,
   gates: {
     read: async () => JSON.parse(await readFile(gatesPath, 'utf8')) as GateAnswer,
-    open: () => Promise.resolve(),
+    open: () => Promise.resolve('ok'),
   },
   jobs: new KubernetesJobs(client, { bus: 'shop', shards: 1, ttlSeconds: 60, templatePath }),
   notices: new EventNotices(client, identity, () => Date.now()),

@@ -127,3 +127,22 @@ test('one region’s refusal keeps no other waiting', async (t) => {
   lab.run('controller', { regions: ['eu', 'us'], timing: { relistMs: 1e9 } });
   await eventually('both Jobs are there', () => lab.jobs().length === 2);
 });
+
+test('where nobody can be told anything, since Events are stored elsewhere and that is away, all else is done', async (t) => {
+  const lab = await openLab(t);
+  const fault = { kind: 'status', code: 500, reason: 'InternalError' } as const;
+  lab.api.script(({ resource }) => resource === 'events', fault, Number.POSITIVE_INFINITY);
+  lab.gates.set('eu', 'e1', 'COLD');
+  const run = lab.run('controller', { regions: ['eu', 'us'], policy: { onFailure: 'open' } });
+  await eventually('the first Job is there', () => lab.jobs().length === 1);
+  await eventually('it was not told of', () => run.failures.includes('KUBERNETES_FAILED'));
+  lab.gates.set('us', 'u1', 'COLD');
+  await eventually('the other Job is there', () => lab.jobs().length === 2);
+  const looks = run.looks;
+  lab.end('warm-eu-e1', 'Failed');
+  await eventually('the region is opened', () => lab.gates.opened.length === 1);
+  await eventually('the look has come to its end, and its metrics are told', () => run.looks > looks);
+  // Where none can be sent, no more are tried in that look: each would be waited for.
+  lab.api.unscript();
+  await eventually('who can be told is told', () => lab.notices('WarmupStarted').length > 0);
+});

@@ -106,6 +106,25 @@ test('where the policy is to open, a region whose warm-up failed is opened, once
   await eventually('somebody is told', () => lab.notices('RegionOpened').length === 1);
 });
 
+test('nobody is told that a region was opened whose gate had begun anew by then', async (t) => {
+  const lab = await openLab(t);
+  lab.gates.set('eu', 'e1', 'COLD');
+  const run = lab.run('controller', { policy: { onFailure: 'open' } });
+  await eventually('the Job is there', () => lab.jobs().length === 1);
+  // Between the look at the gate and the act.
+  lab.gates.beforeOpen = () => lab.gates.set('eu', 'e2', 'COLD');
+  lab.end('warm-eu-e1', 'Failed');
+  await eventually('the next epoch has its Job', () =>
+    lab.jobs().some(({ metadata }) => metadata.name === 'warm-eu-e2'),
+  );
+  assert.deepEqual(lab.gates.opened, []);
+  assert.deepEqual(lab.notices('RegionOpened'), []);
+  assert.deepEqual(
+    run.acts.filter(({ act }) => act.kind === 'open').map(({ outcome }) => outcome),
+    ['needless'],
+  );
+});
+
 test('a Job is given a time to live when its region is warm, and not before', async (t) => {
   const lab = await openLab(t);
   lab.gates.set('eu', 'e1', 'COLD');

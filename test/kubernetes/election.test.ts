@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { V1Job } from '@kubernetes/client-node';
 import { KubernetesJobs } from '../../src/drivers/kubernetes/jobs.ts';
 import { stringify } from 'yaml';
 import { eventually } from '../support/eventually.ts';
-import { openLab, TEMPLATE } from './controller-lab.ts';
+import { type ControllerLab, openLab, TEMPLATE } from './controller-lab.ts';
 import type { Access } from './fake-access.ts';
 import { FastClock } from './fast-clock.ts';
 import { NAMESPACE, OWNER, ROLE } from './installed.ts';
@@ -149,21 +150,66 @@ test('a lease that somebody deletes is made anew', async (t) => {
   await eventually('there is another', () => lab.api.store.list('leases')[0]?.spec?.['holderIdentity'] === 'a');
 });
 
-test('a leader that sees a Job of a later leader does nothing', async (t) => {
+test('a leader that sees a Job of a later leader does nothing by its own term', async (t) => {
   const lab = await openLab(t);
   lab.gates.set('eu', 'e2', 'COLD');
+  createJobOf(lab, 'eu', 9);
+  const a = lab.run('a');
+  await eventually('it has noticed', () => a.failures.includes('LEADERSHIP_LOST'));
+  await eventually('the Job of the epoch is there', () =>
+    lab.jobs().some(({ metadata }) => metadata.name === 'warm-eu-e2'),
+  );
+  const [made] = lab.api.served.filter(({ verb, resource }) => verb === 'create' && resource === 'jobs');
+  // The lease was written once more before: whoever has been replaced is refused there.
+  assert.equal((made?.body as V1Job).metadata?.annotations?.['afterwrite.dev/fencing-token'], '10');
+});
+
+test('whoever has been replaced does not get past a Job of the later leader', async (t) => {
+  const lab = await openLab(t);
+  lab.gates.set('eu', 'e1', 'WARM');
+  const a = lab.run('a');
+  await eventually('a leads', () => a.leadership.permit() !== undefined);
+  // Another has the lease, and a does not know it yet.
+  const [lease] = lab.api.store.list('leases');
+  if (lease !== undefined)
+    lab.api.store.update('leases', { ...lease, spec: { ...lease.spec, holderIdentity: 'z', leaseTransitions: 2 } });
+  createJobOf(lab, 'eu', 2);
+  lab.gates.set('eu', 'e2', 'COLD');
+  await eventually('a follows', () => a.leadership.permit() === undefined);
+  assert.deepEqual(lab.api.served.filter(isJobWrite), []);
+  assert.equal(lab.api.store.list('leases')[0]?.spec?.['holderIdentity'], 'z');
+});
+
+test('a lease that was deleted and begins to count anew stops nobody for ever, and a Job of another release’s region nobody at all', async (t) => {
+  const lab = await openLab(t);
+  createJobOf(lab, 'eu', 9);
+  createJobOf(lab, 'us', 99);
+  lab.gates.set('eu', 'e1', 'COLD');
+  const a = lab.run('a');
+  await eventually('a leads by a higher token', () => a.leadership.permit()?.token === 10);
+  await eventually('the next epoch has its Job', () => {
+    lab.gates.set('eu', 'e2', 'COLD');
+    return lab.jobs().some(({ metadata }) => metadata.name === 'warm-eu-e2');
+  });
+  await a.stop();
+  assert.equal(lab.api.store.list('leases')[0]?.spec?.['leaseTransitions'], 10);
+});
+
+/** As a leader with that token has made it. */
+function createJobOf(lab: ControllerLab, region: string, token: number): void {
   lab.api.store.create('jobs', {
     apiVersion: 'batch/v1',
     kind: 'Job',
     metadata: {
-      name: 'warm-eu-e1',
+      name: `warm-${region}-e1`,
       namespace: NAMESPACE,
       labels: { 'app.kubernetes.io/managed-by': 'afterwrite-controller', 'afterwrite.dev/bus': 'shop' },
-      annotations: { 'afterwrite.dev/region': 'eu', 'afterwrite.dev/epoch': 'e1', 'afterwrite.dev/fencing-token': '9' },
+      annotations: {
+        'afterwrite.dev/region': region,
+        'afterwrite.dev/epoch': 'e1',
+        'afterwrite.dev/fencing-token': String(token),
+      },
     },
     spec: {},
   });
-  const a = lab.run('a');
-  await eventually('it has noticed', () => a.failures.includes('LEADERSHIP_LOST'));
-  assert.deepEqual(lab.api.served.filter(isJobWrite), []);
-});
+}

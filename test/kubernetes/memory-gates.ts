@@ -3,6 +3,7 @@ import type { GateAnswer, RegionGate, RegionGates } from '../../src/controller/r
 /** Gates that a test sets. */
 export class MemoryGates implements RegionGates {
   readonly #gates = new Map<string, GateAnswer>();
+  beforeOpen: () => void = () => undefined;
   readonly opened: { readonly region: string; readonly epoch: string }[] = [];
 
   set(region: string, epoch: string, state: RegionGate['state'], more: Partial<RegionGate> = {}): void {
@@ -18,12 +19,12 @@ export class MemoryGates implements RegionGates {
     return Promise.resolve(this.#gates.get(region) ?? { kind: 'absent' });
   }
 
-  open(region: string, epoch: string): Promise<void> {
+  open(region: string, epoch: string): Promise<'ok' | 'moved'> {
+    this.beforeOpen();
     const gate = this.#gates.get(region);
-    if (gate?.kind === 'gate' && gate.epoch === epoch) {
-      this.opened.push({ region, epoch });
-      this.set(region, epoch, 'WARM', { share: gate.share, admit: 1 });
-    }
-    return Promise.resolve();
+    if (gate?.kind !== 'gate' || gate.epoch !== epoch) return Promise.resolve('moved');
+    this.opened.push({ region, epoch });
+    this.set(region, epoch, 'WARM', { share: gate.share, admit: 1 });
+    return Promise.resolve('ok');
   }
 }

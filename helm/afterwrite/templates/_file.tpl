@@ -4,13 +4,21 @@
 {{- default (printf "%s-config" (include "afterwrite.fullname" .)) .Values.config.existingConfigMap -}}
 {{- end -}}
 
+{{/*
+Helm reads YAML 1.1, where a key `no` is false and a key `null` is none; the programs read 1.2, where the first is a name and the second is taken for
+one. What stands at the beginning of a line or of a mapping in braces, and would be another, is put into quotes. Takes and gives text.
+*/}}
+{{- define "afterwrite.plainKeys" -}}
+{{- regexReplaceAll "(?m)(^[ \\t]*|[{,][ \\t]*)(y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF|null|Null|NULL):([ \\t]|$)" . "${1}\"${2}\":${3}" -}}
+{{- end -}}
+
 {{/* The file as YAML. A variable may stand in braces without quotes, which no other reader of YAML takes: it becomes plain text first. */}}
 {{- define "afterwrite.file" -}}
 {{- if .Values.config.existingConfigMap -}}
 {}
 {{- else -}}
 {{- $plain := regexReplaceAll "\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}" .Values.config.file "VARIABLE_${1}" -}}
-{{- $file := $plain | fromYaml -}}
+{{- $file := include "afterwrite.plainKeys" $plain | fromYaml -}}
 {{- if hasKey $file "Error" -}}
 {{- fail (printf "config.file is no YAML: %s" (get $file "Error")) -}}
 {{- end -}}
@@ -39,7 +47,7 @@
 {{- end -}}
 {{- $objects := list -}}
 {{- range $names -}}
-{{- $object := replace "_" "-" . | trimSuffix "-" -}}
+{{- $object := regexReplaceAll "[-_]+$" . "" | replace "_" "-" -}}
 {{- if has $object $objects -}}
 {{- fail (printf "Two regions would both be called %s: no object's name has \"_\" in it." $object) -}}
 {{- end -}}
@@ -66,7 +74,8 @@
 {{- define "afterwrite.variables" -}}
 {{- $names := .Values.variables.names -}}
 {{- if not .Values.config.existingConfigMap -}}
-{{- $values := regexReplaceAll "\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}" (.Values.config.file | replace "$${" "") "VARIABLE_${1}" | fromYaml | toJson -}}
+{{- $plain := regexReplaceAll "\\$\\{([A-Za-z_][A-Za-z0-9_]*)\\}" (.Values.config.file | replace "$${" "") "VARIABLE_${1}" -}}
+{{- $values := include "afterwrite.plainKeys" $plain | fromYaml | toJson -}}
 {{- range regexFindAll "VARIABLE_[A-Za-z_][A-Za-z0-9_]*" $values -1 -}}
 {{- $names = append $names (trimPrefix "VARIABLE_" .) -}}
 {{- end -}}
@@ -82,14 +91,14 @@
 {{- fail (printf "The variable %s: names that begin with AFTERWRITE_ are the programs' own settings." $name) }}
 {{- end }}
 {{- $from := default dict (get $.Values.variables.from $name) }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   {{- if hasKey $.Values.variables.values $name }}
   value: {{ get $.Values.variables.values $name | quote }}
   {{- else }}
   valueFrom:
     secretKeyRef:
-      name: {{ default $.Values.variables.secret $from.secret }}
-      key: {{ default $name $from.key }}
+      name: {{ default $.Values.variables.secret $from.secret | quote }}
+      key: {{ default $name $from.key | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}

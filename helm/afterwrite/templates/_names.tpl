@@ -18,7 +18,7 @@
 {{- define "afterwrite.componentName" -}}
 {{- $name := printf "%s-%s" (include "afterwrite.fullname" .root) .component -}}
 {{- if .region -}}
-{{- $name = printf "%s-%s" $name (.region | replace "_" "-" | trimSuffix "-") -}}
+{{- $name = printf "%s-%s" $name (regexReplaceAll "[-_]+$" .region "" | replace "_" "-") -}}
 {{- end -}}
 {{- if gt (len $name) 63 -}}
 {{- fail (printf "The name %s has more than 63 characters: set a shorter fullnameOverride." $name) -}}
@@ -32,8 +32,8 @@
 
 {{/* What a selector may hold: never changes in the life of a release. */}}
 {{- define "afterwrite.releaseLabels" -}}
-app.kubernetes.io/name: {{ include "afterwrite.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "afterwrite.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* dict "root" "component" "region". Not afterwrite.dev/region: that label asks the controller for the gate, and is the application's. */}}
@@ -41,7 +41,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "afterwrite.releaseLabels" .root }}
 app.kubernetes.io/component: {{ .component }}
 {{- if .region }}
-afterwrite.dev/serves-region: {{ .region }}
+afterwrite.dev/serves-region: {{ regexReplaceAll "[-_]+$" .region "" | quote }}
 {{- end }}
 {{- end -}}
 

@@ -32,7 +32,7 @@ app.kubernetes.io/part-of: afterwrite
 
 {{- define "afterwrite.podSpec" -}}
 {{- $values := .root.Values -}}
-serviceAccountName: {{ default (include "afterwrite.serviceAccountName" .root) .serviceAccount }}
+serviceAccountName: {{ default (include "afterwrite.serviceAccountName" .root) .serviceAccount | quote }}
 automountServiceAccountToken: {{ default false .token }}
 # A Service of the namespace would otherwise put variables into the pod, and one called afterwrite-http would set our port.
 enableServiceLinks: false
@@ -43,7 +43,7 @@ terminationGracePeriodSeconds: {{ include "afterwrite.graceSeconds" .root }}
 {{- with $values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 securityContext:
@@ -57,7 +57,7 @@ securityContext:
   seccompProfile:
     type: RuntimeDefault
 {{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .values.nodeSelector }}
 nodeSelector:
@@ -74,7 +74,7 @@ affinity:
 {{- if and (not .once) $values.topologySpread.keys }}
 topologySpreadConstraints:
   {{- range $values.topologySpread.keys }}
-  - topologyKey: {{ . }}
+  - topologyKey: {{ . | quote }}
     maxSkew: 1
     whenUnsatisfiable: {{ $values.topologySpread.whenUnsatisfiable }}
     labelSelector:
@@ -84,8 +84,8 @@ topologySpreadConstraints:
   {{- end }}
 {{- end }}
 containers:
-  - name: {{ .component }}
-    image: {{ include "afterwrite.image" (dict "root" .root "image" .image) }}
+  - name: {{ .component | quote }}
+    image: {{ include "afterwrite.image" (dict "root" .root "image" .image) | quote }}
     imagePullPolicy: {{ $values.image.pullPolicy }}
     {{- with .command }}
     command: {{ toJson . }}
@@ -153,9 +153,9 @@ containers:
 volumes:
   - name: config
     configMap:
-      name: {{ include "afterwrite.configMapName" .root }}
+      name: {{ include "afterwrite.configMapName" .root | quote }}
       items:
-        - key: {{ $values.config.key }}
+        - key: {{ $values.config.key | quote }}
           path: afterwrite.yaml
   {{- if .scratch }}
   - name: scratch
@@ -172,8 +172,8 @@ volumes:
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ include "afterwrite.componentName" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "afterwrite.componentName" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "afterwrite.labels" . | nindent 4 }}
 spec:
@@ -212,8 +212,8 @@ spec:
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
-  name: {{ include "afterwrite.componentName" . }}
-  namespace: {{ .root.Release.Namespace }}
+  name: {{ include "afterwrite.componentName" . | quote }}
+  namespace: {{ .root.Release.Namespace | quote }}
   labels:
     {{- include "afterwrite.labels" . | nindent 4 }}
 spec:

@@ -20,7 +20,7 @@ The alerts of rules/alerts.yaml, of the programs that are installed. In their ex
 groups:
 {{- range get (.Files.Get "rules/alerts.yaml" | fromYaml) "groups" }}
 {{- if get $enabled .name }}
-  - name: {{ printf "%s-%s" (include "afterwrite.fullname" $root) .name }}
+  - name: {{ printf "%s-%s" (include "afterwrite.fullname" $root) .name | quote }}
     rules:
       {{- range $rule := .rules }}
       {{- $own := list "" }}

@@ -90,7 +90,8 @@ function probeRule(config: BusConfig, name: string): { readonly family: Family; 
   const [rule, second] = family.rules;
   if (rule === undefined || second !== undefined || rule.columns.length !== 1)
     throw unfit(name, 'one table is expected in `on`, with one column');
-  if (family.whenChanged === 'expire') throw unfit(name, 'a change does not evict its values');
+  // What is loaded anew at once stands again before anybody looks.
+  if (family.whenChanged !== 'evict') throw unfit(name, 'a change does not leave its values evicted');
   return { family, rule };
 }
 

@@ -21,6 +21,7 @@ export interface JobOptions {
 
 /** More is an error of somebody else's; a list in pieces would have no one version to watch from. */
 const JOBS_MAX = 500;
+const TOKEN_LIMIT = 2 ** 31 - 1;
 
 /** The warm-up Jobs in batch/v1. */
 export class KubernetesJobs implements WarmupJobs {
@@ -121,11 +122,17 @@ function viewOf({ metadata, spec, status }: V1Job): WarmupJob {
     version: metadata?.resourceVersion ?? '',
     region: annotations[ANNOTATION.region] ?? '',
     epoch: annotations[ANNOTATION.epoch] ?? '',
-    token: Number(annotations[ANNOTATION.fencingToken] ?? 0) || 0,
+    token: tokenOf(annotations[ANNOTATION.fencingToken]),
     outcome: outcomeOf(status),
     isLeaving: metadata?.deletionTimestamp !== undefined,
     isExpiring: spec?.ttlSecondsAfterFinished !== undefined,
   };
+}
+
+/** What no lease can count to (`leaseTransitions` is an int32) was written by nobody who led. */
+function tokenOf(text: string | undefined): number {
+  const token = Number(text);
+  return Number.isInteger(token) && token > 0 && token < TOKEN_LIMIT ? token : 0;
 }
 
 /** Only these two conditions are final; `FailureTarget` and `SuccessCriteriaMet` come before the last pod has ended. */

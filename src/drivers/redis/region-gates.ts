@@ -40,8 +40,8 @@ export class RedisRegionGates implements RegionGates {
     }
   }
 
-  async open(region: string, epoch: string): Promise<void> {
-    await this.#with(region, (gate) => gate.open(epoch));
+  open(region: string, epoch: string): Promise<'ok' | 'moved'> {
+    return this.#with(region, (gate) => gate.open(epoch));
   }
 
   async close(): Promise<void> {
