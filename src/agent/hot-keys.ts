@@ -117,7 +117,7 @@ class Merging {
   }
 
   static async open(parts: HotKeysParts, signal: AbortSignal): Promise<Merging> {
-    const { ports, clock, observer } = parts;
+    const { ports, observer } = parts;
     const log = await ofLog(ports.openLog());
     const merging = new Merging(parts, log);
     try {
