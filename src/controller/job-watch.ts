@@ -64,6 +64,8 @@ export class JobWatch {
       } catch (error) {
         if (!isBusError(error)) throw error;
         observer.watchEnded('failed', error);
+        // A server that was restored from a copy refuses a version of its future for as long as it is one: the last list is of now.
+        version = undefined;
         await clock.sleep(Math.max(backoffMs(failures++, BACKOFF, random), error.retryAfterMs ?? 0), stop);
       }
     }

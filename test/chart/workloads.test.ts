@@ -83,7 +83,8 @@ test('a region, a release and a namespace may be called as they like: by YAML 1.
   for (const age of ['oldest', 'newest'] as const) {
     const { code, out, err } = await helm(
       ...([age, 'template', '1e3', CHART, '-n', '007', '--kube-version', '1.31.0'] as const),
-      ...['--values', `${ROOT}test/chart/values/odd-names.yaml`],
+      '--values',
+      `${ROOT}test/chart/values/odd-names.yaml`,
     );
     assert.equal(code, 0, err);
     const manifests = manifestsOf(out);

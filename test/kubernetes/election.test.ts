@@ -161,7 +161,7 @@ test('a leader that sees a Job of a later leader does nothing by its own term', 
   );
   const [made] = lab.api.served.filter(({ verb, resource }) => verb === 'create' && resource === 'jobs');
   // The lease was written once more before: whoever has been replaced is refused there.
-  assert.equal((made?.body as V1Job).metadata?.annotations?.['afterwrite.dev/fencing-token'], '10');
+  assert.equal((made?.body as V1Job | undefined)?.metadata?.annotations?.['afterwrite.dev/fencing-token'], '10');
 });
 
 test('whoever has been replaced does not get past a Job of the later leader', async (t) => {
