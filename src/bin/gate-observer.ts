@@ -61,6 +61,11 @@ function pageOf(
   const body = { region, epoch, state, share, admit, reason, since: new Date(sinceMs).toISOString(), ageSeconds };
   return {
     code: admit === 1 ? 200 : 503,
-    body: isKnown ? body : { ...body, reason: `the region’s Redis is away for ${ageSeconds} s` },
+    body: isKnown
+      ? body
+      : {
+          ...body,
+          reason: `not seen for ${ageSeconds} s: the region’s Redis is away, or the place of the gate is another program’s`,
+        },
   };
 }
