@@ -70,10 +70,10 @@ test('a value is sent as the same bytes, hence with the same tag, from its text 
       assert.deepEqual(Buffer.from(held.body), Buffer.from(stored.body));
       assert.equal(held.entityTag, stored.entityTag);
       assert.equal(String(stored.body), JSON.stringify(value));
+      // This codec refuses this one name.
+      if (JSON.stringify(value).includes('__proto__')) return;
       const packed = encodePayload(value, { name: 'f', codec: 'msgpack' });
       assert.equal(jsonOfPayload(packed), undefined);
-      // Its decoder refuses this one name.
-      if (JSON.stringify(value).includes('__proto__')) return;
       const unpacked = representations.of({ ...told, value: decodePayload(packed), payload: packed });
       assert.equal(String(unpacked.body), JSON.stringify(value));
     }),
