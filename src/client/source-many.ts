@@ -1,6 +1,6 @@
 import type { SourceOriginOptions } from './source-origin.ts';
-import { BusError, type ErrorCode, isBusError } from '../protocol/errors.ts';
-import { faultOf, sqlStateOf } from '../protocol/sqlstate.ts';
+import { type ErrorCode, isBusError } from '../protocol/errors.ts';
+import { answeredSqlState, faultOf } from '../protocol/sqlstate.ts';
 import type { SourceTemplate } from '../protocol/source-template.ts';
 import type { KeyLoad, KeyParams, Loaded, LoadManyOrigin, LoadRequest } from './origin.ts';
 import { type ManyForm, manyFormOf, manyValuesOf, type ParameterTypes, sourceManyQuery } from './source-query.ts';
@@ -133,14 +133,10 @@ export class SourceMany implements LoadManyOrigin {
 }
 
 function isFormRefused(error: unknown): boolean {
-  return FORM_REFUSED.has(answeredState(error).slice(0, 2));
+  return FORM_REFUSED.has((answeredSqlState(error) ?? '').slice(0, 2));
 }
 
 /** The data of some key, whatever a function of theirs gives as its code. */
 function isOfData(error: unknown): boolean {
-  return faultOf(answeredState(error)) === 'data';
-}
-
-function answeredState(error: unknown): string {
-  return sqlStateOf(error instanceof BusError ? error.cause : error) ?? '';
+  return faultOf(answeredSqlState(error) ?? '') === 'data';
 }

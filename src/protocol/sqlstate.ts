@@ -72,6 +72,11 @@ export function sqlStateOf(error: unknown): string | undefined {
   return code !== undefined && SQLSTATE.test(code) ? code : undefined;
 }
 
+/** What Postgres answered, also where the error has been named by a code of ours since. */
+export function answeredSqlState(error: unknown): string | undefined {
+  return sqlStateOf(error instanceof BusError ? error.cause : error);
+}
+
 function codeForSqlState(sqlState: string, doing: Doing): ErrorCode {
   return (
     BY_DOING[doing][sqlState] ?? BY_SQLSTATE[sqlState] ?? BY_CLASS[sqlState.slice(0, 2)] ?? 'POSTGRES_QUERY_FAILED'

@@ -1,5 +1,5 @@
 import { BusError, type ErrorCode } from '../protocol/errors.ts';
-import { faultOf, sqlStateOf } from '../protocol/sqlstate.ts';
+import { answeredSqlState, faultOf } from '../protocol/sqlstate.ts';
 
 /** What became of one key that was asked for, as the client says it. */
 export type WarmedKey =
@@ -66,7 +66,7 @@ function ofError(error: unknown): KeyOutcome {
 }
 
 function ofFault(error: BusError): KeyOutcome {
-  const fault = faultOf(sqlStateOf(error.cause) ?? '');
+  const fault = faultOf(answeredSqlState(error) ?? '');
   if (fault === 'statement') return { kind: 'never', error };
   return fault === 'data' ? { kind: 'unreadable', error } : { kind: 'again', failure: 'refused' };
 }

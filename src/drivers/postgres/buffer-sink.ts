@@ -4,11 +4,12 @@ import type { FlushedWriters } from '../../buffer/flush-plan.ts';
 import type { Shape } from '../../buffer/shape.ts';
 import type { BufferConfig } from '../../config/bus-config.ts';
 import { BusError, isBusError } from '../../protocol/errors.ts';
+import { answeredSqlState } from '../../protocol/sqlstate.ts';
 import { BUFFER_TABLES, BUFFER_TABLES_FOUND, FLUSHED_TABLE, REFUSED_TABLE } from './buffer-tables.ts';
 import { quoteIdentifier, quoteTable } from './sql-text.ts';
 import { readColumnTypes } from './buffer-columns.ts';
 import { arrayLiteral, batchStatement } from './buffer-statement.ts';
-import { isRowFault, isColumnFault, rowStateOf } from './row-fault.ts';
+import { isRowFault, isColumnFault } from './row-fault.ts';
 
 /** One statement of a transaction; its rows, with every column as text. */
 export type SqlStatement = (
@@ -74,7 +75,7 @@ export class PostgresBufferSink implements BufferSink {
       try {
         await sql(`EXPLAIN ${statement}`, this.#arrays([], batch));
       } catch (error) {
-        if (!/^42(?!501)|^0A/.test(rowStateOf(error) ?? '')) throw error;
+        if (!/^42(?!501)|^0A/.test(answeredSqlState(error) ?? '')) throw error;
         throw new BusError(
           'CONFIG_INVALID',
           `buffers.${config.name}: ${(error as Error).message}${repairOf(config, error)}`,
@@ -180,7 +181,7 @@ export class PostgresBufferSink implements BufferSink {
       await sql('RELEASE SAVEPOINT batch', []);
       const [only] = rows;
       if (rows.length === 1 && only !== undefined)
-        return this.#setAside(sql, only, batch, rowStateOf(error), (error as Error).message);
+        return this.#setAside(sql, only, batch, answeredSqlState(error), (error as Error).message);
     }
     const half = rows.length >> 1;
     await this.#apply(sql, rows.slice(0, half), batch);
@@ -250,6 +251,6 @@ function batchOf(config: BufferConfig, shape: Shape | undefined): Batch {
 
 /** Of a conflict that no unique index tells (42P10). */
 function repairOf({ target, key }: BufferConfig, error: unknown): string {
-  if (target.kind === 'statement' || rowStateOf(error) !== '42P10') return '';
+  if (target.kind === 'statement' || answeredSqlState(error) !== '42P10') return '';
   return `. CREATE UNIQUE INDEX CONCURRENTLY ON ${quoteTable(target.table)} (${key.map(quoteIdentifier).join(', ')}) makes one; or rows: existing`;
 }

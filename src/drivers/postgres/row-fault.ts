@@ -1,5 +1,4 @@
-import { BusError } from '../../protocol/errors.ts';
-import { sqlStateOf } from '../../protocol/sqlstate.ts';
+import { answeredSqlState } from '../../protocol/sqlstate.ts';
 
 /**
  * Classes that Postgres has itself (Appendix A of its manual, "PostgreSQL Error Codes"). What is of no class of these was raised by a trigger, with a code of
@@ -19,15 +18,11 @@ const ROW_FAULT = /^(?:2[123]|44|P0|54000)/;
 
 /** Whether a row is at fault, and would be the next time: without it the others can be written. */
 export function isRowFault(error: unknown): boolean {
-  const state = rowStateOf(error);
+  const state = answeredSqlState(error);
   return state !== undefined && (ROW_FAULT.test(state) || !OWN_CLASSES.has(state.slice(0, 2)));
 }
 
 /** A column that is not there (42703) or of another type (42804, 42883), a unique index that is not there (42P10). */
 export function isColumnFault(error: unknown): boolean {
-  return /^42(?:703|804|883|P10)/.test(rowStateOf(error) ?? '');
-}
-
-export function rowStateOf(error: unknown): string | undefined {
-  return sqlStateOf(error instanceof BusError ? error.cause : error);
+  return /^42(?:703|804|883|P10)/.test(answeredSqlState(error) ?? '');
 }
