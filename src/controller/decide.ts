@@ -1,6 +1,6 @@
 import { jobName } from './job-name.ts';
 import type { Notice } from './notices.ts';
-import type { GateAnswer, RegionGate } from './region-gates.ts';
+import type { GateAnswer, StandingGate } from './region-gates.ts';
 import type { PodAdmission, RegionPod } from './region-pods.ts';
 import type { JobOrder, WarmupJob } from './warmup-jobs.ts';
 
@@ -61,7 +61,7 @@ export function decide({ jobs, gates, pods }: View, policy: Policy): Act[] {
   return acts;
 }
 
-function decideRegion(region: string, gate: RegionGate, jobs: readonly WarmupJob[], policy: Policy): Act[] {
+function decideRegion(region: string, gate: StandingGate, jobs: readonly WarmupJob[], policy: Policy): Act[] {
   const acts: Act[] = [];
   for (const job of jobs)
     if (job.epoch !== gate.epoch && !job.isLeaving)
@@ -76,7 +76,7 @@ function decideRegion(region: string, gate: RegionGate, jobs: readonly WarmupJob
   return [...acts, { kind: 'create', order: { name: jobName(region, gate.epoch), region, epoch: gate.epoch } }];
 }
 
-function decideJob(region: string, gate: RegionGate, job: WarmupJob, policy: Policy): Act[] {
+function decideJob(region: string, gate: StandingGate, job: WarmupJob, policy: Policy): Act[] {
   if (job.isLeaving) return [];
   const notice = (reason: Notice['reason'], note: string): Notice => ({ reason, note, job });
   const say = (reason: Notice['reason'], note: string): Act => ({ kind: 'say', notice: notice(reason, note) });

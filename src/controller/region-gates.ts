@@ -1,19 +1,11 @@
-/** What a region's own Redis says of it. Times in Unix milliseconds by that Redis's clock: shown, never compared. */
-export interface RegionGate {
-  readonly kind: 'gate';
-  /** The random name of this stretch of the region's life. */
-  readonly epoch: string;
-  readonly state: 'COLD' | 'WARMING' | 'WARM';
-  /** Of the region's hot reads, the share that is warm: 0 to 1. */
-  readonly share: number;
-  /** The share of traffic that may come: 0 to 1. */
-  readonly admit: number;
-  readonly sinceMs: number;
-}
+import type { RegionGate } from '../protocol/region-gate.ts';
+
+/** What a region's own Redis says of it. Its time is by that Redis's clock: shown, never compared. */
+export type StandingGate = RegionGate & { readonly kind: 'gate' };
 
 /** `absent`: there is no gate, so the region is cold and no agent has said so yet. `unreachable`: nobody knows. */
 export type GateAnswer =
-  | RegionGate
+  | StandingGate
   | { readonly kind: 'absent' }
   | { readonly kind: 'unreachable'; readonly why: string };
 

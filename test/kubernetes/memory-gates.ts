@@ -1,4 +1,4 @@
-import type { GateAnswer, RegionGate, RegionGates } from '../../src/controller/region-gates.ts';
+import type { GateAnswer, RegionGates, StandingGate } from '../../src/controller/region-gates.ts';
 
 /** Gates that a test sets. */
 export class MemoryGates implements RegionGates {
@@ -6,9 +6,9 @@ export class MemoryGates implements RegionGates {
   beforeOpen: () => void = () => undefined;
   readonly opened: { readonly region: string; readonly epoch: string }[] = [];
 
-  set(region: string, epoch: string, state: RegionGate['state'], more: Partial<RegionGate> = {}): void {
+  set(region: string, epoch: string, state: StandingGate['state'], more: Partial<StandingGate> = {}): void {
     const share = state === 'WARM' ? 1 : 0;
-    this.#gates.set(region, { kind: 'gate', epoch, state, share, admit: share, sinceMs: 0, ...more });
+    this.#gates.set(region, { kind: 'gate', epoch, state, share, admit: share, reason: '', sinceMs: 0, ...more });
   }
 
   answer(region: string, answer: GateAnswer): void {

@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Act, decide, type View } from '../../src/controller/decide.ts';
 import { JOB_NAME_MAX, jobName } from '../../src/controller/job-name.ts';
-import type { GateAnswer, RegionGate } from '../../src/controller/region-gates.ts';
+import type { GateAnswer, StandingGate } from '../../src/controller/region-gates.ts';
 import type { JobOutcome, WarmupJob } from '../../src/controller/warmup-jobs.ts';
 
-const gate = (state: RegionGate['state'], more: Partial<RegionGate> = {}): GateAnswer => ({
+const gate = (state: StandingGate['state'], more: Partial<StandingGate> = {}): GateAnswer => ({
   kind: 'gate',
   epoch: 'e2',
   state,
   share: 0,
   admit: state === 'WARM' ? 1 : 0,
+  reason: '',
   sinceMs: 0,
   ...more,
 });

@@ -31,9 +31,7 @@ export class RedisRegionGates implements RegionGates {
   async read(region: string): Promise<GateAnswer> {
     try {
       const stored = await this.#with(region, (gate) => gate.read());
-      if (stored === null) return { kind: 'absent' };
-      const { epoch, state, share, admit, sinceMs } = gateOf(stored, this.#ramp);
-      return { kind: 'gate', epoch, state, share, admit, sinceMs };
+      return stored === null ? { kind: 'absent' } : { kind: 'gate', ...gateOf(stored, this.#ramp) };
     } catch (error) {
       if (!isBusError(error)) throw error;
       return { kind: 'unreachable', why: `${error.code}: ${error.message}` };
