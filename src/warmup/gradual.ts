@@ -1,5 +1,6 @@
 import type { Clock } from '../runtime/clock.ts';
-import type { Shard, WarmGate } from './hot-keys.ts';
+import { WHOLE } from '../protocol/region-gate.ts';
+import type { WarmGate } from './hot-keys.ts';
 import { REPORT_MS, type WarmupEnd } from './warmup.ts';
 
 export interface GradualParts {
@@ -13,8 +14,6 @@ export interface GradualParts {
   readonly progress: (share: number) => void;
   readonly hindered: (error: unknown) => void;
 }
-
-const ALL: Shard = { shard: 0, of: 1 };
 
 /**
  * Opens the gate by steps of time, and loads nothing: readers warm the region, as many at a time as the database bears.
@@ -35,13 +34,13 @@ export async function openGradually(parts: GradualParts, stop: AbortSignal): Pro
     progress(share);
     while (clock.monotonicMs() < endsAtMs) {
       if (stop.aborted) return { kind: 'stopped' };
-      if ((await told(() => gate.report(epoch, share, ALL))) === 'moved') return { kind: 'moved' };
+      if ((await told(() => gate.report(epoch, share, WHOLE))) === 'moved') return { kind: 'moved' };
       await clock.sleep(Math.max(0, Math.min(REPORT_MS, endsAtMs - clock.monotonicMs())), stop);
     }
   }
   while (!stop.aborted) {
     try {
-      return { kind: (await gate.warm(epoch, ALL)) === 'moved' ? 'moved' : 'warm' };
+      return { kind: (await gate.warm(epoch, WHOLE)) === 'moved' ? 'moved' : 'warm' };
     } catch (error) {
       hindered(error);
       await clock.sleep(REPORT_MS, stop);

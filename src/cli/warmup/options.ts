@@ -1,5 +1,6 @@
 import { DURATION, durationMs } from '../../config/duration.ts';
 import { BusError } from '../../protocol/errors.ts';
+import { WHOLE } from '../../protocol/region-gate.ts';
 import type { Shard } from '../../warmup/hot-keys.ts';
 import type { WarmupEnd } from '../../warmup/warmup.ts';
 import { EXIT, type ExitCode } from '../exit-code.ts';
@@ -78,7 +79,7 @@ export function readWarmupOptions(
  * (https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode), and not how many there are: `--shard of/n` takes it from there.
  */
 function readShard(text: string | undefined, env: Readonly<Record<string, string | undefined>>): Shard {
-  if (text === undefined) return { shard: 0, of: 1 };
+  if (text === undefined) return WHOLE;
   const [, index = '', count = ''] = /^(\d{1,4}|of)\/(\d{1,4})$/.exec(text) ?? [];
   const [shard, of] = [Number(index === 'of' ? env['JOB_COMPLETION_INDEX'] : index), Number(count)];
   if (count !== '' && Number.isInteger(shard) && shard < of) return { shard, of };
