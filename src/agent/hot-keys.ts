@@ -121,14 +121,23 @@ class Merging {
     const log = await ofLog(ports.openLog());
     const merging = new Merging(parts, log);
     try {
-      for await (const bucket of log.read(ports.region, (error) => observer.hotKeysFault(error))) {
-        if (signal.aborted) break;
-        merging.#resume(bucket);
-      }
+      await ofLog(
+        merging.#resumeAll(
+          log.read(ports.region, (error) => observer.hotKeysFault(error)),
+          signal,
+        ),
+      );
       return merging;
     } catch (error) {
       await log.close();
-      throw isBusError(error) ? new LogFailure(error) : error;
+      throw error;
+    }
+  }
+
+  async #resumeAll(published: AsyncIterable<HotBucket>, signal: AbortSignal): Promise<void> {
+    for await (const bucket of published) {
+      if (signal.aborted) break;
+      this.#resume(bucket);
     }
   }
 
@@ -162,15 +171,15 @@ class Merging {
     const { ports, clock, observer } = this.#parts;
     const atMs = clock.nowMs();
     try {
-      this.#log ??= await ports.openLog();
+      this.#log ??= await ofLog(ports.openLog());
       const dated = due.map((bucket) => ({ ...bucket, atMs }));
-      await this.#log.write(ports.region, dated);
+      await ofLog(this.#log.write(ports.region, dated));
       observer.hotKeysPublished(due.length);
     } catch (error) {
       this.#merge.unpublished(due);
       await this.#log?.close();
       this.#log = undefined;
-      throw isBusError(error) ? new LogFailure(error) : error;
+      throw error;
     }
   }
 
