@@ -3,13 +3,12 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import pg from 'pg';
-import { keyspaceOf } from '../../src/config/region-keyspace.ts';
 import { type Cache, createCache } from '../../src/index.ts';
 import type { Keyspace } from '../../src/protocol/keyspace.ts';
 import { eventually } from '../support/eventually.ts';
-import { untilBegun, untilReached } from '../support/region-begun.ts';
+import { beginRegion, untilReached } from '../support/region-begun.ts';
 import { metricOf, openStage, type Stage } from '../support/stage.ts';
 
 // What goes wrong where keys are loaded anew, by a real relay, agent and worker.
@@ -51,14 +50,7 @@ before(async () => {
   primary = new pg.Pool({ connectionString: stage.url });
   for (const table of ['users', 'gone'])
     await primary.query(`insert into ${table} select n, 'first' from generate_series(1, ${ids.length}) n`);
-  const region = stage.config.regions.get('eu');
-  assert.ok(region !== undefined);
-  keyspace = keyspaceOf(stage.config, region);
-  redis = new Redis(stage.cache.url);
-  agent = await stage.startAgent('agent');
-  await stage.startRelay('relay');
-  await untilBegun(redis, keyspace, Object.keys(FAMILIES));
-  await untilReached(stage.sql, redis, keyspace);
+  ({ keyspace, redis, agent } = await beginRegion(stage, Object.keys(FAMILIES)));
   cache = await createCache({
     config: stage.configPath,
     region: 'eu',

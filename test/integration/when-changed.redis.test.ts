@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import pg from 'pg';
-import { keyspaceOf } from '../../src/config/region-keyspace.ts';
 import { type Cache, createCache } from '../../src/index.ts';
 import type { Keyspace } from '../../src/protocol/keyspace.ts';
 import { eventually } from '../support/eventually.ts';
-import { untilBegun, untilReached } from '../support/region-begun.ts';
+import { beginRegion, untilReached } from '../support/region-begun.ts';
 import { openStage, type Stage } from '../support/stage.ts';
 
 // What `when-changed` promises, by a real relay, agent and worker.
@@ -36,14 +35,7 @@ before(async () => {
   stage = await openStage({ log: 'redis-streams', schema: SCHEMA, families: FAMILIES, partitions: 2 });
   primary = new pg.Pool({ connectionString: stage.url });
   await primary.query(`insert into users select n, 'first' from generate_series(1, ${ROWS}) n`);
-  const region = stage.config.regions.get('eu');
-  assert.ok(region !== undefined);
-  keyspace = keyspaceOf(stage.config, region);
-  redis = new Redis(stage.cache.url);
-  agent = await stage.startAgent('agent');
-  await stage.startRelay('relay');
-  await untilBegun(redis, keyspace, Object.keys(FAMILIES));
-  await untilReached(stage.sql, redis, keyspace);
+  ({ keyspace, redis, agent } = await beginRegion(stage, Object.keys(FAMILIES)));
 });
 after(async () => {
   await Promise.allSettled(caches.map((cache) => cache.drain()));

@@ -1,6 +1,10 @@
+import assert from 'node:assert/strict';
+import { Redis } from 'ioredis';
+import { keyspaceOf } from '../../src/config/region-keyspace.ts';
 import type { Keyspace } from '../../src/protocol/keyspace.ts';
 import type { Sql } from '../../src/drivers/postgres/connection.ts';
 import { eventually } from './eventually.ts';
+import type { Stage } from './stage.ts';
 
 export interface ReadRecords {
   hgetall(key: string): Promise<Record<string, string>>;
@@ -39,4 +43,29 @@ export async function untilReached(sql: Sql, redis: Pick<ReadRecords, 'hgetall'>
       const { watermark } = await redis.hgetall(keyspace.record(cell));
       return watermark !== undefined && watermark >= (row?.lsn ?? 'f');
     });
+}
+
+export interface BegunRegion {
+  readonly keyspace: Keyspace;
+  /** The caller's to disconnect. */
+  readonly redis: Redis;
+  readonly agent: Awaited<ReturnType<Stage['startAgent']>>;
+}
+
+/** Starts an agent of `eu` and a relay, and waits until the region has applied what was committed before. */
+export async function beginRegion(stage: Stage, families: readonly string[]): Promise<BegunRegion> {
+  const region = stage.config.regions.get('eu');
+  assert.ok(region !== undefined);
+  const keyspace = keyspaceOf(stage.config, region);
+  const redis = new Redis(stage.cache.url);
+  try {
+    const agent = await stage.startAgent('agent');
+    await stage.startRelay('relay');
+    await untilBegun(redis, keyspace, families);
+    await untilReached(stage.sql, redis, keyspace);
+    return { keyspace, redis, agent };
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
 }
