@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { regionOf } from '../cli/commands/context.ts';
 import type { ControllerOptions } from '../cli/commands/controller.ts';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
@@ -126,9 +127,5 @@ class ControllerService implements Service {
 
 function regionsOf(config: BusConfig, names: readonly string[]): RegionConfig[] {
   if (names.length === 0) return [...config.regions.values()];
-  return names.map((name) => {
-    const region = config.regions.get(name);
-    if (region === undefined) throw new BusError('SETTING_INVALID', `The file has no region "${name}".`);
-    return region;
-  });
+  return names.map((name) => regionOf(config, name));
 }

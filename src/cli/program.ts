@@ -5,7 +5,7 @@ import { BusError } from '../protocol/errors.ts';
 import { settingsHelp } from '../runtime/settings.ts';
 import { configCheckCommand, configSchemaCommand, configShowCommand } from './commands/config.ts';
 import { configTypesCommand } from './commands/config-types.ts';
-import { type CommandContext, configOf, DEFAULT_FILE } from './commands/context.ts';
+import { type CommandContext, configOf, DEFAULT_FILE, regionOf } from './commands/context.ts';
 import { addController, type ControllerOptions } from './commands/controller.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
@@ -286,13 +286,4 @@ function wholeNumber(text: string): number {
   if (!Number.isInteger(number) || number < 1 || number > 100_000)
     throw new BusError('SETTING_INVALID', `"${text}" is no whole number from 1 to 100,000.`);
   return number;
-}
-
-function regionOf(config: BusConfig, name: string): RegionConfig {
-  const region = config.regions.get(name);
-  if (region !== undefined) return region;
-  throw new BusError(
-    'SETTING_INVALID',
-    `The file has no region "${name}"; it has ${[...config.regions.keys()].join(', ')}.`,
-  );
 }

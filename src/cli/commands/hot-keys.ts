@@ -3,7 +3,7 @@ import { BusError } from '../../protocol/errors.ts';
 import type { HotKey, HotKeyLog } from '../../protocol/hot-key.ts';
 import { EXIT } from '../exit-code.ts';
 import { printJson, printLines, tableOf } from '../output.ts';
-import { type CommandContext, configOf } from './context.ts';
+import { type CommandContext, configOf, regionOf } from './context.ts';
 
 export interface HotKeysOptions {
   readonly region: string;
@@ -25,11 +25,7 @@ export interface FamilyHotKeys {
 export async function hotKeysCommand(context: CommandContext, options: HotKeysOptions): Promise<number> {
   const config = await configOf(context);
   const { region, family } = options;
-  if (!config.regions.has(region))
-    throw new BusError(
-      'SETTING_INVALID',
-      `The file has no region "${region}"; it has ${[...config.regions.keys()].join(', ')}.`,
-    );
+  regionOf(config, region);
   if (family !== undefined && !config.families.has(family))
     throw new BusError('SETTING_INVALID', `The file has no family "${family}".`);
   const log = await openHotKeyLog(config);
