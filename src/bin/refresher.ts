@@ -1,11 +1,10 @@
 import type { RefreshAnswer, Refresher } from '../agent/refresh.ts';
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
-import { openPool } from '../drivers/postgres/pool.ts';
-import { unconnectedRegion } from '../drivers/redis/cluster-connection.ts';
-import { type Cache, createCache } from '../index.ts';
+import type { Cache } from '../index.ts';
 import { BusError } from '../protocol/errors.ts';
 import { parserOf } from '../protocol/key-template.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { LOADS_FOR_NOBODY, openProgramCache, type ProgramCache } from './program-cache.ts';
 
 /** A refresh waits for its change to become visible, where a reader would go on without storing. */
 const SETTLE_WAIT_MS = 2000;
@@ -30,7 +29,7 @@ export interface RefresherParts {
 export class CacheRefresher implements Refresher {
   readonly #parts: RefresherParts;
   readonly #families: ReadonlyMap<string, ReturnType<typeof parserOf>>;
-  #opened: Promise<{ readonly cache: Cache; readonly close: () => Promise<void> }> | undefined;
+  #opened: Promise<ProgramCache> | undefined;
 
   constructor(parts: RefresherParts) {
     this.#parts = parts;
@@ -81,55 +80,35 @@ export class CacheRefresher implements Refresher {
     await opened?.close();
   }
 
-  async #open(): Promise<{ readonly cache: Cache; readonly close: () => Promise<void> }> {
+  async #open(): Promise<ProgramCache> {
     const { config, region, name, log, open } = this.#parts;
-    const [replicaUrl] = region.replicas;
-    const pooled = { applicationName: name, max: POOL_MAX, statementTimeoutMs: LOAD_TIMEOUT_MS };
-    const pools = {
-      primary: openPool(config.source.url, pooled),
-      ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, pooled) }),
-    };
-    const redis = unconnectedRegion(region.redis);
+    const pool = { applicationName: name, max: POOL_MAX, statementTimeoutMs: LOAD_TIMEOUT_MS };
     const unproven = new Set<string>();
-    let cache: Cache | undefined;
-    const close = async (): Promise<void> => {
-      await cache?.drain();
-      redis.disconnect();
-      await Promise.all([pools.primary.end(), pools.replica?.end()]);
-    };
+    const opened = await openProgramCache(config, region, pool, {
+      // It has a back-off of its own, and each of its tries is to be one.
+      ...LOADS_FOR_NOBODY,
+      settleWaitMs: SETTLE_WAIT_MS,
+      loadTimeoutMs: LOAD_TIMEOUT_MS,
+      commandTimeoutMs: COMMAND_TIMEOUT_MS,
+      drainWaitMs: DRAIN_WAIT_MS,
+      onEvent: ({ code, message, family }) => {
+        if (code === 'unproven' && family !== undefined) unproven.add(family);
+        log.warn('refreshing', { event: code, detail: message });
+      },
+    });
     try {
-      cache = await createCache({
-        config: { loaded: config },
-        region: region.name,
-        redis,
-        postgres: pools,
-        settleWaitMs: SETTLE_WAIT_MS,
-        loadTimeoutMs: LOAD_TIMEOUT_MS,
-        commandTimeoutMs: COMMAND_TIMEOUT_MS,
-        drainWaitMs: DRAIN_WAIT_MS,
-        // It has a back-off of its own, and each of its tries is to be one.
-        failureMemoryMs: 0,
-        localEntriesMax: 0,
-        buffers: 'off',
-        // What is loaded anew for a change nobody has read.
-        hotKeys: false,
-        onEvent: ({ code, message, family }) => {
-          if (code === 'unproven' && family !== undefined) unproven.add(family);
-          log.warn('refreshing', { event: code, detail: message });
-        },
-      });
-      await openFamilies(cache, open);
+      await openFamilies(opened.cache, open);
       for (const family of this.#families.keys()) {
-        cache.family(family);
+        opened.cache.family(family);
         if (unproven.has(family))
           throw new BusError(
             'SETTING_INVALID',
             `Family ${family} is opened without \`reads: "primary"\`: nothing that its loader gives may be stored.`,
           );
       }
-      return { cache, close };
+      return opened;
     } catch (error) {
-      await close();
+      await opened.close();
       throw error;
     }
   }

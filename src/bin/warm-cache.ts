@@ -1,10 +1,9 @@
 import type { BusConfig, Family, RegionConfig } from '../config/bus-config.ts';
-import { openPool } from '../drivers/postgres/pool.ts';
-import { unconnectedRegion } from '../drivers/redis/cluster-connection.ts';
-import { type Cache, createCache } from '../index.ts';
+import type { Cache } from '../index.ts';
 import { parserOf } from '../protocol/key-template.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { FamilyReader, type OpenedFamily } from '../warmup/family-reader.ts';
+import { LOADS_FOR_NOBODY, openProgramCache, type ProgramCache } from './program-cache.ts';
 
 /** Nobody waits for a key, and a batch has one for each of its keys under way. */
 const COMMAND_TIMEOUT_MS = 5000;
@@ -18,49 +17,22 @@ export interface WarmCacheParts {
   readonly log: Logger;
 }
 
-export interface WarmCache {
+export interface WarmCache extends ProgramCache {
   readonly reader: FamilyReader;
-  readonly cache: Cache;
-  close(): Promise<void>;
 }
 
 /** A cache of the client's library that loads for nobody, with connections and a statement timeout of its own. */
 export async function openWarmCache({ config, region, name, log }: WarmCacheParts): Promise<WarmCache> {
   const { concurrencyMax, batchMax, statementTimeoutMs } = config.warmup;
-  const options = { applicationName: name, max: concurrencyMax, statementTimeoutMs };
-  const [replicaUrl] = region.replicas;
-  const pools = {
-    primary: openPool(config.source.url, options),
-    ...(replicaUrl === undefined ? {} : { replica: openPool(replicaUrl, options) }),
-  };
-  const redis = unconnectedRegion(region.redis);
-  let cache: Cache | undefined;
-  const close = async (): Promise<void> => {
-    await cache?.drain();
-    redis.disconnect();
-    await Promise.all([pools.primary.end(), pools.replica?.end()]);
-  };
-  try {
-    cache = await createCache({
-      config: { loaded: config },
-      region: region.name,
-      redis,
-      postgres: pools,
-      commandTimeoutMs: COMMAND_TIMEOUT_MS,
-      loadTimeoutMs: statementTimeoutMs + LEASE_MARGIN_MS,
-      loadsMax: concurrencyMax,
-      loadQueueMax: concurrencyMax * batchMax,
-      failureMemoryMs: 0,
-      localEntriesMax: 0,
-      buffers: 'off',
-      // It is no reader: what it asks for says nothing of what is read.
-      hotKeys: false,
-      onEvent: ({ code, message }) => log.warn('warming', { event: code, detail: message }),
-    });
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  const pool = { applicationName: name, max: concurrencyMax, statementTimeoutMs };
+  const { cache, close } = await openProgramCache(config, region, pool, {
+    ...LOADS_FOR_NOBODY,
+    commandTimeoutMs: COMMAND_TIMEOUT_MS,
+    loadTimeoutMs: statementTimeoutMs + LEASE_MARGIN_MS,
+    loadsMax: concurrencyMax,
+    loadQueueMax: concurrencyMax * batchMax,
+    onEvent: ({ code, message }) => log.warn('warming', { event: code, detail: message }),
+  });
   const opened = new Map<string, OpenedFamily>();
   const families = (family: string): OpenedFamily => {
     let one = opened.get(family);

@@ -22,8 +22,6 @@ export interface DemoBus {
   readonly name: string;
   readonly configPath: string;
   readonly databaseUrl: string;
-  /** The same database on the first region’s replica; undefined where there is none. */
-  readonly replicaUrl: string | undefined;
   readonly children: readonly DemoChild[];
   /** Writes its file, makes its database, and sets it up. */
   prepare(): Promise<void>;
@@ -63,7 +61,6 @@ export function createBus(servers: DemoServers, folder: string, plan: DemoPlan):
     name,
     configPath,
     databaseUrl,
-    replicaUrl,
     children,
     prepare: async () => {
       // URLs that were given hold passwords, and others may look into the folder.

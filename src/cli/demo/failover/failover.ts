@@ -3,6 +3,7 @@ import { loadConfig } from '../../../config/load-config.ts';
 import { keyspaceOf } from '../../../config/region-keyspace.ts';
 import { BusError } from '../../../protocol/errors.ts';
 import { freePort } from '../../../stack/place.ts';
+import { regionOf } from '../../commands/context.ts';
 import { EXIT } from '../../exit-code.ts';
 import type { Output } from '../../output.ts';
 import { runTask } from '../children.ts';
@@ -76,11 +77,11 @@ class Failover {
   static async open(opened: OpenedBus, openCache: OpenDemoCache, frame: DemoFrame): Promise<Failover> {
     const { servers, bus } = opened;
     const config = await loadConfig([bus.configPath], process.env);
-    const [region, server] = [config.regions.get(VICTIM), servers.caches.get(VICTIM)];
-    if (region === undefined || server === undefined) throw new Error(`There is no region ${VICTIM}.`);
-    const victim = new Victim(server, keyspaceOf(config, region).gate);
+    const server = servers.caches.get(VICTIM);
+    if (server === undefined) throw new Error(`There is no Redis of ${VICTIM}.`);
+    const victim = new Victim(server, keyspaceOf(config, regionOf(config, VICTIM)).gate);
     frame.cleanups.push(() => victim.stop());
-    return new Failover(opened, frame, await FailoverScene.open(opened, openCache, frame), victim);
+    return new Failover(opened, frame, await FailoverScene.open(config, openCache, frame), victim);
   }
 
   async run(steadyMs: number): Promise<{ readonly withWarmup: Act; readonly withoutWarmup: Act }> {

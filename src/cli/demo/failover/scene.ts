@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cache } from '../../../client/cache.ts';
+import type { BusConfig, RegionConfig } from '../../../config/bus-config.ts';
 import { connect } from '../../../drivers/postgres/connection.ts';
 import type { DemoFrame } from '../frame.ts';
-import type { OpenedBus } from '../opening.ts';
+import { regionOf } from '../../commands/context.ts';
 import { CUSTOMERS, type Customer, RENAME } from './customers.ts';
 import { DatabaseProbe } from './database-probe.ts';
 import { Users } from './traffic.ts';
@@ -10,16 +11,10 @@ import { Users } from './traffic.ts';
 export const VICTIM = 'eu';
 export const NEIGHBOUR = 'us';
 
-export interface DemoCachePlace {
-  readonly configPath: string;
-  readonly region: string;
-  readonly primaryUrl: string;
-  readonly replicaUrl: string | undefined;
-}
-
 /** Opens a cache as an application does. */
 export type OpenDemoCache = (
-  place: DemoCachePlace,
+  config: BusConfig,
+  region: RegionConfig,
 ) => Promise<{ readonly cache: Cache; readonly close: () => Promise<void> }>;
 
 /** Processes of the application, and page views a second, in each region. */
@@ -48,17 +43,12 @@ export class FailoverScene {
   }
 
   /** Opens it, and lets the users come. */
-  static async open({ bus }: OpenedBus, openCache: OpenDemoCache, frame: DemoFrame): Promise<FailoverScene> {
+  static async open(config: BusConfig, openCache: OpenDemoCache, frame: DemoFrame): Promise<FailoverScene> {
     const { cleanups, ending } = frame;
     const open = (region: typeof VICTIM | typeof NEIGHBOUR): Promise<Cache[]> =>
       Promise.all(
         Array.from({ length: FLEET[region].caches }, async () => {
-          const { cache, close } = await openCache({
-            configPath: bus.configPath,
-            region,
-            primaryUrl: bus.databaseUrl,
-            replicaUrl: region === VICTIM ? bus.replicaUrl : undefined,
-          });
+          const { cache, close } = await openCache(config, regionOf(config, region));
           cleanups.push(close);
           return cache;
         }),
@@ -68,12 +58,13 @@ export class FailoverScene {
     const caches = await open(VICTIM);
     frame.say(`Filling ${CUSTOMERS} pages in each region.`);
     for (const [cache] of [neighbourCaches, caches]) await fill(cache, ending.signal);
-    const scene = new FailoverScene(caches, new Users(caches, FLEET[VICTIM].perSecond, neighbours), bus.databaseUrl);
+    const [replicaUrl] = regionOf(config, VICTIM).replicas;
+    const scene = new FailoverScene(caches, new Users(caches, FLEET[VICTIM].perSecond, neighbours), config.source.url);
     const over = new AbortController();
     const running = [
       neighbours.run(over.signal),
       scene.users.run(over.signal),
-      scene.database.run(bus.replicaUrl ?? bus.databaseUrl, over.signal),
+      scene.database.run(replicaUrl ?? config.source.url, over.signal),
     ];
     ending.watch(running.map(async (one) => one.then(() => new Promise<never>(() => undefined))));
     cleanups.push(async () => {
