@@ -8,13 +8,18 @@ import {
   WHOLE,
 } from '../protocol/region-gate.ts';
 
+/** What the shards of one division of the keys have said. */
+interface Said {
+  readonly shares: Map<number, number>;
+  readonly warm: Set<number>;
+}
+
 interface Kept {
   gate: StoredGate;
   readonly cells: Map<number, string>;
   readonly begun: Set<number>;
-  shards: number;
-  readonly shares: Map<number, number>;
-  readonly warm: Set<number>;
+  /** By how many shards there are. */
+  readonly divisions: Map<number, Said>;
 }
 
 /** A region's gate in memory. Each method is what one script does. */
@@ -65,11 +70,11 @@ export class MemoryGate {
   }
 
   report(epoch: string, share: number, shard: GateShard = WHOLE): 'ok' | 'moved' {
-    return this.#tell(epoch, shard, (kept) => kept.shares.set(shard.shard, share));
+    return this.#tell(epoch, shard, ({ shares }) => shares.set(shard.shard, share));
   }
 
   warm(epoch: string, shard: GateShard = WHOLE): 'ok' | 'moved' {
-    return this.#tell(epoch, shard, (kept) => kept.warm.add(shard.shard));
+    return this.#tell(epoch, shard, (said) => said.warm.add(shard.shard));
   }
 
   open(epoch: string): 'ok' | 'moved' {
@@ -79,18 +84,16 @@ export class MemoryGate {
     return 'ok';
   }
 
-  #tell(epoch: string, { of }: GateShard, note: (kept: Kept) => void): 'ok' | 'moved' {
+  #tell(epoch: string, { of }: GateShard, note: (said: Said) => void): 'ok' | 'moved' {
     const kept = this.#of(epoch);
     if (kept === undefined) return 'moved';
-    if (kept.shards !== of) {
-      kept.shares.clear();
-      kept.warm.clear();
-      kept.shards = of;
-    }
-    note(kept);
-    const sum = [...kept.shares.values()].reduce((all, one) => all + one, 0);
-    kept.gate = { ...kept.gate, share: Number((sum / of).toFixed(6)) };
-    if (kept.gate.state !== 'WARM' && kept.warm.size === of) this.#become(kept, 'WARM', 'warmed');
+    const said = kept.divisions.get(of) ?? { shares: new Map(), warm: new Set() };
+    kept.divisions.set(of, said);
+    note(said);
+    const means = [...kept.divisions].map(([many, { shares }]) => [...shares.values()].reduce(sum, 0) / many);
+    kept.gate = { ...kept.gate, share: Number(Math.max(...means).toFixed(6)) };
+    const isWarm = [...kept.divisions].some(([many, { warm }]) => warm.size === many);
+    if (kept.gate.state !== 'WARM' && isWarm) this.#become(kept, 'WARM', 'warmed');
     else if (kept.gate.state === 'COLD') this.#become(kept, 'WARMING', 'a warm-up is at work');
     return 'ok';
   }
@@ -108,10 +111,12 @@ export class MemoryGate {
       gate: { epoch, state: 'COLD', share: 0, reason, sinceMs: this.#nowMs() },
       cells: new Map(),
       begun: new Set(),
-      shards: 0,
-      shares: new Map(),
-      warm: new Set(),
+      divisions: new Map(),
     };
     return this.#kept;
   }
+}
+
+function sum(a: number, b: number): number {
+  return a + b;
 }

@@ -88,12 +88,27 @@ export function describeGate(name: string, open: () => Promise<GateUnderTest>): 
       assert.deepEqual((await now())?.slice(1, 3), ['WARM', 0.8]);
     });
 
-    test('with another number of shards the shares begin anew', async () => {
+    test('warm-ups that divide the keys differently take nothing back of each other: the share is the highest, and either makes it WARM', async () => {
       await gate.markCold('E1', 'no gate');
       await gate.report('E1', 0.8, { shard: 0, of: 2 });
-      await gate.warm('E1', { shard: 1, of: 2 });
+      await gate.warm('E1', { shard: 0, of: 2 });
+      await gate.report('E1', 0.3);
+      assert.deepEqual((await now())?.slice(1, 3), ['WARMING', 0.4]);
       await gate.report('E1', 0.5);
       assert.deepEqual((await now())?.slice(1, 3), ['WARMING', 0.5]);
+      await gate.report('E1', 0.1, { shard: 11, of: 12 });
+      await gate.warm('E1', { shard: 1, of: 12 });
+      assert.deepEqual((await now())?.slice(1, 3), ['WARMING', 0.5]);
+      await gate.warm('E1', { shard: 1, of: 2 });
+      assert.equal((await gate.read())?.state, 'WARM');
+    });
+
+    test('a new epoch forgets what all divisions have said', async () => {
+      await gate.markCold('E1', 'no gate');
+      await gate.warm('E1', { shard: 0, of: 2 });
+      await gate.markCold('E2', 'by hand', 'E1');
+      await gate.warm('E2', { shard: 1, of: 2 });
+      assert.deepEqual((await now())?.slice(1, 3), ['WARMING', 0]);
     });
 
     test('a gate that is opened by hand is WARM, whatever its share', async () => {

@@ -4,7 +4,7 @@
 -- KEYS  1 gate
 -- ARGV  1 the gate's epoch   2 report | warm | open   3 shard   4 of how many   5 share, with report
 -- Returns 'ok' | 'moved'
--- Invariant: the share is the mean of the shards', of which those that have not spoken count as 0. WARM ends with the epoch only.
+-- Invariant: the share is the mean of the shards', of which those that have not spoken count as 0: of several divisions the highest. WARM ends with the epoch only.
 local wrong = wrongType(1)
 if wrong then return wrong end
 local key = KEYS[1]
@@ -15,20 +15,27 @@ if ARGV[2] == 'open' then
   if gate[2] ~= 'WARM' then become('WARM', 'opened by hand') end
   return 'ok'
 end
-local of = tonumber(ARGV[4])
--- Another number of shards is another warm-up: what the former one's have said does not add up with it.
-if redis.call('HGET', key, 'shards') ~= ARGV[4] then
-  for i = 0, tonumber(redis.call('HGET', key, 'shards') or '0') - 1 do redis.call('HDEL', key, 'share:' .. i, 'warm:' .. i) end
-  redis.call('HSET', key, 'shards', ARGV[4])
+-- Warm-ups that divide the keys differently may be at work at a time: what one says does not add up with another's, and takes nothing of it back.
+local divisions = redis.call('HGET', key, 'shards') or ''
+if not string.find(' ' .. divisions .. ' ', ' ' .. ARGV[4] .. ' ', 1, true) then
+  divisions = divisions == '' and ARGV[4] or divisions .. ' ' .. ARGV[4]
+  redis.call('HSET', key, 'shards', divisions)
 end
-if ARGV[2] == 'report' then redis.call('HSET', key, 'share:' .. ARGV[3], ARGV[5]) else redis.call('HSET', key, 'warm:' .. ARGV[3], '1') end
-local sum, warm = 0, 0
-for i = 0, of - 1 do
-  sum = sum + (tonumber(redis.call('HGET', key, 'share:' .. i) or '0') or 0)
-  warm = warm + redis.call('HEXISTS', key, 'warm:' .. i)
+local mine = ':' .. ARGV[4] .. ':' .. ARGV[3]
+if ARGV[2] == 'report' then redis.call('HSET', key, 'share' .. mine, ARGV[5]) else redis.call('HSET', key, 'warm' .. mine, '1') end
+local share, isWarm = 0, false
+for division in string.gmatch(divisions, '%d+') do
+  local of, sum, warm = tonumber(division), 0, 0
+  for i = 0, of - 1 do
+    local one = ':' .. division .. ':' .. i
+    sum = sum + (tonumber(redis.call('HGET', key, 'share' .. one) or '0') or 0)
+    warm = warm + redis.call('HEXISTS', key, 'warm' .. one)
+  end
+  share = math.max(share, sum / of)
+  isWarm = isWarm or warm == of
 end
-redis.call('HSET', key, 'share', string.format('%.6f', sum / of))
-if gate[2] ~= 'WARM' and warm == of then
+redis.call('HSET', key, 'share', string.format('%.6f', share))
+if gate[2] ~= 'WARM' and isWarm then
   become('WARM', 'warmed')
 elseif gate[2] == 'COLD' then
   become('WARMING', 'a warm-up is at work')
