@@ -16,18 +16,28 @@ export interface GateObserverParts {
   readonly clock: Clock;
 }
 
+/** A gate, and when it was seen, in monotonic ms. */
+interface Seen {
+  readonly gate: StoredGate;
+  readonly atMs: number;
+}
+
 /** Turns what is told of a region's gate into metrics, log lines and the page `/gate`. */
 export function observeGate(parts: GateObserverParts): GateObserver & { readonly page: () => Page } {
   const { region, ramp, metrics, log, clock } = parts;
-  let last: { readonly gate: StoredGate; readonly atMs: number } | undefined;
+  let last: Seen | undefined;
+  metrics.beforeText(() => {
+    if (last === undefined) return;
+    const gate = isKnown(last, clock.monotonicMs()) ? last.gate : undefined;
+    for (const state of GATE_STATES)
+      metrics.set('afterwrite_region_state', state === gate?.state ? 1 : 0, { region, state });
+    metrics.set('afterwrite_region_share', gate?.share ?? 0, { region });
+    metrics.set('afterwrite_region_admit', gate === undefined ? 0 : admitOf(gate, ramp), { region });
+  });
   return {
     gate: (gate) => {
       const before = last?.gate;
       last = { gate, atMs: clock.monotonicMs() };
-      for (const state of GATE_STATES)
-        metrics.set('afterwrite_region_state', state === gate.state ? 1 : 0, { region, state });
-      metrics.set('afterwrite_region_share', gate.share, { region });
-      metrics.set('afterwrite_region_admit', admitOf(gate, ramp), { region });
       if (before?.state === gate.state && before.epoch === gate.epoch) return;
       const { epoch, state, share, reason } = gate;
       log[state === 'COLD' ? 'warn' : 'info']('the region’s gate', { epoch, state, share, reason });
@@ -45,23 +55,21 @@ export function observeGate(parts: GateObserverParts): GateObserver & { readonly
   };
 }
 
+function isKnown({ atMs }: Seen, nowMs: number): boolean {
+  return nowMs - atMs < KNOWN_MS;
+}
+
 /** 200 where all traffic may come, else 503. */
-function pageOf(
-  region: string,
-  last: { readonly gate: StoredGate; readonly atMs: number } | undefined,
-  ramp: readonly RampStep[],
-  nowMs: number,
-): Page {
+function pageOf(region: string, last: Seen | undefined, ramp: readonly RampStep[], nowMs: number): Page {
   if (last === undefined)
     return { code: 503, body: { region, state: null, admit: 0, reason: 'the gate is not known yet' } };
   const { epoch, state, share, reason, sinceMs } = last.gate;
   const ageSeconds = Math.round((nowMs - last.atMs) / 1000);
-  const isKnown = nowMs - last.atMs < KNOWN_MS;
-  const admit = isKnown ? admitOf(last.gate, ramp) : 0;
+  const admit = isKnown(last, nowMs) ? admitOf(last.gate, ramp) : 0;
   const body = { region, epoch, state, share, admit, reason, since: new Date(sinceMs).toISOString(), ageSeconds };
   return {
     code: admit === 1 ? 200 : 503,
-    body: isKnown
+    body: isKnown(last, nowMs)
       ? body
       : {
           ...body,

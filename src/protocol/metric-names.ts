@@ -129,7 +129,7 @@ export const METRICS = {
   },
   afterwrite_region_state: {
     kind: 'gauge',
-    help: '1 for the state of the region’s gate: COLD, WARMING or WARM; 0 for the others.',
+    help: '1 for the state of the region’s gate: COLD, WARMING or WARM; 0 for the others, and for all three where the gate was not seen for 30 s.',
     labels: ['region', 'state'],
   },
   afterwrite_region_share: {

@@ -9,6 +9,7 @@ export class Metrics {
   readonly #counters = new Map<string, Counter>();
   readonly #gauges = new Map<string, Gauge>();
   readonly #histograms = new Map<string, Histogram>();
+  readonly #updates: (() => void)[] = [];
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
@@ -24,8 +25,14 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
+  /** `update` is called before each text: for what the passing of time alone makes another. */
+  beforeText(update: () => void): void {
+    this.#updates.push(update);
+  }
+
   /** In Prometheus's text format. */
   text(): Promise<string> {
+    for (const update of this.#updates) update();
     return this.#registry.metrics();
   }
 

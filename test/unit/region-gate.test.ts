@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { GateWatch } from '../../src/agent/gate-watch.ts';
 import { judgeRedis, judgeServers } from '../../src/agent/redis-life.ts';
 import { observeGate } from '../../src/bin/gate-observer.ts';
+import { Metrics } from '../../src/runtime/metrics.ts';
 import { admitOf, gateOf, parseGate, type StoredGate } from '../../src/protocol/region-gate.ts';
 import { MemoryGate } from '../../src/testing/memory-gate.ts';
 import { gateStoreOf } from '../../src/testing/memory-stores.ts';
@@ -103,10 +104,11 @@ test('cells that were seen to stand before a Redis was emptied are not noted und
   assert.deepEqual([gate.read()?.epoch, told], ['X', ['E1 no gate was there']], 'one coldness, one epoch');
 });
 
-test('the page of the gate is 200 at full traffic only; what was seen last is told for a while without Redis, and then no more', async () => {
+test('the page of the gate is 200 at full traffic only; what was seen last is told for a while without Redis, by page and metrics alike, and then no more', async () => {
   const clock = new FakeClock();
-  const nothing = { set: () => undefined, add: () => undefined, info: () => undefined, warn: () => undefined };
-  const observer = observeGate({ region: 'eu', ramp: RAMP, metrics: nothing, log: nothing, clock } as never);
+  const metrics = new Metrics();
+  const nothing = { info: () => undefined, warn: () => undefined };
+  const observer = observeGate({ region: 'eu', ramp: RAMP, metrics, log: nothing, clock } as never);
   const gate = (state: StoredGate['state'], share: number): StoredGate => ({
     epoch: 'E',
     state,
@@ -114,13 +116,18 @@ test('the page of the gate is 200 at full traffic only; what was seen last is to
     reason: '',
     sinceMs: 0,
   });
-  assert.equal(observer.page().code, 503, 'nothing is known yet');
+  const told = async () => {
+    const { code, body } = observer.page();
+    const samples = [...(await metrics.text()).matchAll(/^afterwrite_region_(?:state|share|admit)\{(.*)\} (\S+)$/gmu)];
+    return [code, (body as { admit: number }).admit, ...samples.map(([, , value]) => Number(value))];
+  };
+  assert.deepEqual(await told(), [503, 0], 'nothing is known yet');
   observer.gate(gate('WARMING', 0.95));
-  assert.deepEqual([observer.page().code, (observer.page().body as { admit: number }).admit], [503, 0.5]);
+  assert.deepEqual(await told(), [503, 0.5, 0, 1, 0, 0.95, 0.5]);
   observer.gate(gate('WARM', 0.95));
-  assert.equal(observer.page().code, 200);
+  assert.deepEqual(await told(), [200, 1, 0, 0, 1, 0.95, 1]);
   await clock.advance(29_000);
-  assert.equal(observer.page().code, 200, 'a short cut says nothing of warmth');
+  assert.deepEqual(await told(), [200, 1, 0, 0, 1, 0.95, 1], 'a short cut says nothing of warmth');
   await clock.advance(2000);
-  assert.deepEqual([observer.page().code, (observer.page().body as { admit: number }).admit], [503, 0]);
+  assert.deepEqual(await told(), [503, 0, 0, 0, 0, 0, 0]);
 });
