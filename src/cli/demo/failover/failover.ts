@@ -32,7 +32,8 @@ const LOOK_MS = 100;
 /** A part of the former hit rate, and of the users, at which the region is back. */
 const BACK_HITS = 0.95;
 const BACK_USERS = 0.9;
-const BACK_WINDOW_MS = 1000;
+/** It is back once that holds for so long: the first second is not yet what users have of it. */
+const BACK_WINDOW_MS = 5000;
 
 /** `afterwrite demo --failover`: a region's Redis is killed and comes back empty, with a warm-up before the traffic, and without. */
 export function failoverDemo(output: Output, options: FailoverOptions, openCache: OpenDemoCache): Promise<number> {
@@ -94,6 +95,7 @@ class Failover {
     });
     say(`Users read for ${steadyMs / 1000} s: their caches fill, and what they read most is published.`);
     await sleep(steadyMs, undefined, { signal: ending.signal });
+    this.#scene.calm();
     await this.#warmUp();
     const withWarmup = await this.#act('with a warm-up', true, Math.min(steadyMs, QUIET_MAX_MS));
     this.#phase = 'steady';

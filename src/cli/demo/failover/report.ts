@@ -10,7 +10,7 @@ export interface Act {
   readonly detectedMs: number;
   /** From then until WARM; null where nothing warmed it. */
   readonly warmMs: number | null;
-  /** From when the empty Redis took connections until nearly all users were there, and the cache answered 95% as many as before. Null: it was not. */
+  /** From when the empty Redis took connections until, for 5 s, nearly all users had been there and the cache had answered 95% as many as before. Null: it was not. */
   readonly backMs: number | null;
   /** Before Redis was killed, and in the first 5 s in which users came again. */
   readonly hitRate: { readonly before: number; readonly after: number | null };
@@ -70,7 +70,7 @@ export function endLines(withWarmup: Act, withoutWarmup: Act): string[] {
       [
         row('an agent had noticed', ({ detectedMs }) => milliseconds(detectedMs)),
         row('warm', ({ warmMs }) => milliseconds(warmMs)),
-        row('back: users, and 95% of the former hit rate', ({ backMs }) => milliseconds(backMs)),
+        row('users back for 5 s, at 95% of the former hit rate', ({ backMs }) => milliseconds(backMs)),
         row('hit rate before', ({ hitRate }) => percent(hitRate.before)),
         row('hit rate of the first 5 s with users', ({ hitRate }) => percent(hitRate.after)),
         row('p99 of the database before', ({ databaseP99Ms }) => milliseconds(databaseP99Ms.quiet)),

@@ -19,6 +19,8 @@ export type OpenDemoCache = (
 
 /** Processes of the application, and page views a second, in each region. */
 const FLEET = { [VICTIM]: { caches: 4, perSecond: 300 }, [NEIGHBOUR]: { caches: 2, perSecond: 150 } };
+/** So many times as fast users read at first, while all they ask for is there: what is hot is learned from hours elsewhere, and here from less than a minute. */
+const HURRY = 5;
 const RENAMES_EVERY_MS = 50;
 /** How long the last evictions may take. */
 const SETTLE_MS = 15_000;
@@ -59,7 +61,11 @@ export class FailoverScene {
     frame.say(`Filling ${CUSTOMERS} pages in each region.`);
     for (const [cache] of [neighbourCaches, caches]) await fill(cache, ending.signal);
     const [replicaUrl] = regionOf(config, VICTIM).replicas;
-    const scene = new FailoverScene(caches, new Users(caches, FLEET[VICTIM].perSecond, neighbours), config.source.url);
+    const scene = new FailoverScene(
+      caches,
+      new Users(caches, FLEET[VICTIM].perSecond * HURRY, neighbours),
+      config.source.url,
+    );
     const over = new AbortController();
     const running = [
       neighbours.run(over.signal),
@@ -72,6 +78,11 @@ export class FailoverScene {
       await Promise.allSettled(running);
     });
     return scene;
+  }
+
+  /** Users take their time from now on. */
+  calm(): void {
+    this.users.perSecond = FLEET[VICTIM].perSecond;
   }
 
   /** Renames customers, twenty a second, until the signal. */

@@ -19,11 +19,12 @@ interface Window {
 export class Users {
   /** Which share of them come to this region; the others go elsewhere. */
   admit = 1;
+  /** Page views that they ask for. */
+  perSecond: number;
   /** Reads that ended in an error, or found too many before them. */
   failed = 0;
   readonly #caches: readonly Cache[];
   readonly #families: readonly CacheFamily<Customer, { id: number }>[];
-  readonly #perSecond: number;
   readonly #elsewhere: Users | undefined;
   readonly #draw: () => number;
   readonly #random: () => number;
@@ -34,7 +35,7 @@ export class Users {
   constructor(caches: readonly Cache[], perSecond: number, elsewhere?: Users, random: () => number = Math.random) {
     this.#caches = caches;
     this.#families = caches.map((cache) => cache.family<Customer, { id: number }>('customer'));
-    this.#perSecond = perSecond;
+    this.perSecond = perSecond;
     this.#elsewhere = elsewhere;
     this.#random = random;
     this.#draw = zipfDraw(CUSTOMERS, random);
@@ -54,7 +55,7 @@ export class Users {
   /** Of the users that there are, those that came, from 0 to 1. */
   share(fromMs: number, toMs: number): number {
     const { reads, ms } = this.#between(fromMs, toMs);
-    return ms === 0 ? 0 : Math.min(1, (reads * 1000) / (ms * this.#perSecond));
+    return ms === 0 ? 0 : Math.min(1, (reads * 1000) / (ms * this.perSecond));
   }
 
   read(id: number): void {
@@ -69,10 +70,12 @@ export class Users {
   }
 
   async #come(signal: AbortSignal): Promise<void> {
-    const beganMs = performance.now();
-    for (let came = 0; !signal.aborted;) {
-      const due = ((performance.now() - beganMs) * this.#perSecond) / 1000;
-      for (; came < due; came += 1) {
+    let [due, lastMs] = [0, performance.now()];
+    while (!signal.aborted) {
+      const nowMs = performance.now();
+      due += ((nowMs - lastMs) * this.perSecond) / 1000;
+      lastMs = nowMs;
+      for (; due >= 1; due -= 1) {
         const isHere = this.#elsewhere === undefined || this.#random() < this.admit;
         (isHere ? this : this.#elsewhere)?.read(this.#draw());
       }
