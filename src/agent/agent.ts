@@ -5,6 +5,7 @@ import { answerWithin } from '../runtime/answer-within.ts';
 import { backoffMs } from '../runtime/backoff.ts';
 import type { AgentPorts } from './agent-ports.ts';
 import { BOUNDS_TIMEOUT_MS, type LogBounds, type LogReader } from './from-log.ts';
+import { Distrust } from './distrust.ts';
 import { Holdings } from './holdings.ts';
 import { hotKeysLoop } from './hot-keys.ts';
 import { Ownership } from './ownership.ts';
@@ -32,11 +33,13 @@ export class Agent {
   readonly #ended = Promise.withResolvers<void>();
   readonly #barred = new Set<number>();
   readonly #unfit = new Map<number, string>();
-  readonly #distrusted = new Set<number>();
+  readonly #distrust = new Distrust();
   #holdings: Holdings | undefined;
   #identities: readonly RedisIdentity[] | undefined;
   /** Those that were seen by the last spell that came so far as to tell of them: one that broke off at once is not to swallow a change. */
   #told: readonly RedisIdentity[] | undefined;
+  /** The gate's, as it was seen last on any server. */
+  #gateEpoch: string | undefined;
   #settledReplica: Lsn | null = null;
   #sweepsOwed = 0;
   /** As the log told last: what the lag is counted by. */
@@ -115,7 +118,7 @@ export class Agent {
         token,
         barred: this.#barred,
         unfit: this.#unfit,
-        distrusted: this.#distrusted,
+        distrust: this.#distrust,
         fail: failed.reject,
       });
       this.#holdings = holdings;
@@ -170,11 +173,12 @@ export class Agent {
   async #distrustOtherServers(store: RegionStore): Promise<Servers> {
     const before = this.#identities;
     const now = await store.identities();
+    const strangers = now.flatMap((one, cell) => (before !== undefined && isUnrelated(before, one) ? [cell] : []));
+    if (strangers.length > 0) {
+      const found = await epochsOf(store, strangers);
+      this.#distrust.met(new Map(strangers.map((cell) => [cell, found.get(cell)])), this.#gateEpoch);
+    }
     this.#identities = now;
-    if (before !== undefined)
-      now.forEach((one, cell) => {
-        if (isUnrelated(before, one)) this.#distrusted.add(cell);
-      });
     return judgeServers(this.#told, now);
   }
 
@@ -195,6 +199,10 @@ export class Agent {
       if (change !== undefined) observer.redisChanged(change);
       this.#told = this.#identities;
       await gate.note(standing);
+      this.#gateEpoch = gate.epoch ?? this.#gateEpoch;
+      // What another has begun is no more to be begun by whoever takes it over.
+      const elsewhere = this.#distrust.cells.filter((cell) => holdings.cell(cell) === undefined);
+      for (const [cell, epoch] of await epochsOf(store, elsewhere)) this.#distrust.isDistrusted(cell, epoch);
       const owners = answers.map((owner, cell) => {
         if (typeof owner !== 'string') {
           holdings.standStill(cell, owner, '');
@@ -260,6 +268,20 @@ interface LookParts {
   readonly servers: Servers;
   readonly regionCells: number;
   readonly onLooked: () => void;
+}
+
+/** Of those cells that can be read, each one's epoch; null where it has none. */
+async function epochsOf(store: RegionStore, cells: readonly number[]): Promise<ReadonlyMap<number, string | null>> {
+  const epochs = new Map<number, string | null>();
+  const read = async (cell: number): Promise<void> => {
+    try {
+      epochs.set(cell, (await store.read(cell))?.epoch ?? null);
+    } catch (error) {
+      if (!isBusError(error, 'REDIS_WRONG_TYPE')) throw error;
+    }
+  };
+  await Promise.all(cells.map(read));
+  return epochs;
 }
 
 function logEnded(): never {

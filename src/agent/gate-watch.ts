@@ -44,6 +44,11 @@ export class GateWatch {
     this.#servers = parts.servers;
   }
 
+  /** The gate's epoch, once it was seen. */
+  get epoch(): string | undefined {
+    return this.#epoch;
+  }
+
   /** Reads the gate, and makes it where there is none. Returns what has happened to Redis, to be told once it is known to take writes. */
   async look(): Promise<RedisChange | undefined> {
     return this.#unlessUnfit(async () => {

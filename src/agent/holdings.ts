@@ -1,5 +1,6 @@
 import type { BatchFacts } from './batch-plan.ts';
 import { Cell, type CellEnd } from './cell.ts';
+import type { Distrust } from './distrust.ts';
 import type { LogReader } from './from-log.ts';
 import type { AgentPorts } from './agent-ports.ts';
 import { LOOK_EVERY_MS } from './ownership.ts';
@@ -25,8 +26,8 @@ export interface HoldingParts {
   readonly barred: Set<number>;
   /** Cells of which a key is not ours, with the owner that was seen then; kept over spells, and tried again at each look. */
   readonly unfit: Map<number, string>;
-  /** Cells whose records may be somebody else's, until they have begun an epoch; kept over spells of connection. */
-  readonly distrusted: Set<number>;
+  /** Kept over spells of connection. */
+  readonly distrust: Distrust;
   /** A cell's failure ends the spell. */
   readonly fail: (error: unknown) => void;
 }
@@ -141,7 +142,7 @@ export class Holdings {
   }
 
   #start(number: number, stored: StoredCell): void {
-    const { ports, store, reader, facts, token, distrusted, fail } = this.#parts;
+    const { ports, store, reader, facts, token, distrust, fail } = this.#parts;
     const { clock, observer } = ports;
     const cell = new Cell(number, {
       store,
@@ -150,12 +151,12 @@ export class Holdings {
       observer,
       facts,
       token,
-      epochName: ports.token,
-      begun: () => distrusted.delete(number),
+      epochName: () => distrust.name(ports.token()),
+      begun: () => distrust.begun(number),
     });
     const stop = new AbortController();
     const done = cell
-      .run(stored, distrusted.has(number), stop.signal)
+      .run(stored, distrust.isDistrusted(number, stored?.epoch ?? null), stop.signal)
       .then((end) => this.#ended(number, end))
       .catch((error: unknown) => {
         // Whoever stopped a cell needs nothing more of it.

@@ -1,3 +1,4 @@
+import { Distrust } from '../../src/agent/distrust.ts';
 import { LOOK_EVERY_MS, Ownership } from '../../src/agent/ownership.ts';
 import { isUnrelated } from '../../src/agent/redis-life.ts';
 import type { RedisIdentity } from '../../src/agent/region-store.ts';
@@ -24,7 +25,7 @@ export class SimAgent {
   #token: string;
   #ownership = new Ownership();
   #identity: RedisIdentity | undefined;
-  readonly #distrusted = new Set<number>();
+  #distrust = new Distrust();
   #cells = new Map<number, CellWork>();
   #lives = 0;
   #lookAtMs = 0;
@@ -82,7 +83,7 @@ export class SimAgent {
     this.#abandon();
     this.#token = tokenOf(this.#parts.world);
     this.#identity = undefined;
-    this.#distrusted.clear();
+    this.#distrust = new Distrust();
     this.#lives = 0;
   }
 
@@ -121,7 +122,10 @@ export class SimAgent {
     const before = this.#identity;
     this.#identity = region.redis.identity;
     if (before !== undefined && isUnrelated([before], this.#identity))
-      for (let cell = 0; cell < region.redis.cells; cell++) this.#distrusted.add(cell);
+      this.#distrust.met(
+        new Map(region.redis.owners().map((_, cell) => [cell, region.redis.cell(cell).read()?.epoch ?? null])),
+        undefined,
+      );
     void log;
     this.#lookAtMs = 0;
     return true;
@@ -164,9 +168,11 @@ export class SimAgent {
         if (!record.take(seen, this.#token)) return;
         world.note(`${region.name}: agent ${this.#token} takes cell ${cell} at ${record.position?.offset}`);
         const facts = batchFacts(region.replicas.length > 0);
-        const begun = (): void => void this.#distrusted.delete(cell);
+        const begun = (): void => void this.#distrust.begun(cell);
         const parts = { world, log, region, facts, token: this.#token, begun };
-        this.#cells.set(cell, new CellWork(cell, parts, record.read(), this.#distrusted.has(cell)));
+        const stored = record.read();
+        const isDistrusted = this.#distrust.isDistrusted(cell, stored?.epoch ?? null);
+        this.#cells.set(cell, new CellWork(cell, parts, stored, isDistrusted));
       });
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Distrust } from '../../src/agent/distrust.ts';
 import { Holdings, type HoldingParts } from '../../src/agent/holdings.ts';
 import type { LogReader } from '../../src/agent/from-log.ts';
 import { LOOK_EVERY_MS } from '../../src/agent/ownership.ts';
@@ -51,7 +52,7 @@ async function leaving(others: number) {
     store,
     reader,
     unfit: new Map(),
-    distrusted: new Set(),
+    distrust: new Distrust(),
     fail: assert.ifError,
   } as unknown as HoldingParts);
   await holdings.take(0, '');
