@@ -77,6 +77,8 @@ export interface NotedCells {
 }
 
 export const HALF_BEGAN_ANEW = 'half of the cells began anew';
+/** For so long a cell that began anew counts as cold: then readers have filled it, and it adds up with no other. */
+export const BEGUN_FOR_MS = 600_000;
 
 /**
  * The record, as agents, warm-ups and readers need it. Each call is one step: it happens whole or not at all, and repeated it does nothing more.
@@ -92,7 +94,7 @@ export interface GateStore {
     former?: string,
   ): Promise<{ readonly isMarked: boolean; readonly gate: StoredGate }>;
   /**
-   * Tells which epochs cells have. A cell whose epoch is another than was told before, under the same gate, has begun anew: its values are misses. One that
+   * Tells which epochs cells have. A cell whose epoch is another than was told before, under the same gate, has begun anew: its values are misses, until readers have filled it (`BEGUN_FOR_MS`) or the gate becomes WARM. One that
    * is told of for the first time has not: it is the first under this gate.
    */
   noteCells(noted: NotedCells): Promise<CellsAnswer>;

@@ -1,4 +1,5 @@
 import {
+  BEGUN_FOR_MS,
   type CellsAnswer,
   type GateShard,
   type GateStore,
@@ -17,7 +18,8 @@ interface Said {
 interface Kept {
   gate: StoredGate;
   readonly cells: Map<number, string>;
-  readonly begun: Set<number>;
+  /** When each cell began anew that did. */
+  readonly begun: Map<number, number>;
   /** By how many shards there are. */
   readonly divisions: Map<number, Said>;
 }
@@ -59,10 +61,10 @@ export class MemoryGate {
     if (kept === undefined) return { kind: 'moved' };
     for (const [cell, name] of cells) {
       const known = kept.cells.get(cell);
-      if (known !== undefined && known !== name) kept.begun.add(cell);
+      if (known !== undefined && known !== name) kept.begun.set(cell, this.#nowMs());
       kept.cells.set(cell, name);
     }
-    const begun = kept.begun.size;
+    const begun = [...kept.begun.values()].filter((atMs) => this.#nowMs() - atMs < BEGUN_FOR_MS).length;
     if (begun * 2 < regionCells) return { kind: 'noted' };
     const cold = this.#cold(next, HALF_BEGAN_ANEW);
     for (const [cell, name] of cells) cold.cells.set(cell, name);
@@ -100,6 +102,7 @@ export class MemoryGate {
 
   #become(kept: Kept, state: StoredGate['state'], reason: string): void {
     kept.gate = { ...kept.gate, state, reason, sinceMs: this.#nowMs() };
+    if (state === 'WARM') kept.begun.clear();
   }
 
   #of(epoch: string): Kept | undefined {
@@ -110,7 +113,7 @@ export class MemoryGate {
     this.#kept = {
       gate: { epoch, state: 'COLD', share: 0, reason, sinceMs: this.#nowMs() },
       cells: new Map(),
-      begun: new Set(),
+      begun: new Map(),
       divisions: new Map(),
     };
     return this.#kept;

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import type { GateStore } from '../../src/protocol/region-gate.ts';
+import { BEGUN_FOR_MS, type GateStore } from '../../src/protocol/region-gate.ts';
 
 export interface GateUnderTest {
   readonly gate: GateStore;
+  /** So much time passes for what is noted of cells. */
+  pass(ms: number): Promise<void>;
   /** The Redis is emptied. */
   empty(): Promise<void>;
   close(): Promise<void>;
@@ -128,6 +130,18 @@ export function describeGate(name: string, open: () => Promise<GateUnderTest>): 
       assert.deepEqual(await now(), ['E2', 'COLD', 0, 'half of the cells began anew']);
       assert.deepEqual(await cells({ 0: 'A', 2: 'C', 3: 'D' }, 'E2', 'E3'), { kind: 'noted' });
       assert.equal((await gate.read())?.epoch, 'E2');
+    });
+
+    test('a cell that began anew counts for some time, until readers have filled it, or until the gate is WARM', async () => {
+      await gate.markCold('E1', 'no gate');
+      await cells({ 0: 'a', 1: 'b', 2: 'c', 3: 'd' });
+      assert.deepEqual(await cells({ 0: 'A' }), { kind: 'noted' });
+      await under.pass(BEGUN_FOR_MS + 1000);
+      assert.deepEqual(await cells({ 1: 'B' }), { kind: 'noted' }, 'the first is filled again');
+      await gate.warm('E1');
+      assert.deepEqual(await cells({ 2: 'C' }), { kind: 'noted' }, 'what is warm is warm');
+      await under.pass(BEGUN_FOR_MS - 10_000);
+      assert.deepEqual(await cells({ 3: 'D' }), { kind: 'cold', begun: 2 });
     });
 
     test('cells that begin for the first time under a gate count for nothing: that is how one begins', async () => {

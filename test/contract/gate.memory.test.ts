@@ -3,6 +3,12 @@ import { gateStoreOf } from '../../src/testing/memory-stores.ts';
 import { describeGate } from './gate-contract.ts';
 
 describeGate('a gate in memory', async () => {
-  const gate = new MemoryGate(() => Date.now());
-  return { gate: gateStoreOf(gate), empty: async () => gate.clear(), close: async () => undefined };
+  let nowMs = Date.now();
+  const gate = new MemoryGate(() => nowMs);
+  return {
+    gate: gateStoreOf(gate),
+    pass: async (ms) => void (nowMs += ms),
+    empty: async () => gate.clear(),
+    close: async () => undefined,
+  };
 });

@@ -1,5 +1,6 @@
 import { BusError } from '../../protocol/errors.ts';
 import {
+  BEGUN_FOR_MS,
   type CellsAnswer,
   type GateShard,
   type GateStore,
@@ -44,7 +45,11 @@ export class RedisGateStore implements GateStore {
 
   async noteCells({ epoch, next, cells, regionCells }: NotedCells): Promise<CellsAnswer> {
     const pairs = [...cells].flatMap(([cell, name]) => [cell, name]);
-    const answer = await this.#run('gate-cells', [this.#key], [epoch, next, regionCells, HALF_BEGAN_ANEW, ...pairs]);
+    const answer = await this.#run(
+      'gate-cells',
+      [this.#key],
+      [epoch, next, regionCells, HALF_BEGAN_ANEW, BEGUN_FOR_MS, ...pairs],
+    );
     const [kind, begun] = answer as [string, number | undefined];
     if (kind === 'noted' || kind === 'moved') return { kind };
     if (kind === 'cold') return { kind, begun: begun ?? 0 };

@@ -10,7 +10,14 @@ if wrong then return wrong end
 local key = KEYS[1]
 local gate = gateIn(key)
 if not gate or gate[1] ~= ARGV[1] then return 'moved' end
-local function become(state, reason) redis.call('HSET', key, 'state', state, 'reason', reason, 'since', nowMs()) end
+local function become(state, reason)
+  redis.call('HSET', key, 'state', state, 'reason', reason, 'since', nowMs())
+  if state ~= 'WARM' then return end
+  -- What began before is among what is warm.
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.sub(field, 1, 6) == 'begun:' then redis.call('HDEL', key, field) end
+  end
+end
 if ARGV[2] == 'open' then
   if gate[2] ~= 'WARM' then become('WARM', 'opened by hand') end
   return 'ok'
