@@ -77,10 +77,18 @@ export class Agent {
   async #lives(reader: LogReader, until: AbortSignal): Promise<void> {
     const { clock, random, observer } = this.#ports;
     let failures = 0;
-    let awaySinceMs = clock.monotonicMs();
+    let toldAtMs = clock.monotonicMs();
+    // While it lasts, not once it is over: an alert is for whoever can still do something.
+    const tellAway = (): void => {
+      const nowMs = clock.monotonicMs();
+      observer.redisAway((nowMs - toldAtMs) / 1000);
+      toldAtMs = nowMs;
+    };
+    let isConnected = false;
     const connected = (): void => {
       observer.connected();
-      observer.redisAway((clock.monotonicMs() - awaySinceMs) / 1000);
+      tellAway();
+      isConnected = true;
       failures = 0;
     };
     while (!until.aborted) {
@@ -89,10 +97,10 @@ export class Agent {
       } catch (error) {
         if (until.aborted) return;
         if (!isBusError(error) || (error.retry !== 'retry' && error.retry !== 'reset')) throw error;
-        if (failures === 0) {
-          awaySinceMs = clock.monotonicMs();
-          observer.away(error);
-        }
+        if (failures === 0) observer.away(error);
+        if (isConnected) toldAtMs = clock.monotonicMs();
+        isConnected = false;
+        tellAway();
         failures += 1;
         await clock.sleep(backoffMs(failures, BACKOFF, random), until);
       }
@@ -235,14 +243,15 @@ export class Agent {
       const lags = applied.map(({ cell, position }) =>
         Math.max(0, (this.#bounds[cell.cell]?.next ?? 0) - 1 - position.offset),
       );
-      const asOfMs = Math.min(...applied.map(({ cell }) => cell.asOfMs));
+      // Of cells that wait for their log too: they are behind as much as any.
+      const asOfs = holdings.cells.map(({ asOfMs }) => asOfMs).filter((asOfMs) => asOfMs > 0);
       observer.progress({
         owned: holdings.numbers.length,
         stopped: this.#barred.size + this.#unfit.size,
         watermark: applied
           .map(({ position }) => position.watermark)
           .reduce<Lsn | null>((low, one) => (low === null || one < low ? one : low), null),
-        stalenessMs: applied.length === 0 || asOfMs <= 0 ? null : Math.max(0, clock.nowMs() - asOfMs),
+        stalenessMs: asOfs.length === 0 ? null : Math.max(0, clock.nowMs() - Math.min(...asOfs)),
         lagRecords: lags.reduce((sum, lag) => sum + lag, 0),
         sweepsOwed: this.#sweepsOwed,
         settledReplica: this.#settledReplica,

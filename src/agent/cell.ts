@@ -126,10 +126,11 @@ export class Cell {
     this.#storedOffset = stored.offset;
     this.#sourceEpoch = stored.sourceEpoch;
     if (distrust) return this.#await('unrelated server');
+    // Known from here on, though the log be away: how far behind a cell is that waits for it.
+    this.#asOfMs = stored.asOfMs;
     const place = placeInLog(stored.offset, await this.#bounds());
     if (place !== 'within') return this.#await(place);
     this.#position = stored;
-    this.#asOfMs = stored.asOfMs;
     this.settledReplica = stored.settledReplica;
     await this.#read(stored.offset + 1);
   }

@@ -33,6 +33,9 @@ export function observeAgent(
     },
     away: (error) => {
       isConnected = false;
+      // It holds nothing by now, and others may: what it told last is not to stand.
+      metrics.set('afterwrite_agent_cells_owned', 0, { region });
+      metrics.unset('afterwrite_agent_staleness_seconds', { region });
       log.warn('the region’s Redis is away; waiting for it', errorFields(error));
     },
     redisAway: (seconds) => metrics.add('afterwrite_agent_redis_away_seconds_total', seconds, { region }),
@@ -87,8 +90,8 @@ export function observeAgent(
       metrics.set('afterwrite_agent_cells_stopped', now.stopped, { region });
       metrics.set('afterwrite_agent_lag_records', now.lagRecords, { region });
       metrics.set('afterwrite_agent_sweeps_owed', now.sweepsOwed, { region });
-      if (now.stalenessMs !== null)
-        metrics.set('afterwrite_agent_staleness_seconds', now.stalenessMs / 1000, { region });
+      if (now.stalenessMs === null) metrics.unset('afterwrite_agent_staleness_seconds', { region });
+      else metrics.set('afterwrite_agent_staleness_seconds', now.stalenessMs / 1000, { region });
       if (now.watermark !== null)
         metrics.set('afterwrite_agent_watermark_lsn_bytes', Number(now.watermark), { region });
       if (now.settledReplica !== null)

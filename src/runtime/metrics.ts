@@ -44,6 +44,11 @@ export class Metrics {
     known(this.#gauges, name).set(labels, value);
   }
 
+  /** Takes a gauge's series away: its value is not known, or is another process's to tell. */
+  unset(name: MetricName, labels: Labels): void {
+    known(this.#gauges, name).remove(labels);
+  }
+
   observe(name: MetricName, seconds: number, labels: Labels = {}): void {
     known(this.#histograms, name).observe(labels, seconds);
   }

@@ -3,6 +3,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import type { AgentPorts } from '../../src/agent/agent-ports.ts';
 import type { LogReader } from '../../src/agent/from-log.ts';
 import type { RegionStore } from '../../src/agent/region-store.ts';
+import { readiness } from '../../src/bin/agent-observer.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
 import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { BusError } from '../../src/protocol/errors.ts';
@@ -166,6 +167,36 @@ test('an unrelated server stays distrusted until its cells have begun anew, thou
   await breakFirst?.();
   await eventually('a new epoch', () => agent.seen.epochs.includes('unrelated server'));
   assert.ok(tries >= 3);
+  await agent.stop();
+});
+
+test('a cell that is taken over while its log is away is as stale as what is stored, and its agent not ready', async () => {
+  append(0, 10, 1_000_000);
+  const first = startAgent();
+  await eventually('applied', async () => (await offset()) === '0');
+  await first.stop();
+  const away = new BusError('KAFKA_UNREACHABLE', 'gone');
+  const second = startAgent({ openLog: withBounds(() => Promise.reject(away)) });
+  await eventually('it owns the cell', () => second.seen.progress?.owned === 1);
+  await eventually('it tells', () => (second.seen.progress?.stalenessMs ?? 0) > 60_000);
+  assert.equal(second.seen.progress?.watermark, null, 'nothing is applied');
+  assert.match(JSON.stringify(readiness({ isConnected: true, progress: second.seen.progress })), /s behind/);
+  await second.stop();
+});
+
+test('how long Redis has been away is told while it is, though it never comes back', async () => {
+  let isAway = false;
+  const agent = startAgent({
+    connectStore: () => (isAway ? Promise.reject(new BusError('REDIS_UNREACHABLE', 'gone')) : connect(0)),
+  });
+  await eventually('connected', () => agent.seen.connected === 1);
+  const before = agent.seen.awaySeconds;
+  isAway = true;
+  await clients[0]?.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+  await eventually('it counts', () => agent.seen.awaySeconds > before);
+  const later = agent.seen.awaySeconds;
+  await eventually('it counts on', () => agent.seen.awaySeconds > later);
+  assert.equal(agent.seen.connected, 1);
   await agent.stop();
 });
 

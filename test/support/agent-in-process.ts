@@ -41,6 +41,7 @@ export function startAgentOn(
   const seen = {
     connected: 0,
     away: [] as string[],
+    awaySeconds: 0,
     /** `<cell> <reason>` of each epoch that was begun. */
     epochs: [] as string[],
     stopped: [] as string[],
@@ -69,7 +70,7 @@ export function startAgentOn(
     hotKeysPublished: (buckets) => void (seen.published += buckets),
     hotKeysFault: (error) => void seen.hotFaults.push(error.code),
     gateUnfit: (error) => void seen.events.push(error.code),
-    redisAway: () => undefined,
+    redisAway: (seconds) => void (seen.awaySeconds += seconds),
     took: () => undefined,
     gaveUp: () => undefined,
     stopped: (cell, error) => void seen.stopped.push(`${cell} ${String(error)}`),
