@@ -26,9 +26,12 @@ interface Seen {
 export function observeGate(parts: GateObserverParts): GateObserver & { readonly page: () => Page } {
   const { region, ramp, metrics, log, clock } = parts;
   let last: Seen | undefined;
+  const startMs = clock.monotonicMs();
   metrics.beforeText(() => {
-    if (last === undefined) return;
-    const gate = isKnown(last, clock.monotonicMs()) ? last.gate : undefined;
+    const nowMs = clock.monotonicMs();
+    // At first it says nothing; one that is never seen is told of as one that is seen no more.
+    if (last === undefined && nowMs - startMs < KNOWN_MS) return;
+    const gate = last !== undefined && isKnown(last, nowMs) ? last.gate : undefined;
     for (const state of GATE_STATES)
       metrics.set('afterwrite_region_state', state === gate?.state ? 1 : 0, { region, state });
     metrics.set('afterwrite_region_share', gate?.share ?? 0, { region });

@@ -122,6 +122,8 @@ test('the page of the gate is 200 at full traffic only; what was seen last is to
     return [code, (body as { admit: number }).admit, ...samples.map(([, , value]) => Number(value))];
   };
   assert.deepEqual(await told(), [503, 0], 'nothing is known yet');
+  await clock.advance(30_000);
+  assert.deepEqual(await told(), [503, 0, 0, 0, 0, 0, 0], 'nothing is there to be known');
   observer.gate(gate('WARMING', 0.95));
   assert.deepEqual(await told(), [503, 0.5, 0, 1, 0, 0.95, 0.5]);
   observer.gate(gate('WARM', 0.95));
