@@ -1,5 +1,10 @@
 /** A cell counts as free when its owner has not been heard of for so long, on the watcher's own clock. */
 export const OWNER_SILENT_MS = 3000;
+/**
+ * A cell that has not changed for so long though it is free: whoever lacks cells cannot work on it, as an older agent after an upgrade. Longer than any
+ * hand-over takes, and than an agent that was killed still counts as living.
+ */
+export const UNCLAIMED_MS = 5000;
 
 /** Between two looks at the region: who lives, who owns what. */
 export const LOOK_EVERY_MS = 500;
@@ -33,15 +38,23 @@ export interface OwnershipDecision {
 
 /**
  * Decides which cells an agent takes and gives back, from what it sees in the region's Redis. No agent is the leader: each holds at most
- * its share, `ceil(cells / living)`, takes what is free below it, and gives a surplus back one cell at a time, so that another can
- * take it before the next goes. Nobody is told of a cell that is free: whoever lacks cells looks often while they change hands, and a
- * silent owner is looked at again as soon as its time is up.
+ * its share, `ceil(cells / living)`, takes what is free below it, and gives a surplus back one cell at a time: the next goes when another
+ * has taken the last. Nobody is told of a cell that is free: whoever lacks cells looks often while they change hands, and a silent owner is
+ * looked at again as soon as its time is up.
+ *
+ *     free, and nobody claims it ──▶ taken above the share, one a look ──▶ kept until another number of agents lives
+ *
+ * That every cell is served goes before even shares: whoever keeps a surplus may keep one that another could have worked on.
  */
 export class Ownership {
   readonly #seen = new Map<number, { readonly owner: string | null; readonly sinceMs: number }>();
   /** Who lives and who holds what, without the counts that only say that they live. */
   #picture = '';
   #stirredAtMs = 0;
+  /** The surplus that was given back last. */
+  #given: number | undefined;
+  /** How many lived when a cell lay unclaimed: among so many nobody takes a surplus either. */
+  #unclaimedAmong: number | undefined;
 
   decide(facts: OwnershipFacts): OwnershipDecision {
     this.#watch(facts);
@@ -50,17 +63,37 @@ export class Ownership {
       owner !== null && this.#isFree(facts, owner, cell) ? [{ cell, seen: owner }] : [],
     );
     this.#look(facts, free);
-    if (facts.held.size > share)
-      return { take: [], release: Math.max(...facts.held), lookAgainMs: this.#untilSilent(facts) };
-    const fit = free.filter(({ cell }) => !facts.unfit.has(cell));
+    const fit = rotate(
+      free.filter(({ cell }) => !facts.unfit.has(cell)),
+      facts.token,
+    );
     const unfit = free.filter(({ cell }) => facts.unfit.has(cell));
     const lacks = share - facts.held.size;
+    if (facts.living !== this.#unclaimedAmong) this.#unclaimedAmong = undefined;
+    const unclaimed = lacks > 0 ? [] : fit.filter(({ cell }) => this.#isUnclaimed(facts, cell));
+    if (unclaimed.length > 0) {
+      this.#unclaimedAmong = facts.living;
+      return { take: unclaimed.slice(0, 1), release: undefined, lookAgainMs: LOOK_SOON_MS };
+    }
+    if (lacks < 0) return { take: [], release: this.#surplus(facts, fit), lookAgainMs: this.#untilSilent(facts) };
     const isSoon = lacks > 0 && facts.nowMs - this.#stirredAtMs < STIRRED_MS;
     return {
-      take: [...rotate(fit, facts.token), ...unfit].slice(0, lacks),
+      take: [...fit, ...unfit].slice(0, lacks),
       release: undefined,
       lookAgainMs: isSoon ? LOOK_SOON_MS : this.#untilSilent(facts),
     };
+  }
+
+  #isUnclaimed(facts: OwnershipFacts, cell: number): boolean {
+    // Whoever gave a surplus back takes it before the others do, and knows from it that nobody wants the rest.
+    const earlierMs = cell === this.#given ? 2 * LOOK_EVERY_MS : 0;
+    return this.#unchangedMs(facts, cell) >= UNCLAIMED_MS - earlierMs;
+  }
+
+  #surplus({ held }: OwnershipFacts, fit: OwnershipDecision['take']): number | undefined {
+    if (this.#unclaimedAmong !== undefined || fit.some(({ cell }) => cell === this.#given)) return undefined;
+    this.#given = Math.max(...held);
+    return this.#given;
   }
 
   #watch({ owners, nowMs }: OwnershipFacts): void {
@@ -88,7 +121,11 @@ export class Ownership {
     if (held.has(cell) || barred.has(cell)) return false;
     // Our own token in a cell that we do not hold: from before the connection was lost.
     if (owner === '' || owner.startsWith(`${token}:`)) return true;
-    return nowMs - (this.#seen.get(cell)?.sinceMs ?? nowMs) >= OWNER_SILENT_MS;
+    return this.#unchangedMs({ nowMs }, cell) >= OWNER_SILENT_MS;
+  }
+
+  #unchangedMs({ nowMs }: Pick<OwnershipFacts, 'nowMs'>, cell: number): number {
+    return nowMs - (this.#seen.get(cell)?.sinceMs ?? nowMs);
   }
 }
 

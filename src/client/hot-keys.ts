@@ -4,7 +4,8 @@ import { SpaceSaving } from './space-saving.ts';
 
 /** Where the reports go. Throws as `CacheStore` does, also past the deadline. */
 export interface HotReadsSink {
-  append(report: string): Promise<void>;
+  /** Appends what is told at one time: one report, or a few where it is much. */
+  append(reports: readonly string[]): Promise<void>;
 }
 
 /** Counters a family. */

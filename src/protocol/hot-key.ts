@@ -31,6 +31,9 @@ export interface HotBucket {
 
 /** Of a bucket so many bytes are published at most: what is coldest in it is left out. */
 const BUCKET_BYTES_MAX = 512 * 1024;
+/** A report has so many bytes at most; what a process tells at one time are so many reports at most. */
+export const REPORT_BYTES_MAX = 128 * 1024;
+export const REPORTS_AT_ONCE_MAX = 8;
 /** More than anybody reads or lasts, and a time that a calendar has; less than what would be infinite, added up. */
 const AMOUNT_MAX = 1e15;
 
@@ -71,6 +74,10 @@ export function hotBucketName(region: string, { family, bucket }: Pick<HotBucket
   return `${region}/${family}/${bucket}`;
 }
 
+/** Of a report beside its head and families; of a family, beside its name and rows, no more than that. */
+const REPORT_BESIDE_BYTES = 10;
+const FAMILY_BESIDE_BYTES = 32;
+
 type Row = readonly [key: string, amount: number, loadMs: number, bytes: number];
 
 /** `{"v":1,"r":region,"f":family,"b":bucket,"a":Unix ms,"k":[[key, reads a second, ms of a load, bytes], …]}` */
@@ -95,15 +102,53 @@ export function decodeHotBucket(text: string, at: string): HotBucket & { readonl
   return { region: r, family: f, bucket: b as number, atMs: a, keys };
 }
 
-/** `{"v":1,"p":process,"s":seconds,"f":{family:[reads,[[key, reads, ms of a load, bytes], …]], …}}` */
-export function encodeHotReads({ process, seconds, families }: HotReads): string {
-  const f = Object.fromEntries(
-    [...families].map(([family, { reads, keys }]) => [
-      family,
-      [Math.round(reads), keys.map((one): Row => [one.key, Math.round(one.reads), one.loadMs, one.bytes])],
-    ]),
+/**
+ * `{"v":1,"p":process,"s":seconds,"f":{family:[reads,[[key, reads, ms of a load, bytes], …]], …}}`, in as many reports as it takes: the reads of a family
+ * are told in the first of its own. Of more than can be told each family is cut at the same rank.
+ */
+export function encodeHotReads({ process, seconds, families }: HotReads): string[] {
+  const head = JSON.stringify({ v: 1, p: process, s: Number(seconds.toFixed(2)) }).slice(0, -1);
+  const reports: Report[] = [];
+  const told = new Set<string>();
+  const longest = Math.max(0, ...[...families.values()].map(({ keys }) => keys.length));
+  for (let rank = 0; rank < longest; rank++)
+    for (const [family, { reads, keys }] of families) {
+      const one = keys[rank];
+      if (one === undefined) continue;
+      const row = JSON.stringify([one.key, Math.round(one.reads), one.loadMs, one.bytes] satisfies Row);
+      const rowBytes = Buffer.byteLength(row) + 1;
+      let report = reports.at(-1);
+      if (report === undefined || report.bytes + rowBytes + familyBytes(family, report) > REPORT_BYTES_MAX) {
+        if (reports.length === REPORTS_AT_ONCE_MAX) return reports.map((each) => textOf(head, each));
+        report = { rows: new Map(), bytes: Buffer.byteLength(head) + REPORT_BESIDE_BYTES };
+        reports.push(report);
+      }
+      report.bytes += rowBytes + familyBytes(family, report);
+      const known = report.rows.get(family);
+      if (known === undefined)
+        report.rows.set(family, { reads: told.has(family) ? 0 : Math.round(reads), texts: [row] });
+      else known.texts.push(row);
+      told.add(family);
+    }
+  return reports.map((report) => textOf(head, report));
+}
+
+/** What has been put into a report, and its length as text. */
+interface Report {
+  readonly rows: Map<string, { readonly reads: number; readonly texts: string[] }>;
+  bytes: number;
+}
+
+/** What it takes to begin with a family. */
+function familyBytes(family: string, { rows }: Report): number {
+  return rows.has(family) ? 0 : Buffer.byteLength(JSON.stringify(family)) + FAMILY_BESIDE_BYTES;
+}
+
+function textOf(head: string, { rows }: Report): string {
+  const families = [...rows].map(
+    ([family, { reads, texts }]) => `${JSON.stringify(family)}:[${reads},[${texts.join(',')}]]`,
   );
-  return JSON.stringify({ v: 1, p: process, s: Number(seconds.toFixed(2)), f });
+  return `${head},"f":{${families.join(',')}}}`;
 }
 
 /** Throws `HOT_KEYS_INVALID`. */

@@ -13,10 +13,10 @@ import { cellTag } from './cell-tag.ts';
  *     afterwrite:<bus>:agents                sorted set, the live agents of the region, by the Redis server's clock in milliseconds
  *     afterwrite:<bus>:clients               sorted set, the live processes that use the client, likewise
  *     afterwrite:<bus>:gate                  hash, whether the region is fit for traffic (region-gate.ts)
- *     afterwrite:<bus>:hot-reads             stream, bounded: what processes read most
+ *     afterwrite:<bus>:hot-reads             stream, bounded: what processes read most; with a TTL
  *     afterwrite:<bus>:pulse:<process>:<n>   what a client changes to hear of it; stands for a moment
  *
- * Control records carry no TTL, so that a `volatile-*` eviction policy never drops them.
+ * Control records carry no TTL, so that a `volatile-*` eviction policy never drops them; what processes read may go.
  */
 export interface Keyspace {
   readonly cells: number;

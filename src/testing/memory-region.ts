@@ -36,6 +36,9 @@ export interface MemoryRegionOptions {
 const REFRESHES_MAX = 10_000;
 /** As in the driver: an agent that has not renewed itself for so long counts no more. */
 const LIVING_MS = 3000;
+/** As in the driver. */
+const REPORTS_MAX = 200;
+const REPORTS_TTL_MS = 300_000;
 
 /**
  * A region's Redis in memory. Each method is what one script does, and happens at once: nothing is awaited, so a simulation may call it as often as it
@@ -47,7 +50,8 @@ export class MemoryRegion {
   readonly #fills: MemoryFills;
   readonly gate: MemoryGate;
   /** Reports of what processes read, oldest first. */
-  readonly hotReads: string[] = [];
+  #hotReads: string[] = [];
+  #hotReadsEndMs = 0;
   readonly #waiters = new Set<(key: string) => void>();
   readonly #stateTrackers = new Set<Tracker>();
   #cells: MemoryCell[];
@@ -95,6 +99,15 @@ export class MemoryRegion {
   dismiss(agent: string): number {
     this.#agents.delete(agent);
     return this.#agents.size;
+  }
+
+  appendHotReads(reports: readonly string[]): void {
+    this.#hotReads = [...this.#hotReadsNow(), ...reports].slice(-REPORTS_MAX);
+    this.#hotReadsEndMs = this.#options.nowMs() + REPORTS_TTL_MS;
+  }
+
+  takeHotReads(count: number): string[] {
+    return this.#hotReadsNow().splice(0, count);
   }
 
   owners(): string[] {
@@ -226,7 +239,7 @@ export class MemoryRegion {
     this.#cells = Array.from({ length: this.cells }, () => new MemoryCell());
     this.#agents.clear();
     this.gate.clear();
-    this.hotReads.length = 0;
+    this.#hotReads = [];
     this.#keys.flush(this.#stateTrackers);
   }
 
@@ -260,12 +273,17 @@ export class MemoryRegion {
     this.#keys.expire();
   }
 
+  #hotReadsNow(): string[] {
+    if (this.#options.nowMs() >= this.#hotReadsEndMs) this.#hotReads = [];
+    return this.#hotReads;
+  }
+
   #become({ keys, cells, agents, gate }: MemorySnapshot): void {
     this.#keys.restore(keys);
     this.#cells = cells.map((cell) => cell.clone());
     this.#agents = new Map(agents);
     this.gate.restore(gate);
-    this.hotReads.length = 0;
+    this.#hotReads = [];
     this.#stateTrackers.clear();
     this.#waiters.clear();
   }

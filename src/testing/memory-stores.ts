@@ -47,7 +47,7 @@ export function regionStoreOf(region: MemoryRegion): RegionStore {
       if (refreshes.get(key)?.change === change) refreshes.delete(key);
     },
     gate: gateStoreOf(region.gate),
-    hotReads: { take: async (count) => region.hotReads.splice(0, count) },
+    hotReads: { take: async (count) => region.takeHotReads(count) },
     identities: async () => Array.from({ length: region.cells }, () => region.identity),
     close: async () => undefined,
   };

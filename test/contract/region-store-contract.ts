@@ -52,6 +52,17 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       assert.equal(await agent.enlist('z'), 2);
     });
 
+    test('reports of reads are taken oldest first and once, and of more than are held the oldest are lost', async () => {
+      await region.reports.append(['a', 'b']);
+      await region.reports.append(['c']);
+      assert.deepEqual(await agent.hotReads.take(2), ['a', 'b']);
+      assert.deepEqual(await agent.hotReads.take(2), ['c']);
+      assert.deepEqual(await agent.hotReads.take(2), []);
+      for (let n = 0; n < 206; n += 2) await region.reports.append([`${n}`, `${n + 1}`]);
+      const left = await agent.hotReads.take(1000);
+      assert.deepEqual([left.length, left[0], left.at(-1)], [200, '6', '205']);
+    });
+
     test('every cell has an owner or none, and is taken from the one that was seen only', async () => {
       const owners = (await agent.owners()).map(String);
       assert.deepEqual([owners.length, owners.filter((owner) => owner === '').length], [CELLS, CELLS - 1]);

@@ -1,9 +1,11 @@
 import type { ApplyBatch, NewEpoch, RegionStore } from '../../src/agent/region-store.ts';
 import type { CacheStore, Entry, LeaseRequest } from '../../src/client/cache-store.ts';
+import type { HotReadsSink } from '../../src/client/hot-keys.ts';
 import type { RedisPlace } from '../../src/config/bus-config.ts';
 import { RedisCacheStore } from '../../src/drivers/redis/cache-store.ts';
 import { connectRegion } from '../../src/drivers/redis/cluster-connection.ts';
 import { connectRedis } from '../../src/drivers/redis/connection.ts';
+import { RedisHotReads } from '../../src/drivers/redis/hot-reads.ts';
 import { RedisRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { FENCE_BUCKETS } from '../../src/protocol/invalidation.ts';
 import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
@@ -25,6 +27,8 @@ export type Place = 'value' | 'beside';
 export interface RegionUnderTest {
   readonly agent: RegionStore;
   readonly reader: CacheStore;
+  /** Where readers tell of their reads. */
+  readonly reports: HotReadsSink;
   /** GET and SET by somebody who knows nothing of us. */
   get(entry: Entry, place?: Place): Promise<string | null>;
   set(entry: Entry, text: string): Promise<void>;
@@ -48,6 +52,7 @@ export function openMemoryRegion(): Promise<RegionUnderTest> {
   return Promise.resolve({
     agent: regionStoreOf(region),
     reader: cacheStoreOf(region),
+    reports: { append: async (reports) => region.appendHotReads(reports) },
     get: async ({ key }, place) => region.get(key, place),
     set: async ({ key }, text) => region.set(key, text),
     drop: async ({ key }, place) => void region.drop(key, place),
@@ -80,6 +85,7 @@ export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promis
   return {
     agent,
     reader: new RedisCacheStore(redis, keyspace),
+    reports: new RedisHotReads(redis, keyspace.hotReads),
     get: (entry, where) => redis.get(at(entry, where)),
     set: async (entry, text) => void (await redis.set(at(entry), text)),
     drop: async (entry, where) => void (await redis.del(at(entry, where))),

@@ -3,8 +3,10 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import type { RegionStore } from '../../src/agent/region-store.ts';
 import { connectRedis, type RedisConnection } from '../../src/drivers/redis/connection.ts';
+import { RedisHotReads } from '../../src/drivers/redis/hot-reads.ts';
 import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
 import { createKeyspace } from '../../src/protocol/keyspace.ts';
+import { REPORT_BYTES_MAX, REPORTS_AT_ONCE_MAX } from '../../src/protocol/hot-key.ts';
 import { lsn, lsnFromHex } from '../../src/protocol/lsn.ts';
 import { NOTHING_SETTLED } from '../../src/protocol/settled-mark.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
@@ -207,6 +209,21 @@ test('evictions are applied when memory is full', async () => {
   assert.equal(await store.enlist(TOKEN), 1, 'an agent lives on');
   assert.equal((await store.take(1, '', TOKEN)).kind, 'taken');
   assert.equal((await store.beginEpoch(1, TOKEN, epochOf('e1', null, 0))).kind, 'applied');
+  await redis.config('SET', 'maxmemory', '0');
+});
+
+test('reports of reads have a bound in bytes and a time to live, and are taken when memory is full', async () => {
+  await freshCell();
+  const reads = new RedisHotReads(redis, keyspace.hotReads);
+  const report = 'x'.repeat(REPORT_BYTES_MAX);
+  for (let turn = 0; turn < 30; turn++) await reads.append(Array.from({ length: REPORTS_AT_ONCE_MAX }, () => report));
+  const bytes = (await redis.memory('USAGE', keyspace.hotReads, 'SAMPLES', 0)) ?? 0;
+  assert.ok(bytes > 0 && bytes < 32 * 2 ** 20, `${bytes} bytes`);
+  assert.ok((await redis.pttl(keyspace.hotReads)) > 0, 'a volatile policy may evict it');
+  await redis.config('SET', 'maxmemory-policy', 'noeviction');
+  await redis.config('SET', 'maxmemory', '1');
+  await assert.rejects(reads.append(['more']), /OOM/);
+  assert.deepEqual(await store.hotReads.take(1), [report]);
   await redis.config('SET', 'maxmemory', '0');
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BatchPlan } from '../../src/agent/batch-plan.ts';
-import { LOOK_EVERY_MS, Ownership, OWNER_SILENT_MS } from '../../src/agent/ownership.ts';
+import { LOOK_EVERY_MS, Ownership, OWNER_SILENT_MS, UNCLAIMED_MS } from '../../src/agent/ownership.ts';
 import { advance, judge, placeInLog, startEpoch, type Position } from '../../src/agent/plan.ts';
 import { isUnrelated } from '../../src/agent/redis-life.ts';
 import { settledOnReplicas } from '../../src/agent/replica-watch.ts';
@@ -101,7 +101,8 @@ test('agents never hold one cell together, never more than their share, and end 
         const turn = (index: number): void => {
           const agent = agents[index % count];
           if (agent === undefined) return;
-          nowMs += 100;
+          // All of it in less time than makes a cell unclaimed: an agent whose turn does not come lives, and takes nothing.
+          nowMs += 40;
           for (const cell of agent.held) owners[cell] = `${agent.token}:${(beats += 1)}`;
           const decision = agent.ownership.decide({
             owners: [...owners],
@@ -133,6 +134,94 @@ test('agents never hold one cell together, never more than their share, and end 
           agents.reduce((sum, one) => sum + one.held.size, 0),
           cells,
         );
+      },
+    ),
+  );
+});
+
+/** Agents of which each can work on some cells only, and finds that out when it has taken one. */
+function fleetOf(cells: number, unable: readonly ReadonlySet<number>[]) {
+  const owners = Array.from({ length: cells }, () => '');
+  const agents = unable.map((cannot, i) => ({
+    cannot,
+    token: `${i + 1}`.repeat(16),
+    held: new Set<number>(),
+    barred: new Set<number>(),
+    ownership: new Ownership(),
+  }));
+  let nowMs = 0;
+  let beats = 0;
+  /** Each of the first `living` looks once. Returns the cells that were taken or given back. */
+  const round = (living: number): number[] => {
+    const moved: number[] = [];
+    for (const { token, held, barred, cannot, ownership } of agents.slice(0, living)) {
+      nowMs += LOOK_EVERY_MS / living;
+      for (const cell of held) owners[cell] = `${token}:${(beats += 1)}`;
+      const decision = ownership.decide({
+        owners: [...owners],
+        token,
+        held,
+        barred,
+        unfit: new Set(),
+        living,
+        nowMs,
+      });
+      if (decision.release !== undefined) {
+        moved.push(decision.release);
+        held.delete(decision.release);
+        owners[decision.release] = '';
+      }
+      for (const { cell, seen } of decision.take) {
+        if (owners[cell] !== seen) continue;
+        moved.push(cell);
+        if (cannot.has(cell)) {
+          barred.add(cell);
+          owners[cell] = '';
+          continue;
+        }
+        owners[cell] = `${token}:${(beats += 1)}`;
+        held.add(cell);
+      }
+    }
+    return moved;
+  };
+  return { agents, round, owners };
+}
+
+test('a cell that nobody claims is taken above the share, and is not given back as long as the same number lives', () => {
+  const all = new Set(Array.from({ length: 12 }, (_, cell) => cell));
+  const { agents, round } = fleetOf(12, [new Set(), all, new Set()]);
+  const held = (): number[] => agents.map((agent) => agent.held.size);
+  for (let ms = 0; ms < UNCLAIMED_MS; ms += LOOK_EVERY_MS) round(2);
+  assert.deepEqual(held(), [6, 0, 0], 'the older agent might yet claim its share');
+  for (let n = 0; n < 6; n++) round(2);
+  assert.deepEqual(held(), [12, 0, 0]);
+  for (let ms = 0; ms < 100 * UNCLAIMED_MS; ms += LOOK_EVERY_MS) assert.deepEqual(round(2), []);
+  // A third comes, that can work on all: it gets its share, and of the rest one cell alone is given back, tried by the second, and taken back.
+  const moved = Array.from({ length: 100 }, () => round(3)).flat();
+  assert.deepEqual(held(), [8, 0, 4]);
+  assert.deepEqual([...new Set(moved)], [11, 10, 9, 8, 7]);
+});
+
+test('with agents that cannot work on some cells, every cell that one of them can work on is held, and none moves for ever', () => {
+  const cells = 12;
+  const unable = fc.uniqueArray(fc.nat(cells - 1)).map((list) => new Set(list));
+  fc.assert(
+    fc.property(
+      fc.array(unable, { maxLength: 4 }),
+      fc.nat(4),
+      fc.array(fc.nat(40), { maxLength: 4 }),
+      (some, at, joins) => {
+        const fleet = fleetOf(cells, some.toSpliced(at, 0, new Set()));
+        const count = fleet.agents.length;
+        for (let living = 1; living < count; living++)
+          for (let n = joins[living - 1] ?? 0; n > 0; n--) fleet.round(living);
+        for (let n = 0; n < 60 * cells; n++) fleet.round(count);
+        assert.deepEqual(
+          fleet.owners.filter((owner) => owner === ''),
+          [],
+        );
+        for (let ms = 0; ms < 10 * UNCLAIMED_MS; ms += LOOK_EVERY_MS) assert.deepEqual(fleet.round(count), []);
       },
     ),
   );

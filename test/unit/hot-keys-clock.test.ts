@@ -18,7 +18,7 @@ test('what is read is published also after the clock was set back, at no other r
   const reports: string[] = [];
   const report = (key: string): void => {
     const keys = [{ key, reads: 50, loadMs: 0, bytes: 0 }];
-    reports.push(encodeHotReads({ process: 'p', seconds: 5, families: new Map([['user', { reads: 50, keys }]]) }));
+    reports.push(...encodeHotReads({ process: 'p', seconds: 5, families: new Map([['user', { reads: 50, keys }]]) }));
   };
   const stop = new AbortController();
   const running = hotKeysLoop(

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HotKeySampler } from '../../src/client/hot-keys.ts';
-import { decodeHotBucket, encodeHotBucket, decodeHotReads, encodeHotReads } from '../../src/protocol/hot-key.ts';
+import {
+  decodeHotBucket,
+  encodeHotBucket,
+  decodeHotReads,
+  encodeHotReads,
+  type FamilyReads,
+  REPORT_BYTES_MAX,
+  REPORTS_AT_ONCE_MAX,
+} from '../../src/protocol/hot-key.ts';
 import { seeded } from '../support/seeded.ts';
 
 /** Numbers in [0, 1). */
@@ -45,7 +53,8 @@ test('what is told of reads is read as it was written; anything else is refused 
     seconds: 5,
     families: new Map([['user', { reads: 10, keys: [{ key: 'user:1', reads: 7, loadMs: 3, bytes: 90 }] }]]),
   };
-  const text = encodeHotReads(reads);
+  const [text = '', ...more] = encodeHotReads(reads);
+  assert.deepEqual(more, []);
   assert.deepEqual(decodeHotReads(text, 'here'), reads);
   const broken = [
     '',
@@ -66,6 +75,51 @@ test('what is told of reads is read as it was written; anything else is refused 
     text.replace('user:1', 'ä'.repeat(513)),
   ];
   for (const one of broken) assert.throws(() => decodeHotReads(one, 'here'), { code: 'HOT_KEYS_INVALID' }, one);
+});
+
+/** Families of which each key is read less than the one before, all of them alike. */
+function muchRead(families: number, keys: number, keyOf: (family: string, rank: number) => string): FamilyReads[] {
+  return Array.from({ length: families }, (_, f) => ({
+    reads: 5_000_000 + f,
+    keys: Array.from({ length: keys }, (_unused, rank) => ({
+      key: keyOf(`family-${f}`, rank),
+      reads: 10_000 - rank,
+      loadMs: 3.2345678,
+      bytes: 2345,
+    })),
+  }));
+}
+const named = (families: readonly FamilyReads[]) => new Map(families.map((told, f) => [`family-${f}`, told] as const));
+const utf8Bytes = (text: string): number => Buffer.byteLength(text);
+
+test('what is much to tell is told in several reports, none longer than a report may be, and nothing twice', () => {
+  const families = muchRead(10, 1000, (family, rank) => `${family}:${'é'.repeat(8)}:${rank}`);
+  const texts = encodeHotReads({ process: 'p', seconds: 5, families: named(families) });
+  assert.ok(texts.length > 1 && texts.length <= REPORTS_AT_ONCE_MAX, `${texts.length} reports`);
+  for (const text of texts) assert.ok(utf8Bytes(text) <= REPORT_BYTES_MAX, `${utf8Bytes(text)} bytes`);
+  const told = texts.map((text) => decodeHotReads(text, 'here').families);
+  families.forEach((family, f) => {
+    const parts = told.flatMap((one) => one.get(`family-${f}`) ?? []);
+    assert.deepEqual(
+      parts.flatMap(({ keys }) => keys),
+      family.keys,
+    );
+    assert.equal(
+      parts.reduce((sum, { reads }) => sum + reads, 0),
+      family.reads,
+    );
+  });
+});
+
+test('of more than a process may tell at one time the least read keys of each family are left out', () => {
+  const families = muchRead(30, 1000, (family, rank) => `${family}:${rank}:${'\n'.repeat(200)}`);
+  const texts = encodeHotReads({ process: 'p', seconds: 5, families: named(families) });
+  assert.equal(texts.length, REPORTS_AT_ONCE_MAX);
+  for (const text of texts) assert.ok(utf8Bytes(text) <= REPORT_BYTES_MAX, `${utf8Bytes(text)} bytes`);
+  const ranks = [...named(families).keys()].map(
+    (name) => texts.flatMap((text) => decodeHotReads(text, 'here').families.get(name)?.keys ?? []).length,
+  );
+  assert.ok(Math.min(...ranks) > 10 && Math.max(...ranks) - Math.min(...ranks) <= 1, `${ranks.join()} keys`);
 });
 
 test('a bucket of a time that is none is refused as any other that cannot be read', () => {

@@ -3,27 +3,23 @@ import type { HotReadsSink } from '../../client/hot-keys.ts';
 import { type Ask, ask, type RedisConnection } from './connection.ts';
 import { type RunScript, scriptsOf } from './scripts.ts';
 
-/** Reports that the stream holds at most, where no agent takes them: a few megabytes. */
+/** Reports that the stream holds at most, where no agent takes them: with the longest (`REPORT_BYTES_MAX`) 25 MiB. */
 const REPORTS_MAX = 200;
-const FIELD = 'r';
+/** After the last report the stream goes by itself after so long; and since it has a time to live, a `volatile-*` policy may evict it before values. */
+const REPORTS_TTL_MS = 300_000;
 
-/** The reports of what processes read: a bounded stream in the region's Redis. */
+/** The reports of what processes read: a stream in the region's Redis that is bounded in reports and bytes, and does not stay. */
 export class RedisHotReads implements HotReadsSink, HotReadsSource {
-  readonly #redis: RedisConnection;
   readonly #key: string;
-  readonly #ask: Ask;
   readonly #run: RunScript;
 
   constructor(redis: RedisConnection, key: string, asks: Ask = ask) {
-    this.#redis = redis;
     this.#key = key;
-    this.#ask = asks;
     this.#run = scriptsOf(redis, asks);
   }
 
-  async append(report: string): Promise<void> {
-    const key = this.#key;
-    await this.#ask(this.#redis, key, this.#redis.xadd(key, 'MAXLEN', '~', REPORTS_MAX, '*', FIELD, report));
+  async append(reports: readonly string[]): Promise<void> {
+    await this.#run('hot-append', [this.#key], [REPORTS_MAX, REPORTS_TTL_MS, ...reports]);
   }
 
   async take(count: number): Promise<readonly string[]> {

@@ -22,6 +22,7 @@ const NAMES = [
   'gate-cold',
   'gate-cells',
   'gate-report',
+  'hot-append',
   'hot-take',
   'buffer-append',
   'buffer-remove',

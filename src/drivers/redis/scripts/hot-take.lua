@@ -1,5 +1,6 @@
-#!lua
--- Takes the oldest reports of what processes read out of the stream: what is lost behind the answer are some seconds of counting.
+#!lua flags=allow-oom
+-- Takes the oldest reports of what processes read out of the stream: what is lost behind the answer are some seconds of counting. It makes room, so it
+-- must work when memory is full.
 --
 -- KEYS  1 the stream
 -- ARGV  1 how many
