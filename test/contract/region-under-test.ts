@@ -70,12 +70,20 @@ export function openMemoryRegion(): Promise<RegionUnderTest> {
   });
 }
 
+/** One of the two that connects as another user. */
+export interface Limits {
+  readonly who: 'agent' | 'application';
+  readonly place: RedisPlace;
+}
+
 /** `anyUrl`: a server that hears what is published. */
-export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promise<RegionUnderTest> {
+export async function openRedisRegion(place: RedisPlace, anyUrl: string, limits?: Limits): Promise<RegionUnderTest> {
   const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: typeof place !== 'string' });
+  // One connection for all, so that calls that are under way together are run in their order.
   const redis = await connectRegion(place, { name: 'test' });
-  // One connection for both, so that calls that are under way together are run in their order.
-  const agent = new RedisRegionStore(redis, keyspace);
+  const limited = limits === undefined ? undefined : await connectRegion(limits.place, { name: 'limited' });
+  const of = (who: Limits['who']) => (limits?.who === who && limited !== undefined ? limited : redis);
+  const agent = new RedisRegionStore(of('agent'), keyspace);
   const events = await connectRedis(anyUrl, { name: 'test-events' });
   const leaseEnds: string[] = [];
   events.on('message', (_channel, key: string) => leaseEnds.push(key));
@@ -84,8 +92,8 @@ export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promis
     where === 'beside' ? keyspace.slotKey(key, cell) : keyspace.valueKey(key, cell);
   return {
     agent,
-    reader: new RedisCacheStore(redis, keyspace),
-    reports: new RedisHotReads(redis, keyspace.hotReads),
+    reader: new RedisCacheStore(of('application'), keyspace),
+    reports: new RedisHotReads(of('application'), keyspace.hotReads),
     get: (entry, where) => redis.get(at(entry, where)),
     set: async (entry, text) => void (await redis.set(at(entry), text)),
     drop: async (entry, where) => void (await redis.del(at(entry, where))),
@@ -99,6 +107,8 @@ export async function openRedisRegion(place: RedisPlace, anyUrl: string): Promis
     untilLater: async (is) => void (await eventually('a time to live is over', is)),
     close: async () => {
       await agent.close();
+      redis.disconnect();
+      limited?.disconnect();
       events.disconnect();
     },
   };
