@@ -117,6 +117,20 @@ class WarmupRun {
     return undefined;
   }
 
+  /** Nothing says what is read, so nothing says how much of it is warm. Readers may still fill the region, or the next round of a shadow knows more. */
+  async #unknown(epoch: string, stop: AbortSignal): Promise<WarmupEnd> {
+    const { log } = this.#parts;
+    const { mode, from } = this.#options;
+    if (mode === 'eager') {
+      log.warn('nothing is known of what is read in the region: its gate opens by steps of time');
+      return this.#gradual(epoch, stop);
+    }
+    log.warn('nothing is known of what is read there: the gate is told nothing, and a next round looks again', {
+      from,
+    });
+    return (await this.#ports.gate.read())?.epoch === epoch ? { kind: 'short', share: 0 } : { kind: 'moved' };
+  }
+
   #gradual(epoch: string, stop: AbortSignal): Promise<WarmupEnd> {
     const { ramp, rampStepMs } = this.#config.warmup;
     const { log, metrics } = this.#parts;
@@ -162,10 +176,7 @@ class WarmupRun {
     const plan = await planOf(this.#config, this.#ports, this.#options, (error) =>
       log.warn('hot keys that cannot be read are left out', errorFields(error)),
     );
-    if (plan.published === 0 && this.#options.mode === 'eager') {
-      log.warn('nothing is known of what is read in the region: its gate opens by steps of time');
-      return this.#gradual(epoch, stop);
-    }
+    if (plan.published === 0) return this.#unknown(epoch, stop);
     const { target } = this.#config.warmup;
     const { families: _families, leftOut, ...facts } = plan.summary(target);
     log.info('planned', { ...facts, leftOut: leftOut.map(({ family }) => family) });

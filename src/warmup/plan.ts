@@ -58,7 +58,7 @@ export class WarmupPlan {
   /** The reads a second of all that is in the plan. */
   readsPerSecond = 0;
 
-  /** Keys that can be loaded, those of other shards too. */
+  /** Keys that are read and can be loaded, those of other shards too. With none nothing is known; a shard that has none of them has its share of the work done. */
   published = 0;
 
   get keys(): number {
@@ -67,9 +67,9 @@ export class WarmupPlan {
 
   add({ family, keys }: HotFamily): void {
     const number = this.#families.indexOf(family);
-    if (number >= 0) this.published += keys.length;
     const { shard, of } = this.#shard;
     for (const { key, readsPerSecond, loadMs, bytes } of keys) {
+      if (number >= 0 && readsPerSecond > 0) this.published += 1;
       if (of > 1 && hashKey(key) % of !== shard) continue;
       const totals = number < 0 ? this.#leftOut : this.#totals;
       const total = totals.get(family) ?? { keys: 0, readsPerSecond: 0, bytes: 0 };

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
+import { parse, stringify } from 'yaml';
 import { openWarmCache } from '../../src/bin/warm-cache.ts';
 import type { RegionConfig } from '../../src/config/bus-config.ts';
 import { keyspaceOf } from '../../src/config/region-keyspace.ts';
@@ -137,11 +139,26 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
   async function start(family: string, keys: number, flags: readonly string[] = []) {
     await publishHotKeys(lab.config, REGION, family, keys);
     const port = String(await freePort());
-    const args = ['warmup', '--json', '--region', REGION, '--config', lab.configPath, ...flags];
+    const config = flags.includes('--config') ? [] : ['--config', lab.configPath];
+    const args = ['warmup', '--json', '--region', REGION, ...config, ...flags];
     return startGuarded(process.execPath, [PROGRAM, ...args], {
       env: { AFTERWRITE_HTTP_PORT: port, AFTERWRITE_HTTP_HOST: '127.0.0.1' },
     });
   }
+
+  test('a shadow of a region that publishes nothing tells the gate nothing, and goes on looking', async () => {
+    const file = parse(await readFile(lab.configPath, 'utf8')) as { readonly regions: object };
+    const two = lab.configPath.replace('.yaml', '-two.yaml');
+    await writeFile(two, stringify({ ...file, regions: { ...file.regions, us: { redis: 'redis://127.0.0.1:1' } } }));
+    const before = await gate.read();
+    assert.equal(before?.state, 'COLD');
+    const flags = ['--from', 'us', '--mode', 'shadow', '--config', two];
+    const run = await start('item', 100, flags);
+    await eventually('a round', () => run.lastLines().includes('looks again'), 30_000);
+    assert.deepEqual(await gate.read(), before);
+    await run.stop('SIGTERM');
+    assert.equal(await run.ended, 0, run.lastLines());
+  });
 
   test('what was published is planned and loaded, and the region’s own gate goes from COLD to WARM', async () => {
     assert.equal((await gate.read())?.state, 'COLD');

@@ -117,10 +117,22 @@ test('shards have every key once together, each about as many, and the last one 
   assert.deepEqual([new Set(all).size === all.length, all.length > 2900], [true, true]);
 });
 
-test('where nothing is known to be hot the region is warm at once', async () => {
+test('a shard that has none of the keys is at its target at once', async () => {
   const gate = new MemoryWarmGate();
-  assert.deepEqual(await warmupOf(planOf([]), new MemoryReader(), gate).run(never()), { kind: 'warm' });
-  assert.equal(gate.state, 'WARM');
+  const keys = zipfKeys('user:', 1);
+  const plans = [0, 1].map((shard) => planOf([{ family: 'user', keys }], { shard, of: 2 }));
+  const empty = plans.find((plan) => plan.keys === 0) ?? assert.fail();
+  assert.equal(empty.published, 1);
+  assert.deepEqual(await warmupOf(empty, new MemoryReader(), gate).run(never()), { kind: 'warm' });
+});
+
+test('keys that nobody reads, or that nobody here can load, say nothing of what is read', () => {
+  const idle = zipfKeys('user:', 5).map((key) => ({ ...key, readsPerSecond: 0 }));
+  const plan = planOf([
+    { family: 'user', keys: idle },
+    { family: 'own', keys: zipfKeys('own:', 5) },
+  ]);
+  assert.deepEqual([plan.published, planOf([{ family: 'user', keys: zipfKeys('user:', 5) }]).published], [0, 5]);
 });
 
 test('a key that an eviction crossed is asked for once more, after the others', async () => {
