@@ -200,6 +200,7 @@ class WarmupRun {
       epoch,
       shard: this.#options.shard,
       target,
+      waits: this.#options.mode !== 'shadow',
       pace,
       clock: systemClock,
       observer,

@@ -94,8 +94,14 @@ export class WarmupPlan {
     this.#pending.clear();
   }
 
-  /** So many keys of one family, or fewer where no more of it are left. Undefined at the end. The hottest come first, each family's in its order. */
-  next(size: number): Batch | undefined {
+  /**
+   * So many keys of one family, or fewer where no more of it are left. Undefined at the end. The hottest come first, each family's in its order.
+   * Those of a family that is held back stay for later.
+   */
+  next(size: number, isHeld: (family: string) => boolean = () => false): Batch | undefined {
+    // More of it than a batch: it was held back until now.
+    for (const [family, pending] of this.#pending)
+      if (pending.length >= size && !isHeld(this.#nameOf(family))) return this.#take(family, size);
     while (this.#at < this.#order.length) {
       const index = this.#order[this.#at] ?? 0;
       this.#at += 1;
@@ -103,10 +109,14 @@ export class WarmupPlan {
       const pending = this.#pending.get(family) ?? [];
       this.#pending.set(family, pending);
       pending.push(index);
-      if (pending.length >= size) return this.#take(family, size);
+      if (pending.length >= size && !isHeld(this.#nameOf(family))) return this.#take(family, size);
     }
-    const [rest] = this.#pending.keys();
-    return rest === undefined ? undefined : this.#take(rest, size);
+    for (const family of this.#pending.keys()) if (!isHeld(this.#nameOf(family))) return this.#take(family, size);
+    return undefined;
+  }
+
+  #nameOf(family: number): string {
+    return this.#families[family] ?? '';
   }
 
   summary(target: number): PlanSummary {
@@ -132,7 +142,7 @@ export class WarmupPlan {
     const some = pending.splice(0, size);
     if (pending.length === 0) this.#pending.delete(family);
     return {
-      family: this.#families[family] ?? '',
+      family: this.#nameOf(family),
       keys: some.map((index) => this.#keys[index] ?? ''),
       reads: some.map((index) => this.#reads[index] ?? 0),
     };

@@ -61,6 +61,7 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
         epoch: 'e1',
         shard: WHOLE,
         target: 0.99,
+        waits: true,
         pace: new Pace(lab.config.warmup, systemClock.monotonicMs()),
         clock: systemClock,
         observer: { asked: () => undefined, progress: () => undefined, hindered: () => undefined },

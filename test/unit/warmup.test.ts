@@ -45,11 +45,18 @@ class MemoryReader implements Reader {
   }
 }
 
-function warmupOf(plan: WarmupPlan, reader: Reader, gate = new MemoryWarmGate(), target = 0.95, shard = WHOLE) {
+function warmupOf(
+  plan: WarmupPlan,
+  reader: Reader,
+  gate = new MemoryWarmGate(),
+  target = 0.95,
+  shard = WHOLE,
+  waits = true,
+) {
   const limits = { concurrencyMin: 1, concurrencyMax: 4, batchMax: 100, latencyMaxMs: 1000 };
   const observer = { asked: () => undefined, progress: () => undefined, hindered: () => undefined };
   const pace = new Pace(limits, systemClock.monotonicMs());
-  return new Warmup({ plan, reader, gate, epoch: 'e1', shard, target, pace, clock: systemClock, observer });
+  return new Warmup({ plan, reader, gate, epoch: 'e1', shard, target, waits, pace, clock: systemClock, observer });
 }
 const never = (): AbortSignal => new AbortController().signal;
 const failing = (code: ConstructorParameters<typeof BusError>[0], sqlState?: string): WarmedKey => {
@@ -257,6 +264,49 @@ test('a region that stores nothing is not loaded for: it is asked little, until 
   const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 1000) }]), reader).run(never());
   assert.deepEqual(end, { kind: 'warm' });
   assert.deepEqual(new Set(reader.asked.slice(0, 75)).size, 25, 'the same keys, three times');
+});
+
+const ROUND = false;
+const bothFamilies = (): WarmupPlan =>
+  planOf([
+    { family: 'post', keys: zipfKeys('post:', 40).map((key) => ({ ...key, readsPerSecond: 5 })) },
+    { family: 'user', keys: zipfKeys('user:', 3000).map((key) => ({ ...key, readsPerSecond: 4 })) },
+  ]);
+const rulesDiffer: WarmedKey = { kind: 'unstored', why: 'rules' };
+
+test('a family of which nothing is stored keeps no other from being loaded, and is asked little', async () => {
+  const reader = new MemoryReader();
+  reader.says = (key) => (key.startsWith('post:') ? rulesDiffer : undefined);
+  assert.deepEqual(await warmupOf(bothFamilies(), reader).run(AbortSignal.timeout(20_000)), { kind: 'warm' });
+  assert.equal(reader.asked.filter((key) => key.startsWith('post:')).length, 25);
+});
+
+test('such a family is waited for, when all else is loaded; what it has is loaded once it is stored', async () => {
+  const reader = new MemoryReader();
+  let left = 75;
+  reader.says = (key) => (key.startsWith('post:') && left-- > 0 ? rulesDiffer : undefined);
+  const end = await warmupOf(bothFamilies(), reader, undefined, 0.9999).run(AbortSignal.timeout(20_000));
+  assert.deepEqual([end, reader.stored.size], [{ kind: 'warm' }, 3040]);
+});
+
+test('a region that comes to store again stores what was crossed, and was given up, before', async () => {
+  const reader = new MemoryReader();
+  let left = 100;
+  reader.says = () => (left-- > 0 ? rulesDiffer : undefined);
+  // Too few of a family to say that the region takes nothing of it.
+  const plan = planOf([
+    { family: 'user', keys: zipfKeys('user:', 60) },
+    { family: 'post', keys: zipfKeys('post:', 5) },
+  ]);
+  assert.deepEqual(await warmupOf(plan, reader, undefined, 0.9999).run(AbortSignal.timeout(20_000)), { kind: 'warm' });
+});
+
+test('a round of a shadow does not wait for it: the next one reads anew what is hot', async () => {
+  const reader = new MemoryReader();
+  reader.says = (key) => (key.startsWith('post:') ? rulesDiffer : undefined);
+  const round = warmupOf(bothFamilies(), reader, undefined, 0.9999, WHOLE, ROUND);
+  assert.equal((await round.run(AbortSignal.timeout(20_000))).kind, 'short');
+  assert.equal(reader.stored.size, 3000);
 });
 
 test('a gate that is another, before or meanwhile, ends it, and it tells that one nothing', async () => {
