@@ -178,8 +178,13 @@ class WarmupRun {
     );
     if (plan.published === 0) return this.#unknown(epoch, stop);
     const { target } = this.#config.warmup;
-    const { families: _families, leftOut, ...facts } = plan.summary(target);
+    const { families: _families, leftOut, formerKeys, ...facts } = plan.summary(target);
     log.info('planned', { ...facts, leftOut: leftOut.map(({ family }) => family) });
+    for (const { family, keys } of formerKeys)
+      log.warn('keys that are none of their family as the file has it are left out: of a former template', {
+        family,
+        keys,
+      });
     const screen = new WarmupScreen(this.#output, this.#options, systemClock);
     const count = keyCounts(name, metrics);
     const observer = observeWarmup(

@@ -1,5 +1,6 @@
 import type { Family } from '../config/bus-config.ts';
 import { hashKey } from '../protocol/key-hash.ts';
+import { matcherOf } from '../protocol/key-template.ts';
 import type { HotFamily, Shard } from './hot-keys.ts';
 
 /** A million keys a family at most are published; of so many more nothing is read. */
@@ -21,6 +22,8 @@ export interface PlanSummary {
   readonly families: readonly PlanFamily[];
   /** Families whose hot keys this process cannot load. */
   readonly leftOut: readonly PlanFamily[];
+  /** Keys that are none of their family as the file has it: they were published under a former template, and nobody asks for them any more. */
+  readonly formerKeys: readonly PlanFamily[];
   readonly keys: number;
   readonly readsPerSecond: number;
   /** Of the keys, hottest first, so many make the target's share of the reads. */
@@ -39,19 +42,23 @@ export interface Batch {
 /** What one shard of a warm-up has to load, hottest first. A million keys stand in it, so it is columns, not objects. */
 export class WarmupPlan {
   readonly #families: readonly string[];
+  readonly #isKey: readonly ((key: string) => boolean)[];
   readonly #familyOf: number[] = [];
   readonly #keys: string[] = [];
   readonly #reads: number[] = [];
   readonly #loadMs: number[] = [];
   readonly #totals = new Map<string, Total>();
   readonly #leftOut = new Map<string, Total>();
+  readonly #formerKeys = new Map<string, Total>();
   readonly #shard: Shard;
   #order = new Uint32Array();
   #at = 0;
   readonly #pending = new Map<number, number[]>();
 
   constructor(families: Iterable<Family>, canLoad: CanLoad, shard: Shard) {
-    this.#families = [...families].filter(canLoad).map(({ name }) => name);
+    const loaded = [...families].filter(canLoad);
+    this.#families = loaded.map(({ name }) => name);
+    this.#isKey = loaded.map(({ key }) => matcherOf(key));
     this.#shard = shard;
   }
 
@@ -69,15 +76,17 @@ export class WarmupPlan {
     const number = this.#families.indexOf(family);
     const { shard, of } = this.#shard;
     for (const { key, readsPerSecond, loadMs, bytes } of keys) {
-      if (number >= 0 && readsPerSecond > 0) this.published += 1;
+      const isFormer = this.#isKey[number]?.(key) === false;
+      if (number >= 0 && !isFormer && readsPerSecond > 0) this.published += 1;
       if (of > 1 && hashKey(key) % of !== shard) continue;
-      const totals = number < 0 ? this.#leftOut : this.#totals;
+      const wanted = isFormer ? this.#formerKeys : this.#totals;
+      const totals = number < 0 ? this.#leftOut : wanted;
       const total = totals.get(family) ?? { keys: 0, readsPerSecond: 0, bytes: 0 };
       totals.set(family, total);
       total.keys += 1;
       total.readsPerSecond += readsPerSecond;
       total.bytes += bytes;
-      if (number < 0 || this.#keys.length >= KEYS_MAX) continue;
+      if (totals !== this.#totals || this.#keys.length >= KEYS_MAX) continue;
       this.#familyOf.push(number);
       this.#keys.push(key);
       this.#reads.push(readsPerSecond);
@@ -130,6 +139,7 @@ export class WarmupPlan {
     return {
       families: listed(this.#totals),
       leftOut: listed(this.#leftOut),
+      formerKeys: listed(this.#formerKeys),
       keys: this.keys,
       readsPerSecond: this.readsPerSecond,
       keysToTarget,

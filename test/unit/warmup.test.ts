@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BusError } from '../../src/protocol/errors.ts';
+import { parserOf } from '../../src/protocol/key-template.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import type { HotFamily } from '../../src/warmup/hot-keys.ts';
+import { FamilyReader } from '../../src/warmup/family-reader.ts';
 import { openGradually } from '../../src/warmup/gradual.ts';
 import type { WarmedKey } from '../../src/warmup/outcome.ts';
 import { Pace } from '../../src/warmup/pace.ts';
@@ -106,6 +108,35 @@ test('a family that this process cannot load is left out, of the keys and of the
   const reader = new MemoryReader();
   assert.deepEqual(await warmupOf(plan, reader, undefined, 0.9999).run(never()), { kind: 'warm' });
   assert.equal(reader.asked.filter((key) => !/^(user|post):/.test(key)).length, 0);
+});
+
+test('keys of a former template are nobody’s: they are left out, however hot they were, and it is said', async () => {
+  const renamed = family('user', 'user:v2:{id}', [rule('users', 'id')], { source: 'select 1 where {id} > 0' });
+  const plan = new WarmupPlan([renamed], () => true, WHOLE);
+  plan.add({ family: 'user', keys: [...zipfKeys('user:', 150), ...zipfKeys('user:v2:', 500, 20)] });
+  plan.sort();
+  const { families, formerKeys, keys } = plan.summary(0.95);
+  assert.deepEqual(
+    [families, formerKeys].map((list) => list.map((one) => [one.family, one.keys])),
+    [[['user', 500]], [['user', 150]]],
+  );
+  assert.deepEqual([keys, plan.published], [500, 500]);
+  const region = new MemoryReader();
+  const reader = new FamilyReader(() => ({
+    paramsOf: parserOf(renamed.key),
+    family: {
+      warm: (list) =>
+        region.warm(
+          'user',
+          list.map(({ id }) => `user:v2:${id}`),
+        ),
+    },
+  }));
+  assert.deepEqual(await warmupOf(plan, reader, undefined, 0.9999).run(never()), { kind: 'warm' });
+  assert.equal(region.stored.size, 500);
+  const former = new WarmupPlan([renamed], () => true, WHOLE);
+  former.add({ family: 'user', keys: zipfKeys('user:', 150) });
+  assert.equal(former.published, 0, 'as where nothing is published');
 });
 
 test('shards have every key once together, each about as many, and the last one to arrive makes the region warm', async () => {
