@@ -20,7 +20,7 @@ export interface GradualParts {
  *
  *     step 1 ──stepMs──▶ step 2 ──stepMs──▶ … ──stepMs──▶ WARM
  *
- * Started again it begins with the first step: nobody remembers how far it had come.
+ * Started again it begins with the first step, and the gate keeps the one that it had come to.
  */
 export async function openGradually(parts: GradualParts, stop: AbortSignal): Promise<WarmupEnd> {
   const { gate, epoch, clock, progress, hindered } = parts;
