@@ -184,6 +184,39 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
     assert.deepEqual([(await gate.read())?.state, (await stored('item')).length], ['WARM', 0]);
   });
 
+  test('where the log, or the region, is away at first, it is waited for; a plan is not', async () => {
+    const file = parse(await readFile(lab.configPath, 'utf8')) as { readonly regions: object };
+    const away = { log: { redisStreams: { url: 'redis://127.0.0.1:1' } } };
+    const emptied = { regions: { [REGION]: { redis: 'redis://127.0.0.1:1' } } };
+    for (const [name, part] of Object.entries({ away, emptied })) {
+      const path = lab.configPath.replace('.yaml', `-${name}.yaml`);
+      await writeFile(path, stringify({ ...file, ...part }));
+      const run = await start('item', 100, ['--config', path]);
+      await eventually('two tries', () => run.lastLines().split('asking again').length > 2, 30_000);
+      await run.stop('SIGTERM');
+      assert.equal(await run.ended, 1, run.lastLines());
+      assert.match(run.lastLines(), /"event":"end","end":"stopped"/);
+    }
+    const plan = await start('item', 100, ['--plan', '--config', lab.configPath.replace('.yaml', '-away.yaml')]);
+    assert.equal(await plan.ended, 1, plan.lastLines());
+    assert.match(plan.lastLines(), /REDIS_UNREACHABLE/);
+  });
+
+  test('a connection to the gate that broke meanwhile is made anew: the gate is told all the same', async () => {
+    const { epoch } = (await gate.read()) ?? assert.fail();
+    await gate.markCold('anew', 'for a test', epoch);
+    const run = await start('item', ROWS);
+    await eventually('some keys', async () => (await stored('item')).length > 100, 60_000);
+    const clients = String(await redis.client('LIST')).split('\n');
+    const ids = clients
+      .filter((line) => line.includes('name=afterwrite-warmup-'))
+      .map((line) => /id=(\d+)/.exec(line)?.[1]);
+    assert.ok(ids.length > 0);
+    for (const id of ids) await redis.client('KILL', 'ID', id ?? '');
+    assert.equal(await run.ended, 0, run.lastLines());
+    assert.equal((await gate.read())?.state, 'WARM');
+  });
+
   test('killed and started again it goes on: what stands is not loaded again', async () => {
     const first = await start('item', ROWS);
     await eventually('some keys', async () => (await stored('item')).length > 500, 60_000);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BusError } from '../../src/protocol/errors.ts';
+import { BusError, type ErrorCode } from '../../src/protocol/errors.ts';
 import { parserOf } from '../../src/protocol/key-template.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import type { HotFamily } from '../../src/warmup/hot-keys.ts';
+import { untilAnswered } from '../../src/warmup/answered.ts';
 import { FamilyReader } from '../../src/warmup/family-reader.ts';
 import { openGradually } from '../../src/warmup/gradual.ts';
 import type { WarmedKey } from '../../src/warmup/outcome.ts';
@@ -396,6 +397,38 @@ test('gradual opens the gate step by step, and loads nothing', async () => {
     assert.equal(gate.state === 'WARM' && waited < 120_000, false);
   }
   assert.deepEqual([await running, steps, gate.state], [{ kind: 'warm' }, [0.5, 0.8], 'WARM']);
+});
+
+test('what is away at first is asked again until it answers, or until it is told to stop; what a person must mend is not', async () => {
+  const clock = new FakeClock();
+  const told: unknown[] = [];
+  const parts = { clock, random: () => 1, away: (error: unknown) => told.push(error) };
+  const asking = (failures: number, code: ErrorCode) => {
+    let asked = 0;
+    return async () => {
+      asked += 1;
+      if (asked <= failures) throw new BusError(code, 'away');
+      return asked;
+    };
+  };
+  const ended = async <T>(running: Promise<T>): Promise<T> => {
+    let isOver = false;
+    void running.catch(() => undefined).finally(() => (isOver = true));
+    while (!isOver) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      await clock.advance(1000);
+    }
+    return running;
+  };
+  assert.equal(await ended(untilAnswered(asking(20, 'REDIS_UNREACHABLE'), parts, never())), 21);
+  assert.equal(await ended(untilAnswered(asking(3, 'KAFKA_SEND_FAILED'), parts, never())), 4);
+  assert.equal(told.length, 23);
+  await assert.rejects(ended(untilAnswered(asking(1, 'REDIS_DENIED'), parts, never())), { code: 'REDIS_DENIED' });
+  const stop = new AbortController();
+  const waiting = untilAnswered(asking(Number.POSITIVE_INFINITY, 'KAFKA_UNREACHABLE'), parts, stop.signal);
+  await eventually('a try', () => told.length > 23);
+  stop.abort();
+  assert.equal(await ended(waiting), undefined);
 });
 
 test('shadow asks for what is published, round by round, until its time is over', async () => {
