@@ -5,6 +5,7 @@ import { outcomeOf, type WarmedKey } from './outcome.ts';
 import type { Pace, PaceFacts } from './pace.ts';
 import type { Batch, WarmupPlan } from './plan.ts';
 import { partOf, RefusedFamilies, takenOf } from './refused.ts';
+import { tellWarm } from './tell-warm.ts';
 
 /** How often the gate is told, and asked whether it is still the one. */
 export const REPORT_MS = 1000;
@@ -115,7 +116,10 @@ export class Warmup {
     }
     const end = this.#end ?? { kind: 'short', share: this.#ledger.share };
     this.#parts.observer.progress(this.facts);
-    return end.kind === 'warm' ? this.#tellWarm(stop) : end;
+    if (end.kind !== 'warm') return end;
+    const { observer } = this.#parts;
+    const hindered = (error: unknown): void => observer.hindered('gate', error);
+    return tellWarm({ ...this.#parts, share: this.#ledger.share, hindered }, stop);
   }
 
   async #load(): Promise<void> {
@@ -262,20 +266,6 @@ export class Warmup {
       }
       await clock.sleep(REPORT_MS, signal);
     }
-  }
-
-  async #tellWarm(stop: AbortSignal): Promise<WarmupEnd> {
-    const { clock, gate, epoch, shard, observer } = this.#parts;
-    while (!stop.aborted) {
-      try {
-        const answers = [await gate.report(epoch, this.#ledger.share, shard), await gate.warm(epoch, shard)];
-        return { kind: answers.includes('moved') ? 'moved' : 'warm' };
-      } catch (error) {
-        observer.hindered('gate', error);
-      }
-      await clock.sleep(REPORT_MS, stop);
-    }
-    return { kind: 'stopped' };
   }
 }
 

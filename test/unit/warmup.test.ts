@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BusError, type ErrorCode } from '../../src/protocol/errors.ts';
 import { parserOf } from '../../src/protocol/key-template.ts';
-import { systemClock } from '../../src/runtime/clock.ts';
-import type { HotFamily } from '../../src/warmup/hot-keys.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
+import type { HotFamily, Shard } from '../../src/warmup/hot-keys.ts';
 import { untilAnswered } from '../../src/warmup/answered.ts';
 import { FamilyReader } from '../../src/warmup/family-reader.ts';
 import { openGradually } from '../../src/warmup/gradual.ts';
@@ -12,6 +12,7 @@ import { Pace } from '../../src/warmup/pace.ts';
 import { WarmupPlan } from '../../src/warmup/plan.ts';
 import { followShadow, SHADOW_ROUND_MS } from '../../src/warmup/shadow.ts';
 import { type Reader, Warmup, type WarmupEnd } from '../../src/warmup/warmup.ts';
+import { FastClock } from '../kubernetes/fast-clock.ts';
 import { family, rule } from '../support/bus-config.ts';
 import { eventually } from '../support/eventually.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -21,6 +22,8 @@ const USER = family('user', 'user:{id}', [rule('users', 'id')], { source: 'selec
 const POST = family('post', 'post:{id}', [rule('posts', 'id')], { source: 'select 2 where {id} > 0' });
 const OWN = family('own', 'own:{id}', [rule('users', 'id')], { isLoadedElsewhere: true });
 const WHOLE = { shard: 0, of: 1 };
+/** A second's pause is over in 50 ms. */
+const CLOCK = new FastClock(20);
 
 function planOf(parts: readonly HotFamily[], shard = WHOLE): WarmupPlan {
   const plan = new WarmupPlan([USER, POST, OWN], ({ source }) => source !== undefined, shard);
@@ -48,18 +51,19 @@ class MemoryReader implements Reader {
   }
 }
 
-function warmupOf(
-  plan: WarmupPlan,
-  reader: Reader,
-  gate = new MemoryWarmGate(),
-  target = 0.95,
-  shard = WHOLE,
-  waits = true,
-) {
+interface WarmupOptions {
+  readonly target?: number;
+  readonly shard?: Shard;
+  readonly waits?: boolean;
+  readonly clock?: Clock;
+}
+
+function warmupOf(plan: WarmupPlan, reader: Reader, gate = new MemoryWarmGate(), options: WarmupOptions = {}) {
+  const { target = 0.95, shard = WHOLE, waits = true, clock = CLOCK } = options;
   const limits = { concurrencyMin: 1, concurrencyMax: 4, batchMax: 100, latencyMaxMs: 1000 };
   const observer = { asked: () => undefined, progress: () => undefined, hindered: () => undefined };
-  const pace = new Pace(limits, systemClock.monotonicMs());
-  return new Warmup({ plan, reader, gate, epoch: 'e1', shard, target, waits, pace, clock: systemClock, observer });
+  const pace = new Pace(limits, clock.monotonicMs());
+  return new Warmup({ plan, reader, gate, epoch: 'e1', shard, target, waits, pace, clock, observer });
 }
 const never = (): AbortSignal => new AbortController().signal;
 const failing = (code: ConstructorParameters<typeof BusError>[0], sqlState?: string): WarmedKey => {
@@ -72,7 +76,7 @@ test('loads the hottest first, and no more than the target’s share of reads ne
   const { keysToTarget, keys } = plan.summary(0.8);
   assert.equal(keys, 5000);
   const [reader, gate] = [new MemoryReader(), new MemoryWarmGate()];
-  const warmup = warmupOf(plan, reader, gate, 0.8);
+  const warmup = warmupOf(plan, reader, gate, { target: 0.8 });
   assert.deepEqual(await warmup.run(never()), { kind: 'warm' });
   assert.equal(reader.asked[0], 'user:1');
   assert.ok(warmup.facts.share >= 0.8);
@@ -107,7 +111,7 @@ test('a family that this process cannot load is left out, of the keys and of the
     ],
   );
   const reader = new MemoryReader();
-  assert.deepEqual(await warmupOf(plan, reader, undefined, 0.9999).run(never()), { kind: 'warm' });
+  assert.deepEqual(await warmupOf(plan, reader, undefined, { target: 0.9999 }).run(never()), { kind: 'warm' });
   assert.equal(reader.asked.filter((key) => !/^(user|post):/.test(key)).length, 0);
 });
 
@@ -133,7 +137,7 @@ test('keys of a former template are nobody’s: they are left out, however hot t
         ),
     },
   }));
-  assert.deepEqual(await warmupOf(plan, reader, undefined, 0.9999).run(never()), { kind: 'warm' });
+  assert.deepEqual(await warmupOf(plan, reader, undefined, { target: 0.9999 }).run(never()), { kind: 'warm' });
   assert.equal(region.stored.size, 500);
   const former = new WarmupPlan([renamed], () => true, WHOLE);
   former.add({ family: 'user', keys: zipfKeys('user:', 150) });
@@ -149,7 +153,7 @@ test('shards have every key once together, each about as many, and the last one 
     const plan = planOf([{ family: 'user', keys: zipfKeys('user:', 3000) }], { shard, of: 3 });
     assert.ok(plan.keys > 800 && plan.keys < 1200);
     assert.equal(gate.state === 'WARM', false);
-    await warmupOf(plan, reader, gate, 0.9999, { shard, of: 3 }).run(never());
+    await warmupOf(plan, reader, gate, { target: 0.9999, shard: { shard, of: 3 } }).run(never());
   }
   assert.equal(gate.state, 'WARM');
   const all = readers.flatMap(({ asked }) => asked);
@@ -178,7 +182,9 @@ test('a key that an eviction crossed is asked for once more, after the others', 
   const reader = new MemoryReader();
   const crossed = new Set(['user:3', 'user:17']);
   reader.says = (key) => (crossed.delete(key) ? { kind: 'unstored', why: 'lease' } : undefined);
-  const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 300) }]), reader, undefined, 0.9999);
+  const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 300) }]), reader, undefined, {
+    target: 0.9999,
+  });
   assert.deepEqual(await warmup.run(never()), { kind: 'warm' });
   assert.equal(reader.asked.lastIndexOf('user:3') > 290, true);
 });
@@ -197,7 +203,9 @@ test('what the cache keeps nothing of, and what cannot be read, does not count f
     if (key === 'user:1') return { kind: 'unstored', why: 'absence' };
     return key === 'user:2' ? failing('POSTGRES_QUERY_FAILED', '22012') : undefined;
   };
-  const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100) }]), reader, undefined, 0.9999);
+  const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100) }]), reader, undefined, {
+    target: 0.9999,
+  });
   assert.deepEqual(await warmup.run(never()), { kind: 'warm' });
   const { none, failed, loaded } = warmup.facts;
   assert.deepEqual({ none, failed, loaded }, { none: 1, failed: 1, loaded: 98 });
@@ -229,7 +237,7 @@ test('a key whose load always takes too long takes none of the others along', as
     },
   };
   const keys = zipfKeys('user:', 1000);
-  const warmup = warmupOf(planOf([{ family: 'user', keys }]), slow, undefined, 0.9999);
+  const warmup = warmupOf(planOf([{ family: 'user', keys }]), slow, undefined, { target: 0.9999 });
   assert.equal((await warmup.run(AbortSignal.timeout(60_000))).kind, 'short');
   const { loaded, notStored } = warmup.facts;
   assert.deepEqual({ loaded, notStored }, { loaded: 999, notStored: 1 });
@@ -247,9 +255,9 @@ test('what is asked for again is no larger than what is asked for just then', as
       return { keys: keys.map(() => failing('POSTGRES_UNREACHABLE', '53300')), loadMs: 1 };
     },
   };
-  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 4000) }]), away, undefined, 1).run(
-    never(),
-  );
+  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 4000) }]), away, undefined, {
+    target: 1,
+  }).run(never());
   assert.equal(end.kind, 'warm');
   assert.ok((sizes[0] ?? 100) < 100, `after a refusal of a hundred: ${sizes.slice(0, 3).join(', ')}`);
 });
@@ -258,7 +266,9 @@ test('an error of one key’s data is that key’s, whatever class Postgres or a
   for (const sqlState of ['23514', 'XX001', 'AW001', '53400', '58P01']) {
     const reader = new MemoryReader();
     reader.says = (key) => (key === 'user:2' ? failing('POSTGRES_QUERY_FAILED', sqlState) : undefined);
-    const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 60) }]), reader, undefined, 0.9999);
+    const warmup = warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 60) }]), reader, undefined, {
+      target: 0.9999,
+    });
     const end = await warmup.run(AbortSignal.timeout(10_000));
     assert.deepEqual([sqlState, end.kind, warmup.facts.failed], [sqlState, 'warm', 1]);
   }
@@ -298,7 +308,6 @@ test('a region that stores nothing is not loaded for: it is asked little, until 
   assert.deepEqual(new Set(reader.asked.slice(0, 75)).size, 25, 'the same keys, three times');
 });
 
-const ROUND = false;
 const bothFamilies = (): WarmupPlan =>
   planOf([
     { family: 'post', keys: zipfKeys('post:', 40).map((key) => ({ ...key, readsPerSecond: 5 })) },
@@ -317,7 +326,7 @@ test('such a family is waited for, when all else is loaded; what it has is loade
   const reader = new MemoryReader();
   let left = 75;
   reader.says = (key) => (key.startsWith('post:') && left-- > 0 ? rulesDiffer : undefined);
-  const end = await warmupOf(bothFamilies(), reader, undefined, 0.9999).run(AbortSignal.timeout(20_000));
+  const end = await warmupOf(bothFamilies(), reader, undefined, { target: 0.9999 }).run(AbortSignal.timeout(20_000));
   assert.deepEqual([end, reader.stored.size], [{ kind: 'warm' }, 3040]);
 });
 
@@ -330,13 +339,15 @@ test('a region that comes to store again stores what was crossed, and was given 
     { family: 'user', keys: zipfKeys('user:', 60) },
     { family: 'post', keys: zipfKeys('post:', 5) },
   ]);
-  assert.deepEqual(await warmupOf(plan, reader, undefined, 0.9999).run(AbortSignal.timeout(20_000)), { kind: 'warm' });
+  assert.deepEqual(await warmupOf(plan, reader, undefined, { target: 0.9999 }).run(AbortSignal.timeout(20_000)), {
+    kind: 'warm',
+  });
 });
 
 test('a round of a shadow does not wait for it: the next one reads anew what is hot', async () => {
   const reader = new MemoryReader();
   reader.says = (key) => (key.startsWith('post:') ? rulesDiffer : undefined);
-  const round = warmupOf(bothFamilies(), reader, undefined, 0.9999, WHOLE, ROUND);
+  const round = warmupOf(bothFamilies(), reader, undefined, { target: 0.9999, waits: false });
   assert.equal((await round.run(AbortSignal.timeout(20_000))).kind, 'short');
   assert.equal(reader.stored.size, 3000);
 });
@@ -351,14 +362,39 @@ test('a gate that is another, before or meanwhile, ends it, and it tells that on
     reader.says = () => failing('POSTGRES_TIMEOUT');
     return undefined;
   };
-  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100) }]), reader, gate, 0.9999).run(
-    never(),
-  );
+  const end = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 100) }]), reader, gate, {
+    target: 0.9999,
+  }).run(never());
   assert.deepEqual([end.kind, gate.state], ['moved', 'COLD']);
   const again = await warmupOf(planOf([{ family: 'user', keys: zipfKeys('user:', 9) }]), new MemoryReader(), gate).run(
     never(),
   );
   assert.deepEqual([again.kind, gate.state], ['moved', 'COLD']);
+});
+
+/** A failover takes the first mark back, after it was acknowledged. */
+class PromotedGate extends MemoryWarmGate {
+  readonly #lost = new Set<number>();
+
+  override async warm(epoch: string, shard: Shard): Promise<'ok' | 'moved'> {
+    if (this.#lost.has(shard.shard)) return super.warm(epoch, shard);
+    this.#lost.add(shard.shard);
+    return 'ok';
+  }
+}
+
+test('a mark that a failover takes back is set again before the program ends', async () => {
+  const [gate, gradual] = [new PromotedGate(), new PromotedGate()];
+  for (const shard of [0, 1]) {
+    const one = { shard, of: 2 };
+    const plan = planOf([{ family: 'user', keys: zipfKeys('user:', 100) }], one);
+    assert.deepEqual(await warmupOf(plan, new MemoryReader(), gate, { target: 0.9999, shard: one }).run(never()), {
+      kind: 'warm',
+    });
+  }
+  const parts = { gate: gradual, epoch: 'e1', shares: [0.5], stepMs: 10, clock: CLOCK };
+  await openGradually({ ...parts, progress: () => undefined, hindered: () => undefined }, never());
+  assert.deepEqual([gate.state, gradual.state], ['WARM', 'WARM']);
 });
 
 test('asked to stop it ends, with what is under way given up', async () => {
@@ -442,7 +478,7 @@ test('shadow asks for what is published, round by round, until its time is over'
     const plan = planOf([]);
     for await (const part of hotKeys.of('us')) plan.add(part);
     plan.sort();
-    return warmupOf(plan, reader, undefined, 0.9999).run(never());
+    return warmupOf(plan, reader, undefined, { target: 0.9999, clock }).run(never());
   };
   const following = followShadow({ round, clock, forMs: SHADOW_ROUND_MS * 3 }, never());
   await eventually('a round', () => rounds === 1 && reader.stored.size === 5);
