@@ -23,11 +23,14 @@ export function observeWarmup(
       metrics.set('afterwrite_warmup_window_keys', window, { region });
       shown();
     },
-    hindered: (why, error) => {
+    hindered: (why, error, family) => {
       metrics.add('afterwrite_warmup_hindered_total', 1, { region, reason: why });
       if (nowMs() - (lastMs.get(why) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return;
       lastMs.set(why, nowMs());
-      log.warn(HINDERED[why], error === undefined ? {} : errorFields(error));
+      log.warn(HINDERED[why], {
+        ...(family === undefined ? {} : { family }),
+        ...(error === undefined ? {} : errorFields(error)),
+      });
     },
   };
 }
@@ -35,7 +38,8 @@ export function observeWarmup(
 const HINDERED = {
   timeout: 'a load took too long; asking for less',
   refused: 'the database takes no load; asking for less, and later',
-  crossed: 'the region stores nothing that is loaded: no agent has its cells, or its rules are others; trying again',
+  crossed:
+    'the region stores nothing of a family: no agent has its cells, or its rules are others; trying again after the others',
   gate: 'the region’s gate does not answer; going on',
 } as const;
 

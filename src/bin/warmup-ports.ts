@@ -1,8 +1,7 @@
 import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
 import { openHotKeyLog } from '../drivers/hot-key-log.ts';
-import { connectRegion } from '../drivers/redis/cluster-connection.ts';
-import { RedisGateStore } from '../drivers/redis/region-gate.ts';
+import { GateConnection } from '../drivers/redis/gate-connection.ts';
 import type { HotKeys, WarmGate } from '../warmup/hot-keys.ts';
 
 export interface WarmupPorts {
@@ -11,21 +10,26 @@ export interface WarmupPorts {
   close(): Promise<void>;
 }
 
-/** Connects to where hot keys are published, and to the gate in the region's Redis. */
-export async function openWarmupPorts(config: BusConfig, region: RegionConfig): Promise<WarmupPorts> {
-  const log = await openHotKeyLog(config);
-  try {
-    const redis = await connectRegion(region.redis, { name: `afterwrite-warmup-${config.bus}` });
-    return {
-      hotKeys: { of: (from, skipped) => log.read(from, skipped) },
-      gate: new RedisGateStore(redis, keyspaceOf(config, region).gate),
-      close: async () => {
-        redis.disconnect();
-        await log.close();
+/** Where hot keys are published, and the gate in the region's Redis. Each is connected to when it is asked, so that what is away then may be asked again. */
+export function openWarmupPorts(config: BusConfig, region: RegionConfig): WarmupPorts {
+  const place = { redis: region.redis, key: keyspaceOf(config, region).gate };
+  const connection = new GateConnection(place, { name: `afterwrite-warmup-${config.bus}` });
+  return {
+    hotKeys: {
+      async *of(from, skipped) {
+        const log = await openHotKeyLog(config);
+        try {
+          yield* log.read(from, skipped);
+        } finally {
+          await log.close();
+        }
       },
-    };
-  } catch (error) {
-    await log.close();
-    throw error;
-  }
+    },
+    gate: {
+      read: () => connection.with((gate) => gate.read()),
+      report: (epoch, share, shard) => connection.with((gate) => gate.report(epoch, share, shard)),
+      warm: (epoch, shard) => connection.with((gate) => gate.warm(epoch, shard)),
+    },
+    close: () => connection.close(),
+  };
 }

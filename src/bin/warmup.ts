@@ -7,6 +7,7 @@ import type { BusError } from '../protocol/errors.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { errorFields } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
+import { untilAnswered } from '../warmup/answered.ts';
 import { openGradually } from '../warmup/gradual.ts';
 import { Pace } from '../warmup/pace.ts';
 import { WarmupPlan } from '../warmup/plan.ts';
@@ -27,7 +28,7 @@ export async function runWarmup(
   options: WarmupOptions,
   output: Output = processOutput,
 ): Promise<number> {
-  const ports = await openWarmupPorts(config, region);
+  const ports = openWarmupPorts(config, region);
   try {
     if (options.isPlan) {
       const plan = await planOf(config, ports, options, ({ code, message, at }) =>
@@ -109,12 +110,35 @@ class WarmupRun {
   /** The gate's, once there is one: an agent makes it. */
   async #epoch(stop: AbortSignal): Promise<string | undefined> {
     for (let looks = 0; !stop.aborted; looks += 1) {
-      const gate = await this.#ports.gate.read();
+      const gate = await this.#answered(() => this.#ports.gate.read(), stop);
+      if (gate === undefined) break;
       if (gate !== null) return gate.epoch;
       if (looks === 0) this.#parts.log.warn('the region has no gate yet: an agent makes it; waiting for one');
       await systemClock.sleep(GATE_LOOK_MS, stop);
     }
     return undefined;
+  }
+
+  /** What is away at the start, or before a round of a shadow, is waited for. */
+  #answered<T>(ask: () => Promise<T>, stop: AbortSignal): Promise<T | undefined> {
+    const away = (error: unknown): void => this.#parts.log.warn('no answer yet; asking again', errorFields(error));
+    return untilAnswered(ask, { clock: systemClock, random: Math.random, away }, stop);
+  }
+
+  /** Nothing says what is read, so nothing says how much of it is warm. Readers may still fill the region, or the next round of a shadow knows more. */
+  async #unknown(epoch: string, stop: AbortSignal): Promise<WarmupEnd> {
+    const { log } = this.#parts;
+    const { mode, from } = this.#options;
+    if (mode === 'eager') {
+      log.warn('nothing is known of what is read in the region: its gate opens by steps of time');
+      return this.#gradual(epoch, stop);
+    }
+    log.warn('nothing is known of what is read there: the gate is told nothing, and a next round looks again', {
+      from,
+    });
+    const gate = await this.#answered(() => this.#ports.gate.read(), stop);
+    if (gate === undefined) return { kind: 'stopped' };
+    return gate?.epoch === epoch ? { kind: 'short', share: 0 } : { kind: 'moved' };
   }
 
   #gradual(epoch: string, stop: AbortSignal): Promise<WarmupEnd> {
@@ -159,16 +183,19 @@ class WarmupRun {
   ): Promise<WarmupEnd> {
     const { log, metrics } = this.#parts;
     const { name } = this.#region;
-    const plan = await planOf(this.#config, this.#ports, this.#options, (error) =>
-      log.warn('hot keys that cannot be read are left out', errorFields(error)),
-    );
-    if (plan.published === 0 && this.#options.mode === 'eager') {
-      log.warn('nothing is known of what is read in the region: its gate opens by steps of time');
-      return this.#gradual(epoch, stop);
-    }
+    const skipped = (error: BusError): void =>
+      log.warn('hot keys that cannot be read are left out', errorFields(error));
+    const plan = await this.#answered(() => planOf(this.#config, this.#ports, this.#options, skipped), stop);
+    if (plan === undefined) return { kind: 'stopped' };
+    if (plan.published === 0) return this.#unknown(epoch, stop);
     const { target } = this.#config.warmup;
-    const { families: _families, leftOut, ...facts } = plan.summary(target);
+    const { families: _families, leftOut, formerKeys, ...facts } = plan.summary(target);
     log.info('planned', { ...facts, leftOut: leftOut.map(({ family }) => family) });
+    for (const { family, keys } of formerKeys)
+      log.warn('keys that are none of their family as the file has it are left out: of a former template', {
+        family,
+        keys,
+      });
     const screen = new WarmupScreen(this.#output, this.#options, systemClock);
     const count = keyCounts(name, metrics);
     const observer = observeWarmup(
@@ -189,6 +216,7 @@ class WarmupRun {
       epoch,
       shard: this.#options.shard,
       target,
+      waits: this.#options.mode !== 'shadow',
       pace,
       clock: systemClock,
       observer,

@@ -98,7 +98,7 @@ export interface GateStore {
    * is told of for the first time has not: it is the first under this gate.
    */
   noteCells(noted: NotedCells): Promise<CellsAnswer>;
-  /** How much is warm. The first report makes a COLD gate WARMING; a WARM one stays so. */
+  /** How much is warm. The first report makes a COLD gate WARMING; a WARM one stays so, and a shard's share stays the highest that was told under the epoch. */
   report(epoch: string, share: number, shard?: GateShard): Promise<'ok' | 'moved'>;
   /** This shard is at its target. With the last one the gate is WARM. */
   warm(epoch: string, shard?: GateShard): Promise<'ok' | 'moved'>;

@@ -72,7 +72,9 @@ export class MemoryGate {
   }
 
   report(epoch: string, share: number, shard: GateShard = WHOLE): 'ok' | 'moved' {
-    return this.#tell(epoch, shard, ({ shares }) => shares.set(shard.shard, share));
+    return this.#tell(epoch, shard, ({ shares }) =>
+      shares.set(shard.shard, Math.max(share, shares.get(shard.shard) ?? 0)),
+    );
   }
 
   warm(epoch: string, shard: GateShard = WHOLE): 'ok' | 'moved' {

@@ -1,4 +1,3 @@
-import { BusError } from '../protocol/errors.ts';
 import type { WarmedKey } from './outcome.ts';
 import type { Reader } from './warmup.ts';
 
@@ -10,7 +9,7 @@ export interface WarmFamily {
   ): Promise<{ readonly keys: readonly WarmedKey[]; readonly loadMs: number }>;
 }
 
-/** `paramsOf` takes a key's text apart; undefined where it is none of the family's any more. */
+/** `paramsOf` takes a key's text apart; undefined where it is none of the family's, which a plan has left out. */
 export interface OpenedFamily {
   readonly family: WarmFamily;
   readonly paramsOf: (key: string) => Readonly<Record<string, string>> | undefined;
@@ -30,25 +29,11 @@ export class FamilyReader implements Reader {
     signal: AbortSignal,
   ): Promise<{ readonly keys: readonly WarmedKey[]; readonly loadMs: number }> {
     const { family, paramsOf } = this.#families(name);
-    const params = keys.map(paramsOf);
-    const warmed = await family.warm(
-      params.filter((one) => one !== undefined),
-      { signal },
-    );
-    let at = 0;
-    return {
-      keys: params.map((one, i) => (one === undefined ? strange(name, keys[i] ?? '') : (warmed.keys[at++] ?? CROSSED))),
-      loadMs: warmed.loadMs,
-    };
+    const params = keys.map((key) => {
+      const one = paramsOf(key);
+      if (one === undefined) throw new Error(`${key} is no key of family ${name} as the file has it.`);
+      return one;
+    });
+    return family.warm(params, { signal });
   }
-}
-
-const CROSSED: WarmedKey = { kind: 'unstored', why: undefined };
-
-/** The file has another template than when the key was read. */
-function strange(family: string, key: string): WarmedKey {
-  return {
-    kind: 'failed',
-    error: new BusError('KEY_PARAMETER_INVALID', `${key} is no key of family ${family} as the file has it.`),
-  };
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../runtime/clock.ts';
 import { WHOLE } from '../protocol/region-gate.ts';
 import type { WarmGate } from './hot-keys.ts';
+import { tellWarm } from './tell-warm.ts';
 import { REPORT_MS, type WarmupEnd } from './warmup.ts';
 
 export interface GradualParts {
@@ -20,7 +21,7 @@ export interface GradualParts {
  *
  *     step 1 ──stepMs──▶ step 2 ──stepMs──▶ … ──stepMs──▶ WARM
  *
- * Started again it begins with the first step: nobody remembers how far it had come.
+ * Started again it begins with the first step, and the gate keeps the one that it had come to.
  */
 export async function openGradually(parts: GradualParts, stop: AbortSignal): Promise<WarmupEnd> {
   const { gate, epoch, clock, progress, hindered } = parts;
@@ -38,13 +39,5 @@ export async function openGradually(parts: GradualParts, stop: AbortSignal): Pro
       await clock.sleep(Math.max(0, Math.min(REPORT_MS, endsAtMs - clock.monotonicMs())), stop);
     }
   }
-  while (!stop.aborted) {
-    try {
-      return { kind: (await gate.warm(epoch, WHOLE)) === 'moved' ? 'moved' : 'warm' };
-    } catch (error) {
-      hindered(error);
-      await clock.sleep(REPORT_MS, stop);
-    }
-  }
-  return { kind: 'stopped' };
+  return tellWarm({ gate, epoch, shard: WHOLE, share: parts.shares.at(-1) ?? 0, clock, hindered }, stop);
 }

@@ -4,6 +4,8 @@ import { Ledger, type LedgerFacts } from './ledger.ts';
 import { outcomeOf, type WarmedKey } from './outcome.ts';
 import type { Pace, PaceFacts } from './pace.ts';
 import type { Batch, WarmupPlan } from './plan.ts';
+import { partOf, RefusedFamilies, takenOf } from './refused.ts';
+import { tellWarm } from './tell-warm.ts';
 
 /** How often the gate is told, and asked whether it is still the one. */
 export const REPORT_MS = 1000;
@@ -12,7 +14,7 @@ const IDLE_PASSES_MAX = 2;
 const PASSES_MAX = 20;
 /** Between two passes: cells that nobody held, or what was not settled, need a moment. */
 const PASS_PAUSE_MS = 1000;
-/** Of so many keys, none of which may be stored, it is not each that something crossed. */
+/** Of so many keys of a family, none of which may be stored, it is not each that something crossed: the region takes nothing of it. */
 const FOR_NOTHING_MIN = 10;
 
 /** Asks for keys of a family as a reader would: each has its lease, its proof, its store. */
@@ -29,7 +31,7 @@ export interface WarmupObserver {
   asked(family: string, loads: number, loadMs: number): void;
   progress(facts: LedgerFacts & PaceFacts): void;
   /** It goes on, and somebody may wish to know. */
-  hindered(why: 'timeout' | 'refused' | 'crossed' | 'gate', error: unknown): void;
+  hindered(why: 'timeout' | 'refused' | 'crossed' | 'gate', error: unknown, family?: string): void;
 }
 
 export interface WarmupParts {
@@ -41,6 +43,8 @@ export interface WarmupParts {
   readonly shard: Shard;
   /** The share of reads at which it is done, from 0 to 1. */
   readonly target: number;
+  /** Whether a family of which the region stores nothing is waited for. A round of a shadow ends without it: the next one looks anew. */
+  readonly waits: boolean;
   /** Of one round after another, one pace: what it has measured holds. */
   readonly pace: Pace;
   readonly clock: Clock;
@@ -64,6 +68,7 @@ export type WarmupEnd =
  *     plan ──▶ batch ──▶ reader ─┬ hit, stored ───────▶ counts for the share
  *                ▲               ├ nothing to keep, or the key's own error: counts for nothing
  *                │               ├ crossed ────────▶ once more, after the others
+ *                │               ├ all crossed ────▶ no more of that family until the others are done; then a batch at a time, with pauses
  *                └─── again ─────┴ timeout, refused ▶ once more, slower; what timed out by halves, a key by itself after the others
  *
  * Nothing is remembered but in Redis: started again, it goes through the same keys, and those that stand are hits.
@@ -75,6 +80,7 @@ export class Warmup {
   /** What was interrupted comes before what was not asked for yet. */
   readonly #again: Batch[] = [];
   #crossed: Batch[] = [];
+  readonly #refused = new RefusedFamilies();
   #passes = 1;
   #idlePasses = 0;
   #warmBefore = 0;
@@ -110,23 +116,32 @@ export class Warmup {
     }
     const end = this.#end ?? { kind: 'short', share: this.#ledger.share };
     this.#parts.observer.progress(this.facts);
-    return end.kind === 'warm' ? this.#tellWarm(stop) : end;
+    if (end.kind !== 'warm') return end;
+    const { observer } = this.#parts;
+    const hindered = (error: unknown): void => observer.hindered('gate', error);
+    return tellWarm({ ...this.#parts, share: this.#ledger.share, hindered }, stop);
   }
 
   async #load(): Promise<void> {
-    const { clock, plan } = this.#parts;
+    const { clock, plan, waits } = this.#parts;
     if (this.#isReached()) this.#finish({ kind: 'warm' });
     while (this.#end === undefined) {
       const waitMs = this.#pace.waitMs(clock.monotonicMs());
       if (waitMs === 0) {
-        const batch = this.#nextAgain() ?? plan.next(this.#pace.batch);
+        const size = this.#pace.batch;
+        const batch = takenOf(this.#again, size) ?? plan.next(size, this.#refused.has);
         if (batch !== undefined) {
           void this.#ask(batch);
           continue;
         }
         if (this.#pace.underWay === 0) {
-          if (!this.#nextPass()) return;
-          await clock.sleep(PASS_PAUSE_MS, this.#over.signal);
+          if (this.#nextPass()) {
+            await clock.sleep(PASS_PAUSE_MS, this.#over.signal);
+            continue;
+          }
+          const tried = waits ? this.#refused.next(size) : undefined;
+          if (tried === undefined) return this.#giveUp();
+          void this.#ask(tried, true);
           continue;
         }
       }
@@ -151,23 +166,16 @@ export class Warmup {
     const isIdle = this.#passes > 1 && loaded + wereWarm === this.#warmBefore;
     this.#warmBefore = loaded + wereWarm;
     if (isIdle) this.#idlePasses += 1;
-    if (this.#idlePasses === IDLE_PASSES_MAX || this.#passes === PASSES_MAX) {
-      for (const { family, keys } of this.#crossed) for (const _ of keys) this.#ledger.notStored(family);
-      return false;
-    }
+    if (this.#idlePasses >= IDLE_PASSES_MAX || this.#passes >= PASSES_MAX) return false;
     this.#passes += 1;
-    for (const batch of this.#crossed.toReversed()) this.#again.push(batch);
+    this.#again.push(...this.#crossed.toReversed());
     this.#crossed = [];
     return true;
   }
 
-  /** No more of it than is asked for at a time by now. */
-  #nextAgain(): Batch | undefined {
-    const batch = this.#again.pop();
-    const size = this.#pace.batch;
-    if (batch === undefined || batch.keys.length <= size) return batch;
-    this.#again.push(partOf(batch, size));
-    return partOf(batch, 0, size);
+  #giveUp(): void {
+    for (const { family, keys } of [...this.#crossed, ...this.#refused.batches])
+      for (const _ of keys) this.#ledger.notStored(family);
   }
 
   /** One key that always takes too long must not take the others of its batch along, nor hold up the rest. */
@@ -177,7 +185,8 @@ export class Warmup {
     else this.#again.push(partOf(batch, half), partOf(batch, 0, half));
   }
 
-  async #ask(batch: Batch): Promise<void> {
+  /** `isTry`: of a family of which nothing was stored, while nothing else is left to ask for. */
+  async #ask(batch: Batch, isTry = false): Promise<void> {
     const { clock, reader, observer } = this.#parts;
     const step = this.#pace.begin(clock.monotonicMs());
     try {
@@ -200,18 +209,22 @@ export class Warmup {
       const never = outcomes.find((one) => one.kind === 'never' || one.kind === 'unreadable');
       const loads = outcomes.filter((one) => !(one.kind === 'warm' && one.by === 'hit')).length;
       observer.asked(batch.family, loads, loadMs);
-      // Nothing of it may be stored: the region takes nothing, and to go on would be loads for nothing.
       const isForNothing = keys.length >= FOR_NOTHING_MIN && sorted.crossed.keys.length === keys.length;
-      if (failure !== undefined || isForNothing) {
-        this.#pace.failed(step, failure ?? 'unstored', nowMs);
-        const failed = keys.find((one) => one.kind === 'failed');
-        observer.hindered(failure ?? 'crossed', failed?.kind === 'failed' ? failed.error : undefined);
-      } else if (loads === 0) this.#pace.spared(step);
+      if (failure !== undefined || (isForNothing && isTry)) this.#pace.failed(step, failure ?? 'unstored', nowMs);
+      else if (loads === 0) this.#pace.spared(step);
       else this.#pace.took(step, loads, loadMs, nowMs);
+      if (failure !== undefined || isForNothing) {
+        const failed = keys.find((one) => one.kind === 'failed');
+        const error = failed?.kind === 'failed' ? failed.error : undefined;
+        observer.hindered(failure ?? 'crossed', error, batch.family);
+      }
       if (failure === 'timeout') this.#askByHalves(sorted.again);
       else if (sorted.again.keys.length > 0) this.#again.push(sorted.again);
-      if (isForNothing) this.#again.unshift(sorted.crossed);
-      else if (sorted.crossed.keys.length > 0) this.#crossed.push(sorted.crossed);
+      if (isForNothing) this.#refused.add(sorted.crossed);
+      else {
+        if (sorted.crossed.keys.length > 0) this.#crossed.push(sorted.crossed);
+        if (this.#refused.has(batch.family)) this.#release(batch.family);
+      }
       if (never?.kind === 'never' || (never !== undefined && this.#ledger.isHopeless(batch.family)))
         this.#finish({ kind: 'never', error: never.error });
       else if (this.#isReached()) this.#finish({ kind: 'warm' });
@@ -221,6 +234,13 @@ export class Warmup {
     } finally {
       this.#changed.resolve();
     }
+  }
+
+  /** What was crossed while the region stored nothing of a family has its passes anew. */
+  #release(family: string): void {
+    this.#again.push(...this.#refused.release(family).toReversed());
+    this.#passes = 1;
+    this.#idlePasses = 0;
   }
 
   #isReached(): boolean {
@@ -247,24 +267,6 @@ export class Warmup {
       await clock.sleep(REPORT_MS, signal);
     }
   }
-
-  async #tellWarm(stop: AbortSignal): Promise<WarmupEnd> {
-    const { clock, gate, epoch, shard, observer } = this.#parts;
-    while (!stop.aborted) {
-      try {
-        const answers = [await gate.report(epoch, this.#ledger.share, shard), await gate.warm(epoch, shard)];
-        return { kind: answers.includes('moved') ? 'moved' : 'warm' };
-      } catch (error) {
-        observer.hindered('gate', error);
-      }
-      await clock.sleep(REPORT_MS, stop);
-    }
-    return { kind: 'stopped' };
-  }
-}
-
-function partOf({ family, keys, reads }: Batch, from: number, to?: number): Batch {
-  return { family, keys: keys.slice(from, to), reads: reads.slice(from, to) };
 }
 
 /** The keys of a batch that are asked for once more. */

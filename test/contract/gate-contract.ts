@@ -74,7 +74,20 @@ export function describeGate(name: string, open: () => Promise<GateUnderTest>): 
       await gate.warm('E1');
       assert.deepEqual(await now(), ['E1', 'WARM', 0.96, 'warmed']);
       assert.equal(await gate.report('E1', 0.1), 'ok');
-      assert.equal((await gate.read())?.state, 'WARM');
+      assert.deepEqual(await now(), ['E1', 'WARM', 0.96, 'warmed']);
+    });
+
+    test('a warm-up that is started again, and reports from 0, takes nothing back of its shard’s share; a new epoch does', async () => {
+      await gate.markCold('E1', 'no gate');
+      await gate.report('E1', 0.8, { shard: 0, of: 2 });
+      await gate.report('E1', 0.4, { shard: 1, of: 2 });
+      assert.equal(await gate.report('E1', 0, { shard: 0, of: 2 }), 'ok');
+      assert.deepEqual((await now())?.slice(1, 3), ['WARMING', 0.6]);
+      await gate.report('E1', 0.9, { shard: 0, of: 2 });
+      assert.deepEqual((await now())?.slice(1, 3), ['WARMING', 0.65]);
+      await gate.markCold('E2', 'by hand', 'E1');
+      await gate.report('E2', 0.1, { shard: 0, of: 2 });
+      assert.deepEqual((await now())?.slice(1, 3), ['WARMING', 0.05]);
     });
 
     test('the share is the mean of all shards, silent ones too; it is WARM with the last of them', async () => {

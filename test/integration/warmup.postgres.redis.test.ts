@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
+import { parse, stringify } from 'yaml';
 import { openWarmCache } from '../../src/bin/warm-cache.ts';
 import type { RegionConfig } from '../../src/config/bus-config.ts';
 import { keyspaceOf } from '../../src/config/region-keyspace.ts';
@@ -59,6 +61,7 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
         epoch: 'e1',
         shard: WHOLE,
         target: 0.99,
+        waits: true,
         pace: new Pace(lab.config.warmup, systemClock.monotonicMs()),
         clock: systemClock,
         observer: { asked: () => undefined, progress: () => undefined, hindered: () => undefined },
@@ -137,11 +140,26 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
   async function start(family: string, keys: number, flags: readonly string[] = []) {
     await publishHotKeys(lab.config, REGION, family, keys);
     const port = String(await freePort());
-    const args = ['warmup', '--json', '--region', REGION, '--config', lab.configPath, ...flags];
+    const config = flags.includes('--config') ? [] : ['--config', lab.configPath];
+    const args = ['warmup', '--json', '--region', REGION, ...config, ...flags];
     return startGuarded(process.execPath, [PROGRAM, ...args], {
       env: { AFTERWRITE_HTTP_PORT: port, AFTERWRITE_HTTP_HOST: '127.0.0.1' },
     });
   }
+
+  test('a shadow of a region that publishes nothing tells the gate nothing, and goes on looking', async () => {
+    const file = parse(await readFile(lab.configPath, 'utf8')) as { readonly regions: object };
+    const two = lab.configPath.replace('.yaml', '-two.yaml');
+    await writeFile(two, stringify({ ...file, regions: { ...file.regions, us: { redis: 'redis://127.0.0.1:1' } } }));
+    const before = await gate.read();
+    assert.equal(before?.state, 'COLD');
+    const flags = ['--from', 'us', '--mode', 'shadow', '--config', two];
+    const run = await start('item', 100, flags);
+    await eventually('a round', () => run.lastLines().includes('looks again'), 30_000);
+    assert.deepEqual(await gate.read(), before);
+    await run.stop('SIGTERM');
+    assert.equal(await run.ended, 0, run.lastLines());
+  });
 
   test('what was published is planned and loaded, and the region’s own gate goes from COLD to WARM', async () => {
     assert.equal((await gate.read())?.state, 'COLD');
@@ -164,6 +182,39 @@ describe('a warm-up on real servers', { timeout: 240_000 }, () => {
     assert.equal(await run.ended, 0, run.lastLines());
     assert.match(run.lastLines(), /opens by steps of time/);
     assert.deepEqual([(await gate.read())?.state, (await stored('item')).length], ['WARM', 0]);
+  });
+
+  test('where the log, or the region, is away at first, it is waited for; a plan is not', async () => {
+    const file = parse(await readFile(lab.configPath, 'utf8')) as { readonly regions: object };
+    const away = { log: { redisStreams: { url: 'redis://127.0.0.1:1' } } };
+    const emptied = { regions: { [REGION]: { redis: 'redis://127.0.0.1:1' } } };
+    for (const [name, part] of Object.entries({ away, emptied })) {
+      const path = lab.configPath.replace('.yaml', `-${name}.yaml`);
+      await writeFile(path, stringify({ ...file, ...part }));
+      const run = await start('item', 100, ['--config', path]);
+      await eventually('two tries', () => run.lastLines().split('asking again').length > 2, 30_000);
+      await run.stop('SIGTERM');
+      assert.equal(await run.ended, 1, run.lastLines());
+      assert.match(run.lastLines(), /"event":"end","end":"stopped"/);
+    }
+    const plan = await start('item', 100, ['--plan', '--config', lab.configPath.replace('.yaml', '-away.yaml')]);
+    assert.equal(await plan.ended, 1, plan.lastLines());
+    assert.match(plan.lastLines(), /REDIS_UNREACHABLE/);
+  });
+
+  test('a connection to the gate that broke meanwhile is made anew: the gate is told all the same', async () => {
+    const { epoch } = (await gate.read()) ?? assert.fail();
+    await gate.markCold('anew', 'for a test', epoch);
+    const run = await start('item', ROWS);
+    await eventually('some keys', async () => (await stored('item')).length > 100, 60_000);
+    const clients = String(await redis.client('LIST')).split('\n');
+    const ids = clients
+      .filter((line) => line.includes('name=afterwrite-warmup-'))
+      .map((line) => /id=(\d+)/.exec(line)?.[1]);
+    assert.ok(ids.length > 0);
+    for (const id of ids) await redis.client('KILL', 'ID', id ?? '');
+    assert.equal(await run.ended, 0, run.lastLines());
+    assert.equal((await gate.read())?.state, 'WARM');
   });
 
   test('killed and started again it goes on: what stands is not loaded again', async () => {

@@ -28,7 +28,11 @@ export function showPlan(
   printLines(output.out, [
     ...tableOf(
       ['family', '', 'hot keys', 'reads/s', 'values'],
-      [...rows(summary.families, 'loaded'), ...rows(summary.leftOut, 'left out: no source')],
+      [
+        ...rows(summary.families, 'loaded'),
+        ...rows(summary.leftOut, 'left out: no source'),
+        ...rows(summary.formerKeys, 'left out: keys of a former template'),
+      ],
     ),
     '',
     `${number(summary.keysToTarget)} of ${number(summary.keys)} keys make ${percent(target)} of ${summary.readsPerSecond.toFixed(1)} reads/s`,

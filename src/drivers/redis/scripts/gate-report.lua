@@ -4,7 +4,8 @@
 -- KEYS  1 gate
 -- ARGV  1 the gate's epoch   2 report | warm | open   3 shard   4 of how many   5 share, with report
 -- Returns 'ok' | 'moved'
--- Invariant: the share is the mean of the shards', of which those that have not spoken count as 0: of several divisions the highest. WARM ends with the epoch only.
+-- Invariant: the share is the mean of the shards', of which those that have not spoken count as 0: of several divisions the highest. It never falls, and WARM
+-- ends, with the epoch only: who is started again goes through the same keys from 0, and they stand.
 local wrong = wrongType(1)
 if wrong then return wrong end
 local key = KEYS[1]
@@ -29,7 +30,11 @@ if not string.find(' ' .. divisions .. ' ', ' ' .. ARGV[4] .. ' ', 1, true) then
   redis.call('HSET', key, 'shards', divisions)
 end
 local mine = ':' .. ARGV[4] .. ':' .. ARGV[3]
-if ARGV[2] == 'report' then redis.call('HSET', key, 'share' .. mine, ARGV[5]) else redis.call('HSET', key, 'warm' .. mine, '1') end
+if ARGV[2] == 'warm' then
+  redis.call('HSET', key, 'warm' .. mine, '1')
+elseif tonumber(ARGV[5]) >= (tonumber(redis.call('HGET', key, 'share' .. mine) or '0') or 0) then
+  redis.call('HSET', key, 'share' .. mine, ARGV[5])
+end
 local share, isWarm = 0, false
 for division in string.gmatch(divisions, '%d+') do
   local of, sum, warm = tonumber(division), 0, 0
