@@ -1,4 +1,4 @@
-import type { Act } from '../controller/decide.ts';
+import { type Act, isLeftCold } from '../controller/decide.ts';
 import type { ControllerObserver } from '../controller/observe.ts';
 import { errorFields, type LogFields, type Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
@@ -31,11 +31,7 @@ export function observeController(
       metrics.observe('afterwrite_controller_look_seconds', seconds);
       for (const [region, gate] of gates) {
         metrics.set('afterwrite_controller_gate_readable', gate.kind === 'unreachable' ? 0 : 1, { region });
-        const hasFailed =
-          gate.kind === 'gate' &&
-          gate.state !== 'WARM' &&
-          jobs.some((job) => job.region === region && job.epoch === gate.epoch && job.outcome.kind === 'failed');
-        metrics.set('afterwrite_controller_warmup_failed', hasFailed ? 1 : 0, { region });
+        metrics.set('afterwrite_controller_warmup_failed', isLeftCold(region, gate, jobs) ? 1 : 0, { region });
       }
     },
     lookFailed: (error) => {
