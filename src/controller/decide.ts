@@ -1,28 +1,20 @@
+import type { Act } from './act.ts';
 import { jobName } from './job-name.ts';
 import type { Notice } from './notices.ts';
 import type { GateAnswer, StandingGate } from './region-gates.ts';
 import type { PodAdmission, RegionPod } from './region-pods.ts';
-import type { JobOrder, WarmupJob } from './warmup-jobs.ts';
+import type { WarmupJob } from './warmup-jobs.ts';
 
 /** What one look has seen. The Jobs were listed before the gates were read: a Job of an epoch that the gate has not is of an older one. */
 export interface View {
   readonly jobs: readonly WarmupJob[];
   readonly gates: ReadonlyMap<string, GateAnswer>;
-  readonly pods: readonly RegionPod[];
 }
 
 export interface Policy {
   /** What becomes of a region whose warm-up has ended without warming it: it stays shut until a person acts, or is opened cold. */
   readonly onFailure: 'hold' | 'open';
 }
-
-export type Act =
-  | { readonly kind: 'create'; readonly order: JobOrder }
-  | { readonly kind: 'delete'; readonly job: WarmupJob; readonly then: Notice }
-  | { readonly kind: 'expire'; readonly job: WarmupJob; readonly then: Notice }
-  | { readonly kind: 'open'; readonly region: string; readonly epoch: string; readonly then: Notice }
-  | { readonly kind: 'say'; readonly notice: Notice }
-  | { readonly kind: 'admit'; readonly pod: RegionPod; readonly admission: PodAdmission };
 
 /**
  * Compares what is with what should be. The same view gives the same acts, and once they are done none: nothing is remembered between looks.
@@ -42,7 +34,7 @@ export type Act =
  * A Job that has ended so stands until a person deletes it or the epoch is over, so there is never a second of an epoch by itself: no time to
  * live is given to it. WARMING without a Job is a Job that somebody has deleted.
  */
-export function decide({ jobs, gates, pods }: View, policy: Policy): Act[] {
+export function decide({ jobs, gates }: View, policy: Policy): Act[] {
   const acts: Act[] = [];
   for (const [region, gate] of gates)
     if (gate.kind === 'gate')
@@ -54,6 +46,12 @@ export function decide({ jobs, gates, pods }: View, policy: Policy): Act[] {
           policy,
         ),
       );
+  return acts;
+}
+
+/** Compares the pods' conditions with the gates, which were read after the pods were listed. */
+export function decideAdmissions(pods: readonly RegionPod[], gates: ReadonlyMap<string, GateAnswer>): Act[] {
+  const acts: Act[] = [];
   for (const pod of pods) {
     const gate = gates.get(pod.region);
     const admission = gate === undefined ? undefined : admissionOf(gate);

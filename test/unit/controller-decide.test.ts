@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Act, decide, isLeftCold, type View } from '../../src/controller/decide.ts';
+import type { Act } from '../../src/controller/act.ts';
+import { decide, isLeftCold, type View } from '../../src/controller/decide.ts';
 import { JOB_NAME_MAX, jobName } from '../../src/controller/job-name.ts';
 import type { GateAnswer, StandingGate } from '../../src/controller/region-gates.ts';
 import type { JobOutcome, WarmupJob } from '../../src/controller/warmup-jobs.ts';
@@ -27,7 +28,7 @@ const job = (epoch: string, outcome: JobOutcome['kind'], more: Partial<WarmupJob
   isExpiring: false,
   ...more,
 });
-const view = (answer: GateAnswer, ...jobs: WarmupJob[]): View => ({ jobs, gates: new Map([['eu', answer]]), pods: [] });
+const view = (answer: GateAnswer, ...jobs: WarmupJob[]): View => ({ jobs, gates: new Map([['eu', answer]]) });
 const kinds = (acts: readonly Act[]): string[] =>
   acts.map((act) => (act.kind === 'say' ? act.notice.reason : act.kind));
 
