@@ -1,4 +1,5 @@
-import type { Act } from '../controller/decide.ts';
+import type { Act } from '../controller/act.ts';
+import { isLeftCold } from '../controller/decide.ts';
 import type { ControllerObserver } from '../controller/observe.ts';
 import { errorFields, type LogFields, type Logger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
@@ -25,17 +26,17 @@ export function observeController(
       failure = textOf(error);
       log.warn('the leader lease cannot be read or renewed', errorFields(error));
     },
-    looked: ({ gates, jobs, seconds }) => {
-      failure = undefined;
+    looked: ({ gates, jobs, seconds, undone }) => {
+      const former = failure;
+      failure = undone === undefined ? undefined : textOf(undone);
+      // Counted for as long as it is so, and said once.
+      if (undone !== undefined && failure !== former) log.warn('a look left something undone', errorFields(undone));
       metrics.add('afterwrite_controller_looks_total', 1, { outcome: 'done' });
+      if (undone !== undefined) metrics.add('afterwrite_controller_looks_total', 1, { outcome: 'failed' });
       metrics.observe('afterwrite_controller_look_seconds', seconds);
       for (const [region, gate] of gates) {
         metrics.set('afterwrite_controller_gate_readable', gate.kind === 'unreachable' ? 0 : 1, { region });
-        const hasFailed =
-          gate.kind === 'gate' &&
-          gate.state !== 'WARM' &&
-          jobs.some((job) => job.region === region && job.epoch === gate.epoch && job.outcome.kind === 'failed');
-        metrics.set('afterwrite_controller_warmup_failed', hasFailed ? 1 : 0, { region });
+        metrics.set('afterwrite_controller_warmup_failed', isLeftCold(region, gate, jobs) ? 1 : 0, { region });
       }
     },
     lookFailed: (error) => {

@@ -1,16 +1,13 @@
 import { BusError, isBusError } from '../protocol/errors.ts';
 import { type BackoffLimits, backoffMs } from '../runtime/backoff.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { type Act, decide, type Policy } from './decide.ts';
+import type { Act } from './act.ts';
+import { decide, type Policy } from './decide.ts';
+import { LookActs, type LookActsParts } from './look-acts.ts';
 import type { LeaderPermit } from './leader-permit.ts';
 import type { LeaderSeat } from './leader-record.ts';
 import { JobWatch } from './job-watch.ts';
 import { LookBell } from './look-bell.ts';
-import type { Notices } from './notices.ts';
-import type { ActOutcome, ControllerObserver } from './observe.ts';
-import type { GateAnswer, RegionGates } from './region-gates.ts';
-import type { RegionPods } from './region-pods.ts';
-import type { WarmupJobs } from './warmup-jobs.ts';
+import type { GateAnswer } from './region-gates.ts';
 
 export interface ControllerTiming {
   /** How often the gates are read. */
@@ -23,29 +20,14 @@ export interface ControllerTiming {
 
 export const CONTROLLER_TIMING: ControllerTiming = { gateMs: 1000, relistMs: 10_000, settleMs: 200 };
 
-export interface ControllerParts {
+export interface ControllerParts extends LookActsParts {
   readonly regions: readonly string[];
   readonly policy: Policy;
   readonly seat: LeaderSeat;
-  readonly gates: RegionGates;
-  readonly jobs: WarmupJobs;
-  readonly notices: Notices;
-  /** Absent: no pod asks for a gate. */
-  readonly pods?: RegionPods;
   readonly timing: ControllerTiming;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly observer: ControllerObserver;
 }
 
 const BACKOFF: BackoffLimits = { firstMs: 500, maxMs: 30_000 };
-/** Beyond these the API server, not the one act, is the matter: the rest of a look waits for the next. */
-const ENDS_A_LOOK = new Set([
-  'LEADERSHIP_LOST',
-  'KUBERNETES_UNREACHABLE',
-  'KUBERNETES_OVERLOADED',
-  'KUBERNETES_FAILED',
-]);
 
 /**
  * Looks at every region again and again, while it leads, and does what a look calls for. It is never on the data path: where it stands still,
@@ -54,11 +36,16 @@ const ENDS_A_LOOK = new Set([
  * Level-triggered: a look lists all Jobs, reads all gates and decides from these alone. What a watch tells makes the next look come sooner,
  * and `relistMs` makes it come anyway. Where nothing has moved since the last look, as far as the gates and the watch say, none is made
  * before that.
+ *
+ * What one act answers is that act's matter: it is left alone for a while, and gates and other acts go on. A look as a whole fails, and the next
+ * waits, where the API server cannot be asked at all, asks to be left alone, or knows of another leader.
  */
 export class Controller {
   readonly #parts: ControllerParts;
   readonly #bell: LookBell;
   readonly #watch: JobWatch;
+  readonly #acts: LookActs;
+  #endedMs: number | undefined;
   #lookedMs: number | undefined;
   #lookedAt: string | undefined;
   #isDisturbed = true;
@@ -67,9 +54,10 @@ export class Controller {
     this.#parts = parts;
     this.#bell = new LookBell(parts.clock);
     this.#watch = new JobWatch({ ...parts, pauseMs: parts.timing.gateMs, ring: () => this.#bell.ring() });
+    this.#acts = new LookActs(parts);
   }
 
-  /** When a look last succeeded, by the monotonic clock. */
+  /** When a look last left nothing undone, by the monotonic clock. */
   get lookedMs(): number | undefined {
     return this.#lookedMs;
   }
@@ -105,22 +93,22 @@ export class Controller {
   async #turn(permit: LeaderPermit): Promise<void> {
     const { clock, timing } = this.#parts;
     const startMs = clock.monotonicMs();
-    const isDue = this.#lookedMs === undefined || startMs - this.#lookedMs >= timing.relistMs;
+    const isDue =
+      this.#endedMs === undefined || startMs - this.#endedMs >= timing.relistMs || this.#acts.dueMs <= startMs;
     if (!this.#isDisturbed && !isDue && !this.#bell.takeRing()) {
       if (lookKey(await this.#readGates()) === this.#lookedAt) return;
     }
     this.#bell.takeRing();
     this.#isDisturbed = false;
     await this.#look(permit);
-    this.#lookedMs = clock.monotonicMs();
+    this.#endedMs = clock.monotonicMs();
   }
 
   async #look(permit: LeaderPermit): Promise<void> {
-    const { jobs, pods, policy, observer, clock, seat } = this.#parts;
+    const { jobs, policy, observer, clock, seat } = this.#parts;
     const startMs = clock.monotonicMs();
     // In this order: decide.ts says why.
     const listed = await jobs.list();
-    const regionPods = pods === undefined ? [] : await pods.list();
     const gates = await this.#readGates();
     this.#watch.listedAt(listed.version);
     this.#lookedAt = lookKey(gates);
@@ -130,58 +118,22 @@ export class Controller {
       seat.outranked(token);
       throw new BusError('LEADERSHIP_LOST', `A Job of a later leader is there, by its token ${token}.`);
     }
-    let first: BusError | undefined;
-    const says: Act[] = [];
-    for (const act of decide({ jobs: listed.jobs, gates, pods: regionPods }, policy)) {
-      if (act.kind === 'say') {
-        says.push(act);
-        continue;
-      }
-      const { outcome, error } = await this.#try(act, permit);
-      if (error !== undefined && ENDS_A_LOOK.has(error.code)) throw error;
-      if (outcome === 'done' && 'then' in act) says.push({ kind: 'say', notice: act.then });
-      first ??= error;
-    }
-    // Told last: Events are often stored elsewhere, and where that is away no region waits for it.
-    for (const say of says) {
-      const { error } = await this.#try(say, permit);
-      first ??= error;
-      if (error !== undefined && ENDS_A_LOOK.has(error.code)) break;
-    }
-    observer.looked({ gates, jobs: listed.jobs, seconds: (clock.monotonicMs() - startMs) / 1000 });
-    // One region's refusal does not keep another waiting, but it is looked at again soon.
-    if (first !== undefined) throw first;
+    const ending = await this.#act(decide({ jobs: listed.jobs, gates }, policy), permit);
+    // What was seen is told, whatever came of it.
+    const undone = ending === undefined ? this.#acts.failure : undefined;
+    observer.looked({ gates, jobs: listed.jobs, seconds: (clock.monotonicMs() - startMs) / 1000, undone });
+    if (ending !== undefined) throw ending;
+    if (undone === undefined) this.#lookedMs = clock.monotonicMs();
   }
 
-  async #try(act: Act, permit: LeaderPermit): Promise<{ readonly outcome: ActOutcome; readonly error?: BusError }> {
+  /** Returns what has ended it, as the matter of the whole look. */
+  async #act(acts: readonly Act[], permit: LeaderPermit): Promise<BusError | undefined> {
     try {
-      const outcome = await this.#do(act, permit);
-      this.#parts.observer.acted(act, outcome);
-      return { outcome };
+      await this.#acts.run(acts, permit, () => this.#readGates());
+      return undefined;
     } catch (error) {
       if (!isBusError(error)) throw error;
-      this.#parts.observer.acted(act, 'failed', error);
-      return { outcome: 'failed', error };
-    }
-  }
-
-  async #do(act: Act, permit: LeaderPermit): Promise<ActOutcome> {
-    const { jobs, gates, notices, pods } = this.#parts;
-    if (permit.remainingMs() <= 0) throw new BusError('LEADERSHIP_LOST', `The permit ran out before: ${act.kind}.`);
-    switch (act.kind) {
-      case 'create':
-        return (await jobs.create(act.order, permit)) === 'created' ? 'done' : 'needless';
-      case 'delete':
-        return (await jobs.delete(act.job, permit)) === 'deleted' ? 'done' : 'needless';
-      case 'expire':
-        return (await jobs.expire(act.job, permit)) === 'expiring' ? 'done' : 'needless';
-      case 'open':
-        return (await gates.open(act.region, act.epoch)) === 'ok' ? 'done' : 'needless';
-      case 'say':
-        await notices.say(act.notice, permit);
-        return 'done';
-      case 'admit':
-        return (await pods?.admit(act.pod, act.admission, permit)) === 'written' ? 'done' : 'needless';
+      return error;
     }
   }
 

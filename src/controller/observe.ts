@@ -1,5 +1,6 @@
+import type { BusError } from '../protocol/errors.ts';
 import type { LeadershipObserver } from './leadership.ts';
-import type { Act } from './decide.ts';
+import type { Act } from './act.ts';
 import type { GateAnswer } from './region-gates.ts';
 import type { WarmupJob } from './warmup-jobs.ts';
 
@@ -11,6 +12,8 @@ export interface ControllerObserver extends LeadershipObserver {
     readonly gates: ReadonlyMap<string, GateAnswer>;
     readonly jobs: readonly WarmupJob[];
     readonly seconds: number;
+    /** Why something is left undone. */
+    readonly undone?: BusError | undefined;
   }): void;
   lookFailed(error: unknown): void;
   /** `needless`: it was so already. */

@@ -245,7 +245,7 @@ export const METRICS = {
   afterwrite_controller_acts_total: { kind: 'counter', help: 'What the controller did.', labels: ['act', 'outcome'] },
   afterwrite_controller_warmup_failed: {
     kind: 'gauge',
-    help: '1 while the warm-up Job of a region’s epoch has failed and the region is not warm, else 0.',
+    help: '1 while the warm-up Job of a region’s epoch has ended, failed or not, and the region is not warm, else 0.',
     labels: ['region'],
   },
   afterwrite_controller_gate_readable: {

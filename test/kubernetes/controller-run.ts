@@ -1,5 +1,6 @@
 import { Controller, CONTROLLER_TIMING, type ControllerTiming } from '../../src/controller/controller.ts';
-import type { Act, Policy } from '../../src/controller/decide.ts';
+import type { Act } from '../../src/controller/act.ts';
+import type { Policy } from '../../src/controller/decide.ts';
 import { ELECTION_TIMING } from '../../src/controller/election.ts';
 import { Leadership } from '../../src/controller/leadership.ts';
 import type { ActOutcome, ControllerObserver } from '../../src/controller/observe.ts';
@@ -42,6 +43,8 @@ export interface RunSettings {
   /** How long its lease lasts for others. */
   readonly leaseMs?: number;
   readonly hasPods?: boolean;
+  /** Of its back-off. */
+  readonly random?: () => number;
 }
 
 /** What it acts upon. */
@@ -75,7 +78,10 @@ export function runController({ user, client, gates, templatePath }: RunPlaces, 
     leading: () => undefined,
     following: () => undefined,
     electionFailed: failed,
-    looked: () => void (run.looks += 1),
+    looked: ({ undone }) => {
+      run.looks += 1;
+      if (undone !== undefined) failed(undone);
+    },
     lookFailed: failed,
     acted: (act, outcome) => void run.acts.push({ act, outcome }),
     watchEnded: (reason) => void run.watchEnds.push(reason),
@@ -104,7 +110,7 @@ export function runController({ user, client, gates, templatePath }: RunPlaces, 
     ...(options.hasPods === true ? { pods: new KubernetesPods(client, PODS_NAMESPACE, () => clock.nowMs()) } : {}),
     timing: { ...CONTROLLER_TIMING, ...options.timing },
     clock,
-    random: Math.random,
+    random: options.random ?? Math.random,
     observer,
   });
   Object.assign(run, { leadership, controller });

@@ -106,6 +106,18 @@ test('where the policy is to open, a region whose warm-up failed is opened, once
   await eventually('somebody is told', () => lab.notices('RegionOpened').length === 1);
 });
 
+test('a region whose warm-up is complete and whose gate lost the last mark is opened too, where the policy is to', async (t) => {
+  const lab = await openLab(t);
+  lab.gates.set('eu', 'e1', 'COLD');
+  lab.run('controller', { policy: { onFailure: 'open' } });
+  await eventually('the Job is there', () => lab.jobs().length === 1);
+  lab.gates.set('eu', 'e1', 'WARMING', { share: 0.96, admit: 0.5 });
+  lab.end('warm-eu-e1', 'Complete', 'CompletionsReached');
+  await eventually('the gate is opened', () => lab.gates.opened.length === 1);
+  await eventually('somebody is told why', () => lab.notices('WarmupCompleteButCold').length === 1);
+  await eventually('and what was done', () => lab.notices('RegionOpened').length === 1);
+});
+
 test('nobody is told that a region was opened whose gate had begun anew by then', async (t) => {
   const lab = await openLab(t);
   lab.gates.set('eu', 'e1', 'COLD');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Act, decide, type View } from '../../src/controller/decide.ts';
+import type { Act } from '../../src/controller/act.ts';
+import { decide, isLeftCold, type View } from '../../src/controller/decide.ts';
 import { JOB_NAME_MAX, jobName } from '../../src/controller/job-name.ts';
 import type { GateAnswer, StandingGate } from '../../src/controller/region-gates.ts';
 import type { JobOutcome, WarmupJob } from '../../src/controller/warmup-jobs.ts';
@@ -27,7 +28,7 @@ const job = (epoch: string, outcome: JobOutcome['kind'], more: Partial<WarmupJob
   isExpiring: false,
   ...more,
 });
-const view = (answer: GateAnswer, ...jobs: WarmupJob[]): View => ({ jobs, gates: new Map([['eu', answer]]), pods: [] });
+const view = (answer: GateAnswer, ...jobs: WarmupJob[]): View => ({ jobs, gates: new Map([['eu', answer]]) });
 const kinds = (acts: readonly Act[]): string[] =>
   acts.map((act) => (act.kind === 'say' ? act.notice.reason : act.kind));
 
@@ -55,10 +56,29 @@ test('each state of a gate beside each state of a Job calls for what the table s
     assert.deepEqual(kinds(decide(seen, { onFailure: 'hold' })), expected, name);
 });
 
-test('a failed warm-up opens its region where the policy is to, and only while it is shut', () => {
-  const failed = job('e2', 'failed');
-  assert.deepEqual(kinds(decide(view(gate('COLD'), failed), { onFailure: 'open' })), ['WarmupFailed', 'open']);
-  assert.deepEqual(kinds(decide(view(gate('WARMING', { admit: 1 }), failed), { onFailure: 'open' })), ['WarmupFailed']);
+test('a warm-up that has ended without warming its region opens it where the policy is to, and only while it is shut', () => {
+  for (const [outcome, reason] of [
+    ['failed', 'WarmupFailed'],
+    ['complete', 'WarmupCompleteButCold'],
+  ] as const) {
+    const ended = job('e2', outcome);
+    assert.deepEqual(kinds(decide(view(gate('COLD'), ended), { onFailure: 'open' })), [reason, 'open']);
+    assert.deepEqual(kinds(decide(view(gate('WARMING', { admit: 1 }), ended), { onFailure: 'open' })), [reason]);
+  }
+});
+
+test('a region is left cold where the Job of its epoch has ended, failed or not, and its gate is not WARM', () => {
+  const rows: [GateAnswer, WarmupJob, boolean][] = [
+    [gate('COLD'), job('e2', 'going'), false],
+    [gate('WARMING'), job('e2', 'failed'), true],
+    [gate('WARMING'), job('e2', 'complete'), true],
+    [gate('WARM'), job('e2', 'complete'), false],
+    [gate('WARMING'), job('e1', 'complete'), false],
+    [gate('WARMING'), job('e2', 'complete', { region: 'us' }), false],
+    [{ kind: 'unreachable', why: '' }, job('e2', 'complete'), false],
+  ];
+  for (const [answer, one, expected] of rows)
+    assert.equal(isLeftCold('eu', answer, [one]), expected, JSON.stringify([answer, one]));
 });
 
 test('a Job’s name is a DNS label with room for an index, and no two regions and epochs share one', () => {
