@@ -168,7 +168,7 @@ export class SimAgent {
         if (!record.take(seen, this.#token)) return;
         world.note(`${region.name}: agent ${this.#token} takes cell ${cell} at ${record.position?.offset}`);
         const facts = batchFacts(region.replicas.length > 0);
-        const begun = (): void => void this.#distrust.begun(cell);
+        const begun = (): void => this.#distrust.begun(cell);
         const parts = { world, log, region, facts, token: this.#token, begun };
         const stored = record.read();
         const isDistrusted = this.#distrust.isDistrusted(cell, stored?.epoch ?? null);
