@@ -42,8 +42,17 @@ export interface RegionStore {
    * Returns how many values that were; 0 where the token owns the cell no more.
    */
   sweep(cell: number, token: string, swept: SweptKeys): Promise<number>;
-  /** Removes an owed sweep, unless it was raised again since it was read. */
-  clearSweep(cell: number, token: string, field: string, value: string): Promise<void>;
+  /**
+   * Removes owed sweeps, a field to its value, that were done by an agent whose file has these families, each to its rule hash; but none that
+   * was raised again since it was read. A family that the region has by another rule, or that the file lacks, was not swept: it goes on owing
+   * its own sweep. Where the region has no rules yet, nobody can tell which those are, and what concerns more than one family stays.
+   */
+  clearSweeps(
+    cell: number,
+    token: string,
+    done: ReadonlyMap<string, string>,
+    rules: ReadonlyMap<string, string>,
+  ): Promise<void>;
   /** One step over the refreshes that a cell owes, from '0', and where to go on, or null at the end. */
   owedRefreshes(
     cell: number,

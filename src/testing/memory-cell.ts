@@ -129,8 +129,30 @@ export class MemoryCell {
     if (isLess(this.position.settledReplica, mark)) this.position = { ...this.position, settledReplica: mark };
   }
 
-  clearSweep(token: string, field: string, value: string): void {
-    if (this.isOwnedBy(token) && this.sweeps.get(field) === value) this.sweeps.delete(field);
+  /** `rules`: the rule hash of each family that the agent's file has. */
+  clearSweeps(token: string, done: ReadonlyMap<string, string>, rules: ReadonlyMap<string, string>): void {
+    if (!this.isOwnedBy(token)) return;
+    for (const [field, value] of done) {
+      if (this.sweeps.get(field) !== value || !this.#isSwept(field, rules)) continue;
+      this.sweeps.delete(field);
+      if (!field.startsWith('f:')) this.#leaveUnswept(field, value, rules);
+    }
+  }
+
+  #isSwept(field: string, rules: ReadonlyMap<string, string>): boolean {
+    if (!field.startsWith('f:')) return this.rules.size > 0;
+    const text = this.rules.get(field.slice(2));
+    const hash = rules.get(field.slice(2));
+    return hash !== undefined && (text === undefined || text.split(' ')[0] === hash);
+  }
+
+  /** What a sweep of a tag or of everything could not reach goes on owing its own. */
+  #leaveUnswept(field: string, value: string, rules: ReadonlyMap<string, string>): void {
+    for (const [family, text] of this.rules) {
+      const [hash, , ...labels] = text.split(' ');
+      if (rules.get(family) === hash || (field !== '*' && labels.length === 0)) continue;
+      if (!this.sweeps.has(`f:${family}`)) this.sweeps.set(`f:${family}`, value);
+    }
   }
 
   /** Whether the mark of a family or tag is above an offset: a value of that stamp is old. */

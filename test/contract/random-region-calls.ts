@@ -231,7 +231,7 @@ export class RandomCalls {
   }
 
   #rules(): ApplyBatch['rules'] {
-    this.#rule = this.#pick(['h1', 'h2']);
+    this.#rule = this.#pick(['h1', 'h2', 'h1 text', 'h2 text integer']);
     return ['user', 'other'].map((family) => ({
       family,
       hash: this.#rule,
@@ -296,14 +296,23 @@ export class RandomCalls {
     const isPlain = this.#below(2) === 0;
     const family = this.#pick(['user', 'other']);
     const some = ENTRIES.filter((entry) => entry.isPlain === isPlain).map(({ key }) => key);
-    const field = this.#pick(['f:user', 't:7', '*']);
+    const stands = [...((await this.#model.agent.owedSweeps([CELL]))[0] ?? [])];
+    const field = this.#pick(['f:user', 'f:other', 't:7', '*']);
     const value = this.#pick([String(this.#offset), `e${this.#epochs}`]);
+    const done = new Map(this.#below(2) === 0 ? stands : [[field, value]]);
+    // What the agent's file has, one family a time or both: by either rule, or not at all.
+    const rules = new Map(
+      ['user', 'other'].filter(() => this.#below(4) > 0).map((name) => [name, this.#pick(['h1', 'h2'])]),
+    );
     return this.#pick<RegionCall>([
       {
         name: `sweep ${family} ${some.join()}`,
         run: async ({ agent }) => (some.length === 0 ? 0 : agent.sweep(CELL, token, { family, keys: some, isPlain })),
       },
-      { name: `clear ${field} ${value}`, run: ({ agent }) => agent.clearSweep(CELL, token, field, value) },
+      {
+        name: `clear ${show([...done])} by ${show([...rules])}`,
+        run: ({ agent }) => agent.clearSweeps(CELL, token, done, rules),
+      },
       { name: 'owed', run: ({ agent }) => agent.owedSweeps([CELL]) },
       {
         name: 'owed refreshes',

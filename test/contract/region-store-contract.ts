@@ -44,6 +44,9 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       await region.reader.giveUp(user, 'R');
       return (reply as Extract<LeaseReply, { kind: 'leased' }>).reading;
     };
+    const clear = (done: Record<string, string>, rules: Record<string, string>, token = TOKEN) =>
+      agent.clearSweeps(cell, token, new Map(Object.entries(done)), new Map(Object.entries(rules)));
+    const owedNow = async () => Object.fromEntries((await agent.owedSweeps([cell]))[0] ?? []);
     const facts = () => region.reader.read({ ...user, isPlain: false }, { ttl: false, watermark: true });
 
     test('living agents are counted, each once, until they are dismissed', async () => {
@@ -229,11 +232,66 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       await agent.apply(cell, TOKEN, batchOf(1, { sweeps: new Map([['f:user', '1']]) }));
       await agent.apply(cell, TOKEN, batchOf(2, { sweeps: new Map([['f:user', '2']]) }));
       const owed = async () => (await agent.owedSweeps([cell]))[0]?.get('f:user');
-      await agent.clearSweep(cell, TOKEN, 'f:user', '1');
-      await agent.clearSweep(cell, OTHER, 'f:user', '2');
+      await clear({ 'f:user': '1' }, { user: 'h1' });
+      await clear({ 'f:user': '2' }, { user: 'h1' }, OTHER);
       assert.equal(await owed(), '2');
-      await agent.clearSweep(cell, TOKEN, 'f:user', '2');
+      await clear({ 'f:user': '2' }, { user: 'h1' });
       assert.equal(await owed(), undefined);
+    });
+
+    test('a family’s sweep is taken off by an agent only whose file has it by the region’s rule, or where the region has none', async () => {
+      const sweeps = new Map(['user', 'gone'].map((family) => [`f:${family}`, '2']));
+      await agent.apply(cell, TOKEN, batchOf(1, { sweeps }));
+      const done = Object.fromEntries(sweeps);
+      await clear(done, { other: 'h1' });
+      await clear(done, { user: 'h2' });
+      assert.deepEqual(await owedNow(), { ...done, '*': 'e1' });
+      await clear(done, { user: 'h1' });
+      assert.deepEqual(await owedNow(), { 'f:gone': '2', '*': 'e1' });
+      await clear(done, { user: 'h1', gone: 'h9' });
+      assert.deepEqual(await owedNow(), { '*': 'e1' });
+    });
+
+    test('a sweep of everything leaves its own to each family of the region that the agent’s file lacks or has by another rule', async () => {
+      const rule = (family: string, hash: string) => ({ family, hash, offset: 2, lsn: lsn(40) });
+      await agent.apply(
+        cell,
+        TOKEN,
+        batchOf(1, { rules: [rule('user', 'h1'), rule('other', 'h1'), rule('more', 'h1 text')] }),
+      );
+      await clear({ '*': 'another epoch' }, { user: 'h1' });
+      assert.deepEqual(await owedNow(), { '*': 'e1' });
+      await agent.apply(cell, TOKEN, batchOf(2, { sweeps: new Map([['f:more', '3']]) }));
+      await clear({ '*': 'e1' }, { user: 'h1', other: 'h2' });
+      assert.deepEqual(await owedNow(), { 'f:other': 'e1', 'f:more': '3' }, 'what was owed stands as it was raised');
+    });
+
+    test('a sweep of a tag leaves its own to each family that carries labels in the region and was not swept', async () => {
+      const rule = (family: string, hash: string) => ({ family, hash, offset: 2, lsn: lsn(40) });
+      await agent.apply(
+        cell,
+        TOKEN,
+        batchOf(1, {
+          rules: [
+            rule('user', 'h1'),
+            rule('other', 'h1'),
+            rule('member', 'h1 text integer'),
+            rule('list', 'h1 - integer'),
+          ],
+          sweeps: new Map([['t:7', '2']]),
+        }),
+      );
+      await clear({ '*': 'e1' }, { user: 'h1', other: 'h1', member: 'h1', list: 'h1' });
+      await clear({ 't:7': '2' }, { list: 'h1' });
+      assert.deepEqual(await owedNow(), { 'f:member': '2' });
+    });
+
+    test('while the region has no rules a sweep of everything stays owed, as nobody can tell which families there are', async () => {
+      await region.empty();
+      await agent.take(cell, '', TOKEN);
+      await agent.beginEpoch(cell, TOKEN, epochOf('e1', null, 1));
+      await clear({ '*': 'e1' }, { user: 'h1' });
+      assert.deepEqual(await owedNow(), { '*': 'e1' });
     });
 
     test('a sweep unlinks values of its cell, by the owner only', async () => {

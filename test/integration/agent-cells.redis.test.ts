@@ -9,6 +9,7 @@ import { createKeyspace } from '../../src/protocol/keyspace.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { MemoryLog } from '../../src/testing/memory-log.ts';
 import { appendTo, recordText, startAgentOn } from '../support/agent-in-process.ts';
+import { USER } from '../support/bus-config.ts';
 import { eventually } from '../support/eventually.ts';
 
 const CELLS = 2;
@@ -53,8 +54,9 @@ const told = ({ seen }: InProcess, reason: string): Promise<unknown> =>
   eventually(`the agent tells of an epoch: ${reason}`, () => seen.epochs.at(-1) === reason);
 
 /** A record of both cells, each after the one before. */
-function appendBoth(turn: number): void {
-  for (const partition of [0, 1]) appendTo(log, { partition, from: turn * 10, to: turn * 10 + 10, asOfMs: Date.now() });
+function appendBoth(turn: number, more: { readonly rules?: Readonly<Record<string, string>> } = {}): void {
+  for (const partition of [0, 1])
+    appendTo(log, { partition, from: turn * 10, to: turn * 10 + 10, asOfMs: Date.now(), ...more });
 }
 
 async function untilApplied(offset: number, cells = [0, 1]): Promise<void> {
@@ -100,7 +102,7 @@ test('a record of an unknown version stops its cell: not ready, the watermark st
 });
 
 test('a record that cannot be read makes its cell old, values for plain readers too, and no other', async () => {
-  appendBoth(0);
+  appendBoth(0, { rules: { user: `${USER.ruleHash} integer` } });
   const agent = startAgent();
   await untilApplied(0);
   await eventually('no sweep is owed', async () => (await redis.exists(keyspace.sweeps(0), keyspace.sweeps(1))) === 0);

@@ -97,7 +97,7 @@ test('a key of a cell that is of another type is told of before anything is writ
     await store.settleReplica([0, 1], TOKEN, { timeline: 1, lsn: lsn(7) });
     await store.owedSweeps([0, 1]);
     await store.sweep(0, TOKEN, { family: 'user', keys: ['user:2'], isPlain: false });
-    await store.clearSweep(0, TOKEN, 'f:user', '1');
+    await store.clearSweeps(0, TOKEN, new Map([['f:user', '1']]), KNOWN);
     await store.release(0, TOKEN);
   }
 });
@@ -222,9 +222,9 @@ test('a sweep that was raised again while it ran stays owed', async () => {
   await freshCell();
   await store.apply(0, TOKEN, batchOf(0, { sweeps: new Map([['f:user', '1']]) }));
   await store.apply(0, TOKEN, batchOf(1, { sweeps: new Map([['f:user', '2']]) }));
-  await store.clearSweep(0, TOKEN, 'f:user', '1');
+  await store.clearSweeps(0, TOKEN, new Map([['f:user', '1']]), KNOWN);
   assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), '2');
-  await store.clearSweep(0, TOKEN, 'f:user', '2');
+  await store.clearSweeps(0, TOKEN, new Map([['f:user', '2']]), KNOWN);
   assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), undefined);
 });
 
@@ -232,7 +232,7 @@ test('a rule that takes the place of an older one owes a sweep of its family; th
   await freshCell();
   const rule = (hash: string, offset: number) => ({ family: 'user', hash, offset, lsn: lsn(0x40 + offset) });
   const owed = async (): Promise<unknown> => [...((await store.owedSweeps([0]))[0] ?? [])];
-  await store.clearSweep(0, TOKEN, '*', 'e1');
+  await redis.hdel(keyspace.sweeps(0), '*');
   await store.apply(0, TOKEN, batchOf(0, { rules: [rule('h1', 1)] }));
   await store.apply(0, TOKEN, batchOf(1, { rules: [rule('h1', 2)] }));
   assert.deepEqual(await owed(), []);
@@ -241,6 +241,9 @@ test('a rule that takes the place of an older one owes a sweep of its family; th
   assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '3:0000000000000043');
   assert.equal(await redis.hget(keyspace.state(0), 'r:user'), 'h2');
 });
+
+/** A file's families, each to its rule hash. */
+const KNOWN = new Map([['user', 'h1']]);
 
 function entries(list: readonly (readonly [commitLsn: number, hash: number])[]): Uint8Array {
   const bytes = Buffer.alloc(list.length * 12);

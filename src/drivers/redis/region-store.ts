@@ -238,9 +238,14 @@ export class RedisRegionStore implements RegionStore {
     return Number(await unlessUnfit(this.#run('sweep', all, [token, keys.length, family]), () => 0));
   }
 
-  async clearSweep(cell: number, token: string, field: string, value: string): Promise<void> {
-    const keys = [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)];
-    await unlessUnfit(this.#run('clear-sweep', keys, [token, field, value]), () => undefined);
+  async clearSweeps(
+    cell: number,
+    token: string,
+    done: ReadonlyMap<string, string>,
+    rules: ReadonlyMap<string, string>,
+  ): Promise<void> {
+    const args = [token, JSON.stringify(Object.fromEntries(rules)), ...[...done].flat()];
+    await unlessUnfit(this.#run('clear-sweeps', this.#three(cell), args), () => undefined);
   }
 
   async owedRefreshes(
