@@ -139,7 +139,8 @@ export interface ApplyBatch {
   readonly marks: readonly NewMark[];
   /** Owed sweeps: the field of a mark -> the offset at which it was raised last. */
   readonly sweeps: ReadonlyMap<string, string>;
-  readonly rules: readonly NewRule[];
+  /** What the records tell of the rules, in order. Each tells of every family there is. */
+  readonly rules: readonly NewRules[];
   /** Whether the region has read replicas, whose settled mark fence entries must wait for. */
   readonly hasReplicas: boolean;
 }
@@ -176,10 +177,12 @@ export interface NewMark {
   readonly lsn: Lsn;
 }
 
-/** A family's rule hash. A new or changed one gets the mark; a changed one owes a sweep too. */
-export interface NewRule {
-  readonly family: string;
-  readonly hash: string;
+/**
+ * The rule text of every family that the relay makes invalidations for. A new, changed or missing one gets the mark; a changed or missing one owes
+ * a sweep too. Of what is missing nobody makes invalidations any more, so nobody may store it.
+ */
+export interface NewRules {
+  readonly families: ReadonlyMap<string, string>;
   readonly offset: Offset;
   readonly lsn: Lsn;
 }

@@ -2,6 +2,7 @@ import type {
   ApplyAnswer,
   ApplyBatch,
   NewEpoch,
+  NewRules,
   OwedRefresh,
   StoredCell,
   StoredPosition,
@@ -78,13 +79,7 @@ export class MemoryCell {
       droppedLsn = lsnMax(droppedLsn, dropped);
     }
     for (const mark of batch.marks) this.#raise(mark.field, mark);
-    for (const rule of batch.rules) {
-      const known = this.rules.get(rule.family);
-      if (known === rule.hash) continue;
-      this.rules.set(rule.family, rule.hash);
-      this.#raise(`f:${rule.family}`, rule);
-      if (known !== undefined) this.sweeps.set(`f:${rule.family}`, String(rule.offset));
-    }
+    for (const rules of batch.rules) this.#tell(rules);
     for (const [field, value] of batch.sweeps) this.sweeps.set(field, value);
     this.#countUp();
     this.position = {
@@ -188,6 +183,23 @@ export class MemoryCell {
 
   #countUp(): void {
     if (this.owner !== undefined) this.owner = { token: this.owner.token, count: this.owner.count + 1 };
+  }
+
+  #tell({ families, offset, lsn }: NewRules): void {
+    const change = (family: string, isNew: boolean): void => {
+      this.#raise(`f:${family}`, { offset, lsn });
+      if (!isNew) this.sweeps.set(`f:${family}`, String(offset));
+    };
+    for (const [family, text] of families) {
+      const known = this.rules.get(family);
+      if (known === text) continue;
+      this.rules.set(family, text);
+      change(family, known === undefined);
+    }
+    for (const family of [...this.rules.keys()].filter((name) => !families.has(name))) {
+      this.rules.delete(family);
+      change(family, false);
+    }
   }
 
   #raise(field: string, { offset, lsn }: Mark): void {

@@ -2,7 +2,16 @@ import type { ApplyBatch, OwedRefresh } from '../../src/agent/region-store.ts';
 import type { Entry, StoreRequest } from '../../src/client/cache-store.ts';
 import type { LeaseReading } from '../../src/protocol/fill.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
-import { batchOf, entryOf, epochOf, evictionOf, leaseOf, type RegionUnderTest, SOURCE } from './region-under-test.ts';
+import {
+  batchOf,
+  entryOf,
+  epochOf,
+  evictionOf,
+  leaseOf,
+  type RegionUnderTest,
+  rulesOf,
+  SOURCE,
+} from './region-under-test.ts';
 
 /** A call on a region of either kind. Its answer is compared. */
 export interface RegionCall {
@@ -231,13 +240,11 @@ export class RandomCalls {
   }
 
   #rules(): ApplyBatch['rules'] {
-    this.#rule = this.#pick(['h1', 'h2', 'h1 text', 'h2 text integer']);
-    return ['user', 'other'].map((family) => ({
-      family,
-      hash: this.#rule,
-      offset: this.#offset + 1,
-      lsn: lsn(this.#lsn),
-    }));
+    return Array.from({ length: 1 + this.#below(2) }, () => {
+      this.#rule = this.#pick(['h1', 'h2', 'h1 text', 'h2 text integer']);
+      const families = ['user', 'other', 'user'].slice(this.#below(5) === 0 ? 1 + this.#below(2) : 0).slice(0, 2);
+      return rulesOf(Object.fromEntries(families.map((name) => [name, this.#rule])), this.#offset + 1, this.#lsn);
+    });
   }
 
   #beginEpoch(): RegionCall {

@@ -12,6 +12,7 @@ import {
   epochOf,
   evictionOf,
   leaseOf,
+  rulesOf,
   type RegionUnderTest,
   SOURCE,
   TOKEN,
@@ -155,12 +156,41 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
     });
 
     test('a family whose rule is new or another gets a mark, and an unchanged rule none', async () => {
-      const rules = (hash: string, offset: number) => ({ rules: [{ family: 'user', hash, offset, lsn: lsn(40) }] });
+      const rules = (hash: string, offset: number) => ({
+        rules: [rulesOf({ user: hash, other: 'h1' }, offset, 40)],
+      });
       assert.deepEqual((await facts()).familyMark, { offset: 1, lsn: lsn(1) });
       await agent.apply(cell, TOKEN, batchOf(1, rules('h1', 2)));
       assert.deepEqual((await facts()).familyMark, { offset: 1, lsn: lsn(1) });
       await agent.apply(cell, TOKEN, batchOf(2, rules('h2', 3)));
       assert.deepEqual([(await facts()).familyMark, (await facts()).rule], [{ offset: 3, lsn: lsn(40) }, 'h2']);
+    });
+
+    test('a family that is told of no more has no rule, gets a mark and owes a sweep, once', async () => {
+      await clear({ '*': 'e1' }, { user: 'h1', other: 'h1' });
+      const told = (families: Record<string, string>, offset: number) => rulesOf(families, offset, 40 + offset);
+      await agent.apply(cell, TOKEN, batchOf(1, { rules: [told({ other: 'h1' }, 2)] }));
+      const { familyMark, rule } = await facts();
+      assert.deepEqual([familyMark, rule], [{ offset: 2, lsn: lsn(42) }, null]);
+      assert.deepEqual(await owedNow(), { 'f:user': '2' }, 'others owe nothing');
+      await agent.apply(cell, TOKEN, batchOf(2, { rules: [told({ other: 'h1' }, 3)] }));
+      assert.deepEqual([(await facts()).familyMark?.offset, await owedNow()], [2, { 'f:user': '2' }]);
+      assert.equal((await region.reader.lease(user, leaseOf('R'))).kind, 'rules');
+      // A record without rules tells nothing of them, nor does an epoch.
+      await agent.apply(cell, TOKEN, batchOf(3));
+      await agent.beginEpoch(cell, TOKEN, epochOf('e2', 4, 5));
+      assert.equal((await facts()).rule, null);
+      assert.equal((await region.reader.lease({ ...user, family: 'other' }, leaseOf('R'))).kind, 'leased');
+    });
+
+    test('rules that change and change back within one run leave their marks and sweeps', async () => {
+      await clear({ '*': 'e1' }, { user: 'h1', other: 'h1' });
+      const back = { user: 'h1', other: 'h1' };
+      const rules = [rulesOf({ other: 'h2' }, 2, 40), rulesOf(back, 3, 50)];
+      await agent.apply(cell, TOKEN, batchOf(1, { offset: 3, rules }));
+      const { familyMark, rule } = await facts();
+      assert.deepEqual([familyMark, rule], [{ offset: 3, lsn: lsn(50) }, 'h1']);
+      assert.deepEqual(await owedNow(), { 'f:user': '2', 'f:other': '3' });
     });
 
     test('a new epoch keeps the rules, empties marks, fences and settled marks, has its floor, and owes a sweep', async () => {
@@ -253,11 +283,10 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
     });
 
     test('a sweep of everything leaves its own to each family of the region that the agent’s file lacks or has by another rule', async () => {
-      const rule = (family: string, hash: string) => ({ family, hash, offset: 2, lsn: lsn(40) });
       await agent.apply(
         cell,
         TOKEN,
-        batchOf(1, { rules: [rule('user', 'h1'), rule('other', 'h1'), rule('more', 'h1 text')] }),
+        batchOf(1, { rules: [rulesOf({ user: 'h1', other: 'h1', more: 'h1 text' }, 2, 40)] }),
       );
       await clear({ '*': 'another epoch' }, { user: 'h1' });
       assert.deepEqual(await owedNow(), { '*': 'e1' });
@@ -267,17 +296,11 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
     });
 
     test('a sweep of a tag leaves its own to each family that carries labels in the region and was not swept', async () => {
-      const rule = (family: string, hash: string) => ({ family, hash, offset: 2, lsn: lsn(40) });
       await agent.apply(
         cell,
         TOKEN,
         batchOf(1, {
-          rules: [
-            rule('user', 'h1'),
-            rule('other', 'h1'),
-            rule('member', 'h1 text integer'),
-            rule('list', 'h1 - integer'),
-          ],
+          rules: [rulesOf({ user: 'h1', other: 'h1', member: 'h1 text integer', list: 'h1 - integer' }, 2, 40)],
           sweeps: new Map([['t:7', '2']]),
         }),
       );

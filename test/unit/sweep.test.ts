@@ -6,7 +6,7 @@ import type { Family } from '../../src/config/bus-config.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { regionStoreOf } from '../../src/testing/memory-stores.ts';
-import { batchOf, epochOf } from '../contract/region-under-test.ts';
+import { batchOf, epochOf, rulesOf } from '../contract/region-under-test.ts';
 import { busConfig, family, rule } from '../support/bus-config.ts';
 import { FakeClock, quiet } from '../support/fake-clock.ts';
 
@@ -35,7 +35,7 @@ class SweptRegion {
 
   tellRules(): void {
     const { ruleHash } = user;
-    this.apply({ rules: ['user', 'note'].map((name) => ({ family: name, hash: ruleHash, offset: 1, lsn: lsn(1) })) });
+    this.apply({ rules: [rulesOf({ user: ruleHash, note: ruleHash }, 1, 1)] });
   }
 
   /** How often an agent has asked for sweeps to be taken off. */

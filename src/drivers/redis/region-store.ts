@@ -168,7 +168,7 @@ export class RedisRegionStore implements RegionStore {
       refreshes: batch.refreshes.map(({ key, family, commitLsn }) => [key, `${lsnToHex(commitLsn)} ${family}`]),
       expires: batch.expires.map(({ family, ruleHash, staleMs }) => [family, ruleHash, staleMs]),
       marks: batch.marks.map((mark) => [mark.field, String(mark.offset), lsnToHex(mark.lsn)]),
-      rules: batch.rules.map((rule) => [rule.family, rule.hash, String(rule.offset), lsnToHex(rule.lsn)]),
+      rules: batch.rules.map(({ families, offset, lsn }) => [String(offset), lsnToHex(lsn), [...families]]),
       sweeps: [...batch.sweeps],
     };
     const args: ScriptArgument[] = [token, String(batch.after), JSON.stringify(header)];
