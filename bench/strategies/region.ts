@@ -3,7 +3,7 @@ import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { tagMarkOf } from '../../src/protocol/mark.ts';
 import type { ApplyBatch } from '../../src/agent/region-store.ts';
-import { batchOf, epochOf, TOKEN } from '../../test/contract/region-under-test.ts';
+import { batchOf, epochOf, rulesOf, TOKEN } from '../../test/contract/region-under-test.ts';
 
 export const CELLS = 2;
 
@@ -25,10 +25,7 @@ export class BenchRegion {
       await this.#agent.take(cell, '', TOKEN);
       await this.#agent.beginEpoch(cell, TOKEN, { ...epochOf('e1', null, this.#offset), floor: lsn(1) });
     }
-    const texts = Object.entries(rules);
-    await this.#apply({
-      rules: texts.map(([family, hash]) => ({ family, hash, offset: this.#offset + 1, lsn: lsn(2) })),
-    });
+    await this.#apply({ rules: [rulesOf(rules, this.#offset + 1, 2)] });
   }
 
   /** One invalidation, which makes all entries with the tag old. */

@@ -6,7 +6,7 @@ import type { LogRecord, Offset, TransactionItems } from '../protocol/log-record
 import { type Lsn, lsnBefore, lsnMax } from '../protocol/lsn.ts';
 import { NOTHING_SETTLED, type SettledMark } from '../protocol/settled-mark.ts';
 import { advance, type Position } from './plan.ts';
-import type { ApplyBatch, ExpiredKey, NewMark, NewRule, RefreshedKey } from './region-store.ts';
+import type { ApplyBatch, ExpiredKey, NewMark, NewRules, RefreshedKey } from './region-store.ts';
 
 /** Keys in one script, at most: some milliseconds of Redis, in which nobody else is served. */
 export const BATCH_KEYS_MAX = 1000;
@@ -36,7 +36,7 @@ export class BatchPlan {
   readonly #keys = new Map<string, InvalidatedKey>();
   readonly #marks = new Map<string, NewMark>();
   readonly #sweeps = new Map<string, string>();
-  readonly #rules = new Map<string, NewRule>();
+  readonly #rules: NewRules[] = [];
   #settled: SettledMark = NOTHING_SETTLED;
   #asOfMs = 0;
   #records = 0;
@@ -66,7 +66,7 @@ export class BatchPlan {
 
   /** Whether the script may note a sweep: for what was raised, or for a rule that it finds changed. */
   get maySweep(): boolean {
-    return this.#sweeps.size > 0 || this.#rules.size > 0;
+    return this.#sweeps.size > 0 || this.#rules.length > 0;
   }
 
   /** Adds the record at `offset`, which `judge` let apply. */
@@ -77,9 +77,12 @@ export class BatchPlan {
     if (!interval) return;
     this.#settled = { timeline: record.sourceEpoch.timeline, lsn: record.settledPrimary };
     this.#asOfMs = Math.max(this.#asOfMs, record.asOfMs);
-    for (const [family, hash] of Object.entries(record.rules?.families ?? {})) {
-      this.#rules.set(family, { family, hash, offset, lsn: lsnBefore(record.to) });
-    }
+    if (record.rules !== undefined)
+      this.#addRules({
+        families: new Map(Object.entries(record.rules.families)),
+        offset,
+        lsn: lsnBefore(record.to),
+      });
   }
 
   batch(): ApplyBatch {
@@ -92,9 +95,16 @@ export class BatchPlan {
       fences: this.#fences(),
       marks: [...this.#marks.values()],
       sweeps: this.#sweeps,
-      rules: [...this.#rules.values()],
+      rules: this.#rules,
       hasReplicas: this.#facts.hasReplicas,
     };
+  }
+
+  /** What has changed and changed back still leaves its mark: meanwhile nobody made invalidations by the rule. */
+  #addRules(rules: NewRules): void {
+    const last = this.#rules.at(-1);
+    if (last !== undefined && isSame(last.families, rules.families)) this.#rules.pop();
+    this.#rules.push(rules);
   }
 
   #addItems(offset: Offset, transaction: TransactionItems): void {
@@ -166,6 +176,10 @@ export class BatchPlan {
     }
     return new Map([...byBucket].map(([bucket, entries]) => [bucket, encodeEntries(entries)]));
   }
+}
+
+function isSame(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  return a.size === b.size && [...a].every(([name, text]) => b.get(name) === text);
 }
 
 /** Commit LSN and key hash, big-endian, so that the order of bytes is the order of LSNs. */

@@ -57,6 +57,8 @@ export class Cell {
   #heardAtMs = 0;
   #signal = AbortSignal.abort();
   sweepsMayBeOwed = true;
+  /** Owed sweeps for which this agent has scanned already: what is owed still waits for an agent with another file. */
+  swept = new Map<string, string>();
   refreshesMayBeOwed = true;
   /** The settled mark of the replicas that was last written to the cell. */
   settledReplica: SettledMark = NOTHING_SETTLED;
@@ -139,6 +141,7 @@ export class Cell {
     this.#isSuspect = false;
     // Another Redis may owe what this one has done.
     this.sweepsMayBeOwed = true;
+    this.swept = new Map();
     this.refreshesMayBeOwed = true;
     const stored = await this.#parts.store.read(this.cell);
     if (stored === null) return this.#await('lost');
@@ -312,6 +315,7 @@ export class Cell {
     this.#asOfMs = 0;
     this.#gapSeenAt = undefined;
     this.sweepsMayBeOwed = true;
+    this.swept = new Map();
     return undefined;
   }
 

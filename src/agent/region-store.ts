@@ -42,8 +42,17 @@ export interface RegionStore {
    * Returns how many values that were; 0 where the token owns the cell no more.
    */
   sweep(cell: number, token: string, swept: SweptKeys): Promise<number>;
-  /** Removes an owed sweep, unless it was raised again since it was read. */
-  clearSweep(cell: number, token: string, field: string, value: string): Promise<void>;
+  /**
+   * Removes owed sweeps, a field to its value, that were done by an agent whose file has these families, each to its rule hash; but none that
+   * was raised again since it was read. A family that the region has by another rule, or that the file lacks, was not swept: it goes on owing
+   * its own sweep. Where the region has no rules yet, nobody can tell which those are, and what concerns more than one family stays.
+   */
+  clearSweeps(
+    cell: number,
+    token: string,
+    done: ReadonlyMap<string, string>,
+    rules: ReadonlyMap<string, string>,
+  ): Promise<void>;
   /** One step over the refreshes that a cell owes, from '0', and where to go on, or null at the end. */
   owedRefreshes(
     cell: number,
@@ -130,7 +139,8 @@ export interface ApplyBatch {
   readonly marks: readonly NewMark[];
   /** Owed sweeps: the field of a mark -> the offset at which it was raised last. */
   readonly sweeps: ReadonlyMap<string, string>;
-  readonly rules: readonly NewRule[];
+  /** What the records tell of the rules, in order. Each tells of every family there is. */
+  readonly rules: readonly NewRules[];
   /** Whether the region has read replicas, whose settled mark fence entries must wait for. */
   readonly hasReplicas: boolean;
 }
@@ -167,10 +177,12 @@ export interface NewMark {
   readonly lsn: Lsn;
 }
 
-/** A family's rule hash. A new or changed one gets the mark; a changed one owes a sweep too. */
-export interface NewRule {
-  readonly family: string;
-  readonly hash: string;
+/**
+ * The rule text of every family that the relay makes invalidations for. A new, changed or missing one gets the mark; a changed or missing one owes
+ * a sweep too. Of what is missing nobody makes invalidations any more, so nobody may store it.
+ */
+export interface NewRules {
+  readonly families: ReadonlyMap<string, string>;
   readonly offset: Offset;
   readonly lsn: Lsn;
 }

@@ -21,7 +21,7 @@ export interface SweepParts {
   readonly onSwept: (keys: number) => void;
 }
 
-/** What the sweeps owed by some cells ask for: which families, and which fields are done when they are swept. */
+/** What a sweep owed by a cell asks for: which families are old, by its field, and as of when. */
 export interface OwedSweep {
   readonly cell: number;
   readonly field: string;
@@ -29,8 +29,8 @@ export interface OwedSweep {
 }
 
 /**
- * The families whose values an owed sweep may concern: its own for a family, all for a new epoch, and for a tag those that carry
- * labels, since a plain value does not say which it has.
+ * The families of this agent's file whose values an owed sweep may concern: its own for a family, all for a new epoch, and for a tag those
+ * that carry labels, since a plain value does not say which it has. None where the file lacks the family.
  */
 export function familiesOf(field: string, config: BusConfig): readonly Family[] {
   const all = [...config.families.values()];
@@ -41,7 +41,7 @@ export function familiesOf(field: string, config: BusConfig): readonly Family[] 
 
 /**
  * Unlinks what a plain reader could still see after a family, a tag or a whole cell has become old: one paced scan serves every cell
- * that owes a sweep. A sweep stays owed until a scan that began after it was raised is done.
+ * that owes a sweep. Only of families that this agent's file knows.
  */
 export async function sweep(parts: SweepParts, owed: readonly OwedSweep[], signal: AbortSignal): Promise<void> {
   const families = new Set(owed.flatMap(({ field }) => familiesOf(field, parts.config)));
@@ -54,7 +54,6 @@ export async function sweep(parts: SweepParts, owed: readonly OwedSweep[], signa
     await sweepFamily(parts, family, cells, signal);
     if (signal.aborted) return;
   }
-  await Promise.all(owed.map(({ cell, field, value }) => parts.store.clearSweep(cell, parts.token, field, value)));
 }
 
 async function sweepFamily(
@@ -98,25 +97,63 @@ async function unlinkOld(
 }
 
 export interface SweepLoopParts extends SweepParts {
-  readonly holdings: { readonly cells: readonly Cell[] };
+  readonly holdings: {
+    readonly cells: readonly Pick<Cell, 'cell' | 'position' | 'sweepsMayBeOwed' | 'swept'>[];
+  };
   readonly onOwed: (sweeps: number) => void;
 }
 
-/** Sweeps what the held cells owe, for as long as the signal lets it. Redis is asked only after something may have been raised. */
+/**
+ * Sweeps what the held cells owe, for as long as the signal lets it. Redis is asked only after something may have been raised, or while
+ * something is left: what another file is needed for is looked at each lap, and scanned for once.
+ */
 export async function sweepLoop(parts: SweepLoopParts, signal: AbortSignal): Promise<void> {
+  const rules = new Map([...parts.config.families.values()].map(({ name, ruleHash }) => [name, ruleHash]));
   while (!signal.aborted) {
     const asked = parts.holdings.cells.filter((cell) => cell.sweepsMayBeOwed && cell.position !== undefined);
     for (const cell of asked) cell.sweepsMayBeOwed = false;
+    // Whoever finds that the cell is another's copy puts a new list in the place of this one.
+    const lists = asked.map((cell) => cell.swept);
     const fields = await parts.store.owedSweeps(asked.map((cell) => cell.cell));
-    const owed = asked.flatMap((cell, i) =>
-      [...(fields[i] ?? [])].map(([field, value]) => ({ cell: cell.cell, field, value })),
-    );
-    parts.onOwed(owed.length);
-    if (owed.length > 0) {
-      await sweep(parts, owed, signal);
-      // Raised again meanwhile, or cut short: looked at once more.
+    parts.onOwed(fields.reduce((sum, owed) => sum + owed.size, 0));
+    const looks = asked.map(({ cell }, i) => ({ cell, owed: fields[i] ?? new Map(), swept: lists[i] ?? new Map() }));
+    const owing = looks.filter(({ owed }) => owed.size > 0);
+    if (owing.length > 0) {
+      await sweepOwed(parts, owing, rules, signal);
+      // Raised again meanwhile, left, or cut short: looked at once more.
       for (const cell of asked) cell.sweepsMayBeOwed = true;
     }
     await parts.clock.sleep(LOOK_EVERY_MS, signal);
   }
+}
+
+interface Look {
+  readonly cell: number;
+  readonly owed: ReadonlyMap<string, string>;
+  readonly swept: Map<string, string>;
+}
+
+/** Scans for what was not scanned for yet, and takes off what is done. The store leaves what this agent's rules are not enough for. */
+async function sweepOwed(
+  parts: SweepParts,
+  looks: readonly Look[],
+  rules: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<void> {
+  const due = looks.flatMap(({ cell, owed, swept }) =>
+    [...owed].filter(([field, value]) => swept.get(field) !== value).map(([field, value]) => ({ cell, field, value })),
+  );
+  await sweep(parts, due, signal);
+  if (signal.aborted) return;
+  await Promise.all(
+    looks.map(async ({ cell, owed, swept }) => {
+      for (const [field, value] of owed) swept.set(field, value);
+      const done = new Map([...owed].filter(([field]) => !isOfUnknownFamily(field, parts.config)));
+      if (done.size > 0) await parts.store.clearSweeps(cell, parts.token, done, rules);
+    }),
+  );
+}
+
+function isOfUnknownFamily(field: string, config: BusConfig): boolean {
+  return field.startsWith('f:') && familiesOf(field, config).length === 0;
 }

@@ -8,7 +8,7 @@ export const EVENTS = {
   'redis-denied': 'Redis refuses the client or one of its commands: what is asked so is read through.',
   'redis-error': 'Redis answered a command with an error: the key is read through.',
   'rules-differ':
-    'The region works by other rules for the family than this file has, or by none yet: it is read through and not stored.',
+    'The region works by other rules for the family than this file has, or by none: it is read through and not stored.',
   'rules-agree': 'The region works by this file’s rules for the family.',
   unproven: 'The family’s loader does not declare `reads: "primary"`: what it loads is returned and not stored.',
   'pool-unfit': 'A pool of Postgres cannot do all that it was passed for.',

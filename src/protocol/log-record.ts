@@ -46,7 +46,10 @@ export interface TransactionItems {
   readonly items: readonly Invalidation[];
 }
 
-/** The rules by which the relay makes invalidations. A client stores a family only while its own hash is the recorded one. */
+/**
+ * The rules by which the relay makes invalidations, of every family of its file: what is not named is not invalidated. A client stores a family
+ * only while its own hash is the recorded one.
+ */
 export interface RulesNotice {
   readonly partitions: number;
   readonly bucketsPerCell: number;

@@ -101,7 +101,11 @@ export const METRICS = {
     labels: ['region', 'family'],
   },
   afterwrite_agent_swept_keys_total: { kind: 'counter', help: 'Keys that a sweep has unlinked.', labels: ['region'] },
-  afterwrite_agent_sweeps_owed: { kind: 'gauge', help: 'Sweeps owed by the cells of this agent.', labels: ['region'] },
+  afterwrite_agent_sweeps_owed: {
+    kind: 'gauge',
+    help: 'Sweeps owed by the cells of this agent, those among them that wait for an agent with another file.',
+    labels: ['region'],
+  },
   afterwrite_agent_redis_away_seconds_total: {
     kind: 'counter',
     help: 'Time without the region’s Redis.',

@@ -2,6 +2,7 @@ import type {
   ApplyAnswer,
   ApplyBatch,
   NewEpoch,
+  NewRules,
   OwedRefresh,
   StoredCell,
   StoredPosition,
@@ -78,13 +79,7 @@ export class MemoryCell {
       droppedLsn = lsnMax(droppedLsn, dropped);
     }
     for (const mark of batch.marks) this.#raise(mark.field, mark);
-    for (const rule of batch.rules) {
-      const known = this.rules.get(rule.family);
-      if (known === rule.hash) continue;
-      this.rules.set(rule.family, rule.hash);
-      this.#raise(`f:${rule.family}`, rule);
-      if (known !== undefined) this.sweeps.set(`f:${rule.family}`, String(rule.offset));
-    }
+    for (const rules of batch.rules) this.#tell(rules);
     for (const [field, value] of batch.sweeps) this.sweeps.set(field, value);
     this.#countUp();
     this.position = {
@@ -129,8 +124,30 @@ export class MemoryCell {
     if (isLess(this.position.settledReplica, mark)) this.position = { ...this.position, settledReplica: mark };
   }
 
-  clearSweep(token: string, field: string, value: string): void {
-    if (this.isOwnedBy(token) && this.sweeps.get(field) === value) this.sweeps.delete(field);
+  /** `rules`: the rule hash of each family that the agent's file has. */
+  clearSweeps(token: string, done: ReadonlyMap<string, string>, rules: ReadonlyMap<string, string>): void {
+    if (!this.isOwnedBy(token)) return;
+    for (const [field, value] of done) {
+      if (this.sweeps.get(field) !== value || !this.#isSwept(field, rules)) continue;
+      this.sweeps.delete(field);
+      if (!field.startsWith('f:')) this.#leaveUnswept(field, value, rules);
+    }
+  }
+
+  #isSwept(field: string, rules: ReadonlyMap<string, string>): boolean {
+    if (!field.startsWith('f:')) return this.rules.size > 0;
+    const text = this.rules.get(field.slice(2));
+    const hash = rules.get(field.slice(2));
+    return hash !== undefined && (text === undefined || text.split(' ')[0] === hash);
+  }
+
+  /** What a sweep of a tag or of everything could not reach goes on owing its own. */
+  #leaveUnswept(field: string, value: string, rules: ReadonlyMap<string, string>): void {
+    for (const [family, text] of this.rules) {
+      const [hash, , ...labels] = text.split(' ');
+      if (rules.get(family) === hash || (field !== '*' && labels.length === 0)) continue;
+      if (!this.sweeps.has(`f:${family}`)) this.sweeps.set(`f:${family}`, value);
+    }
   }
 
   /** Whether the mark of a family or tag is above an offset: a value of that stamp is old. */
@@ -166,6 +183,23 @@ export class MemoryCell {
 
   #countUp(): void {
     if (this.owner !== undefined) this.owner = { token: this.owner.token, count: this.owner.count + 1 };
+  }
+
+  #tell({ families, offset, lsn }: NewRules): void {
+    const change = (family: string, isNew: boolean): void => {
+      this.#raise(`f:${family}`, { offset, lsn });
+      if (!isNew) this.sweeps.set(`f:${family}`, String(offset));
+    };
+    for (const [family, text] of families) {
+      const known = this.rules.get(family);
+      if (known === text) continue;
+      this.rules.set(family, text);
+      change(family, known === undefined);
+    }
+    for (const family of [...this.rules.keys()].filter((name) => !families.has(name))) {
+      this.rules.delete(family);
+      change(family, false);
+    }
   }
 
   #raise(field: string, { offset, lsn }: Mark): void {

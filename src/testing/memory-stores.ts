@@ -40,7 +40,7 @@ export function regionStoreOf(region: MemoryRegion): RegionStore {
       return { next, keys: keys.slice(0, PAGE_KEYS) };
     },
     sweep: async (cell, token, swept) => region.sweep(cell, token, swept),
-    clearSweep: async (cell, token, field, value) => region.cell(cell).clearSweep(token, field, value),
+    clearSweeps: async (cell, token, done, rules) => region.cell(cell).clearSweeps(token, done, rules),
     owedRefreshes: async (cell) => ({ next: null, owed: [...region.cell(cell).refreshes.values()] }),
     clearRefresh: async (cell, { key, change }) => {
       const { refreshes } = region.cell(cell);

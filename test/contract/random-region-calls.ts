@@ -2,7 +2,16 @@ import type { ApplyBatch, OwedRefresh } from '../../src/agent/region-store.ts';
 import type { Entry, StoreRequest } from '../../src/client/cache-store.ts';
 import type { LeaseReading } from '../../src/protocol/fill.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
-import { batchOf, entryOf, epochOf, evictionOf, leaseOf, type RegionUnderTest, SOURCE } from './region-under-test.ts';
+import {
+  batchOf,
+  entryOf,
+  epochOf,
+  evictionOf,
+  leaseOf,
+  type RegionUnderTest,
+  rulesOf,
+  SOURCE,
+} from './region-under-test.ts';
 
 /** A call on a region of either kind. Its answer is compared. */
 export interface RegionCall {
@@ -231,13 +240,11 @@ export class RandomCalls {
   }
 
   #rules(): ApplyBatch['rules'] {
-    this.#rule = this.#pick(['h1', 'h2']);
-    return ['user', 'other'].map((family) => ({
-      family,
-      hash: this.#rule,
-      offset: this.#offset + 1,
-      lsn: lsn(this.#lsn),
-    }));
+    return Array.from({ length: 1 + this.#below(2) }, () => {
+      this.#rule = this.#pick(['h1', 'h2', 'h1 text', 'h2 text integer']);
+      const families = ['user', 'other', 'user'].slice(this.#below(5) === 0 ? 1 + this.#below(2) : 0).slice(0, 2);
+      return rulesOf(Object.fromEntries(families.map((name) => [name, this.#rule])), this.#offset + 1, this.#lsn);
+    });
   }
 
   #beginEpoch(): RegionCall {
@@ -296,14 +303,23 @@ export class RandomCalls {
     const isPlain = this.#below(2) === 0;
     const family = this.#pick(['user', 'other']);
     const some = ENTRIES.filter((entry) => entry.isPlain === isPlain).map(({ key }) => key);
-    const field = this.#pick(['f:user', 't:7', '*']);
+    const stands = [...((await this.#model.agent.owedSweeps([CELL]))[0] ?? [])];
+    const field = this.#pick(['f:user', 'f:other', 't:7', '*']);
     const value = this.#pick([String(this.#offset), `e${this.#epochs}`]);
+    const done = new Map(this.#below(2) === 0 ? stands : [[field, value]]);
+    // What the agent's file has, one family a time or both: by either rule, or not at all.
+    const rules = new Map(
+      ['user', 'other'].filter(() => this.#below(4) > 0).map((name) => [name, this.#pick(['h1', 'h2'])]),
+    );
     return this.#pick<RegionCall>([
       {
         name: `sweep ${family} ${some.join()}`,
         run: async ({ agent }) => (some.length === 0 ? 0 : agent.sweep(CELL, token, { family, keys: some, isPlain })),
       },
-      { name: `clear ${field} ${value}`, run: ({ agent }) => agent.clearSweep(CELL, token, field, value) },
+      {
+        name: `clear ${show([...done])} by ${show([...rules])}`,
+        run: ({ agent }) => agent.clearSweeps(CELL, token, done, rules),
+      },
       { name: 'owed', run: ({ agent }) => agent.owedSweeps([CELL]) },
       {
         name: 'owed refreshes',

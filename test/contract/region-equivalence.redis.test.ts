@@ -92,7 +92,7 @@ async function sendScripts(real: RegionUnderTest): Promise<void> {
   await agent.beat([entry.cell], TOKEN);
   await agent.settleReplica([entry.cell], TOKEN, NOTHING_SETTLED);
   await agent.sweep(entry.cell, TOKEN, { family: 'user', keys: [entry.key], isPlain: true });
-  await agent.clearSweep(entry.cell, TOKEN, '*', '');
+  await agent.clearSweeps(entry.cell, TOKEN, new Map([['*', '']]), new Map());
   await agent.release(entry.cell, TOKEN);
 }
 

@@ -12,6 +12,7 @@ import {
   epochOf,
   evictionOf,
   leaseOf,
+  rulesOf,
   type RegionUnderTest,
   SOURCE,
   TOKEN,
@@ -44,6 +45,9 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       await region.reader.giveUp(user, 'R');
       return (reply as Extract<LeaseReply, { kind: 'leased' }>).reading;
     };
+    const clear = (done: Record<string, string>, rules: Record<string, string>, token = TOKEN) =>
+      agent.clearSweeps(cell, token, new Map(Object.entries(done)), new Map(Object.entries(rules)));
+    const owedNow = async () => Object.fromEntries((await agent.owedSweeps([cell]))[0] ?? []);
     const facts = () => region.reader.read({ ...user, isPlain: false }, { ttl: false, watermark: true });
 
     test('living agents are counted, each once, until they are dismissed', async () => {
@@ -163,12 +167,41 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
     });
 
     test('a family whose rule is new or another gets a mark, and an unchanged rule none', async () => {
-      const rules = (hash: string, offset: number) => ({ rules: [{ family: 'user', hash, offset, lsn: lsn(40) }] });
+      const rules = (hash: string, offset: number) => ({
+        rules: [rulesOf({ user: hash, other: 'h1' }, offset, 40)],
+      });
       assert.deepEqual((await facts()).familyMark, { offset: 1, lsn: lsn(1) });
       await agent.apply(cell, TOKEN, batchOf(1, rules('h1', 2)));
       assert.deepEqual((await facts()).familyMark, { offset: 1, lsn: lsn(1) });
       await agent.apply(cell, TOKEN, batchOf(2, rules('h2', 3)));
       assert.deepEqual([(await facts()).familyMark, (await facts()).rule], [{ offset: 3, lsn: lsn(40) }, 'h2']);
+    });
+
+    test('a family that is told of no more has no rule, gets a mark and owes a sweep, once', async () => {
+      await clear({ '*': 'e1' }, { user: 'h1', other: 'h1' });
+      const told = (families: Record<string, string>, offset: number) => rulesOf(families, offset, 40 + offset);
+      await agent.apply(cell, TOKEN, batchOf(1, { rules: [told({ other: 'h1' }, 2)] }));
+      const { familyMark, rule } = await facts();
+      assert.deepEqual([familyMark, rule], [{ offset: 2, lsn: lsn(42) }, null]);
+      assert.deepEqual(await owedNow(), { 'f:user': '2' }, 'others owe nothing');
+      await agent.apply(cell, TOKEN, batchOf(2, { rules: [told({ other: 'h1' }, 3)] }));
+      assert.deepEqual([(await facts()).familyMark?.offset, await owedNow()], [2, { 'f:user': '2' }]);
+      assert.equal((await region.reader.lease(user, leaseOf('R'))).kind, 'rules');
+      // A record without rules tells nothing of them, nor does an epoch.
+      await agent.apply(cell, TOKEN, batchOf(3));
+      await agent.beginEpoch(cell, TOKEN, epochOf('e2', 4, 5));
+      assert.equal((await facts()).rule, null);
+      assert.equal((await region.reader.lease({ ...user, family: 'other' }, leaseOf('R'))).kind, 'leased');
+    });
+
+    test('rules that change and change back within one run leave their marks and sweeps', async () => {
+      await clear({ '*': 'e1' }, { user: 'h1', other: 'h1' });
+      const back = { user: 'h1', other: 'h1' };
+      const rules = [rulesOf({ other: 'h2' }, 2, 40), rulesOf(back, 3, 50)];
+      await agent.apply(cell, TOKEN, batchOf(1, { offset: 3, rules }));
+      const { familyMark, rule } = await facts();
+      assert.deepEqual([familyMark, rule], [{ offset: 3, lsn: lsn(50) }, 'h1']);
+      assert.deepEqual(await owedNow(), { 'f:user': '2', 'f:other': '3' });
     });
 
     test('a new epoch keeps the rules, empties marks, fences and settled marks, has its floor, and owes a sweep', async () => {
@@ -240,11 +273,59 @@ export function describeRegionStore(name: string, open: () => Promise<RegionUnde
       await agent.apply(cell, TOKEN, batchOf(1, { sweeps: new Map([['f:user', '1']]) }));
       await agent.apply(cell, TOKEN, batchOf(2, { sweeps: new Map([['f:user', '2']]) }));
       const owed = async () => (await agent.owedSweeps([cell]))[0]?.get('f:user');
-      await agent.clearSweep(cell, TOKEN, 'f:user', '1');
-      await agent.clearSweep(cell, OTHER, 'f:user', '2');
+      await clear({ 'f:user': '1' }, { user: 'h1' });
+      await clear({ 'f:user': '2' }, { user: 'h1' }, OTHER);
       assert.equal(await owed(), '2');
-      await agent.clearSweep(cell, TOKEN, 'f:user', '2');
+      await clear({ 'f:user': '2' }, { user: 'h1' });
       assert.equal(await owed(), undefined);
+    });
+
+    test('a family’s sweep is taken off by an agent only whose file has it by the region’s rule, or where the region has none', async () => {
+      const sweeps = new Map(['user', 'gone'].map((family) => [`f:${family}`, '2']));
+      await agent.apply(cell, TOKEN, batchOf(1, { sweeps }));
+      const done = Object.fromEntries(sweeps);
+      await clear(done, { other: 'h1' });
+      await clear(done, { user: 'h2' });
+      assert.deepEqual(await owedNow(), { ...done, '*': 'e1' });
+      await clear(done, { user: 'h1' });
+      assert.deepEqual(await owedNow(), { 'f:gone': '2', '*': 'e1' });
+      await clear(done, { user: 'h1', gone: 'h9' });
+      assert.deepEqual(await owedNow(), { '*': 'e1' });
+    });
+
+    test('a sweep of everything leaves its own to each family of the region that the agent’s file lacks or has by another rule', async () => {
+      await agent.apply(
+        cell,
+        TOKEN,
+        batchOf(1, { rules: [rulesOf({ user: 'h1', other: 'h1', more: 'h1 text' }, 2, 40)] }),
+      );
+      await clear({ '*': 'another epoch' }, { user: 'h1' });
+      assert.deepEqual(await owedNow(), { '*': 'e1' });
+      await agent.apply(cell, TOKEN, batchOf(2, { sweeps: new Map([['f:more', '3']]) }));
+      await clear({ '*': 'e1' }, { user: 'h1', other: 'h2' });
+      assert.deepEqual(await owedNow(), { 'f:other': 'e1', 'f:more': '3' }, 'what was owed stands as it was raised');
+    });
+
+    test('a sweep of a tag leaves its own to each family that carries labels in the region and was not swept', async () => {
+      await agent.apply(
+        cell,
+        TOKEN,
+        batchOf(1, {
+          rules: [rulesOf({ user: 'h1', other: 'h1', member: 'h1 text integer', list: 'h1 - integer' }, 2, 40)],
+          sweeps: new Map([['t:7', '2']]),
+        }),
+      );
+      await clear({ '*': 'e1' }, { user: 'h1', other: 'h1', member: 'h1', list: 'h1' });
+      await clear({ 't:7': '2' }, { list: 'h1' });
+      assert.deepEqual(await owedNow(), { 'f:member': '2' });
+    });
+
+    test('while the region has no rules a sweep of everything stays owed, as nobody can tell which families there are', async () => {
+      await region.empty();
+      await agent.take(cell, '', TOKEN);
+      await agent.beginEpoch(cell, TOKEN, epochOf('e1', null, 1));
+      await clear({ '*': 'e1' }, { user: 'h1' });
+      assert.deepEqual(await owedNow(), { '*': 'e1' });
     });
 
     test('a sweep unlinks values of its cell, by the owner only', async () => {

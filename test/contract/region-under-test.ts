@@ -1,4 +1,4 @@
-import type { ApplyBatch, NewEpoch, RegionStore } from '../../src/agent/region-store.ts';
+import type { ApplyBatch, NewEpoch, NewRules, RegionStore } from '../../src/agent/region-store.ts';
 import type { CacheStore, Entry, LeaseRequest } from '../../src/client/cache-store.ts';
 import type { HotReadsSink } from '../../src/client/hot-keys.ts';
 import type { RedisPlace } from '../../src/config/bus-config.ts';
@@ -146,6 +146,11 @@ export function epochOf(name: string, after: number | null, offset: number): New
   return { name, after, offset, sourceEpoch: SOURCE, watermark: lsn(1), floor: lsn(0) };
 }
 
+/** What a record tells of the rules: of all families there are. */
+export function rulesOf(families: Readonly<Record<string, string>>, offset: number, at: number): NewRules {
+  return { families: new Map(Object.entries(families)), offset, lsn: lsn(at) };
+}
+
 /** What an agent applies where keys are evicted at an LSN. */
 export function evictionOf(entries: readonly Entry[], at: number): Pick<ApplyBatch, 'keys' | 'plainKeys' | 'fences'> {
   const byBucket = new Map<number, number[]>();
@@ -175,6 +180,6 @@ export function leaseOf(token: string, more: Partial<LeaseRequest> = {}): LeaseR
 export async function begin({ agent }: RegionUnderTest, cell: number): Promise<void> {
   await agent.take(cell, '', TOKEN);
   await agent.beginEpoch(cell, TOKEN, epochOf('e1', null, 0));
-  const rules = ['user', 'other'].map((family) => ({ family, hash: 'h1', offset: 1, lsn: lsn(1) }));
+  const rules = [rulesOf({ user: 'h1', other: 'h1' }, 1, 1)];
   await agent.apply(cell, TOKEN, batchOf(0, { rules, settledPrimary: { timeline: 1, lsn: lsn(90) } }));
 }

@@ -9,6 +9,7 @@ import { createKeyspace } from '../../src/protocol/keyspace.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
 import { MemoryLog } from '../../src/testing/memory-log.ts';
 import { appendTo, recordText, startAgentOn } from '../support/agent-in-process.ts';
+import { USER } from '../support/bus-config.ts';
 import { eventually } from '../support/eventually.ts';
 
 const CELLS = 2;
@@ -53,8 +54,9 @@ const told = ({ seen }: InProcess, reason: string): Promise<unknown> =>
   eventually(`the agent tells of an epoch: ${reason}`, () => seen.epochs.at(-1) === reason);
 
 /** A record of both cells, each after the one before. */
-function appendBoth(turn: number): void {
-  for (const partition of [0, 1]) appendTo(log, { partition, from: turn * 10, to: turn * 10 + 10, asOfMs: Date.now() });
+function appendBoth(turn: number, more: { readonly rules?: Readonly<Record<string, string>> } = {}): void {
+  for (const partition of [0, 1])
+    appendTo(log, { partition, from: turn * 10, to: turn * 10 + 10, asOfMs: Date.now(), ...more });
 }
 
 async function untilApplied(offset: number, cells = [0, 1]): Promise<void> {
@@ -100,12 +102,12 @@ test('a record of an unknown version stops its cell: not ready, the watermark st
 });
 
 test('a record that cannot be read makes its cell old, values for plain readers too, and no other', async () => {
-  appendBoth(0);
+  appendBoth(0, { rules: { user: `${USER.ruleHash} integer` } });
   const agent = startAgent();
   await untilApplied(0);
   await eventually('no sweep is owed', async () => (await redis.exists(keyspace.sweeps(0), keyspace.sweeps(1))) === 0);
   const before = [await epoch(0), await epoch(1)];
-  // user:1 is in cell 0 of two, user:2 in cell 1.
+  // user:1 and user:6 are in cell 1 of two, the others in cell 0.
   const keys = ['shop:user:1', 'shop:user:2', 'shop:user:3', 'shop:user:4', 'shop:user:5', 'shop:user:6'];
   for (const key of keys) await redis.set(key, 'v');
   log.append([{ partition: 1, value: 'no record' }]);
@@ -118,6 +120,26 @@ test('a record that cannot be read makes its cell old, values for plain readers 
   const left = await redis.exists(...keys);
   assert.ok(left > 0 && left < keys.length, `the values of one cell are gone: ${left} left`);
   await agent.stop();
+});
+
+test('a sweep that is left for an agent with another file is done again where the Redis may be another', async () => {
+  appendBoth(0, { rules: { user: 'ffffffffffffffff integer' } });
+  startAgent();
+  await untilApplied(0);
+  await eventually('only the family’s own sweep is left', async () => {
+    const left = await Promise.all([0, 1].map((cell) => redis.hkeys(keyspace.sweeps(cell))));
+    return left.flat().join() === 'f:user,f:user';
+  });
+  appendBoth(1);
+  await untilApplied(1);
+  // user:1 is in cell 1.
+  const swept = () => eventually('swept', async () => (await redis.exists('shop:user:1')) === 0);
+  await redis.set('shop:user:1', 'v');
+  await swept();
+  // As a copy would be that lacks the last record, and what the sweep has unlinked.
+  await redis.multi().set('shop:user:1', 'v').hset(keyspace.record(1), 'offset', '0').exec();
+  await untilApplied(1);
+  await swept();
 });
 
 test('a position beyond the end of the log begins a new epoch: at take-over, and in a log that has lost its tail meanwhile', async () => {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { connectRegionStore } from '../../src/drivers/redis/region-store.ts';
-import { lsn } from '../../src/protocol/lsn.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
-import { CacheRegion } from '../support/cache-region.ts';
+import { CacheRegion, ownRules } from '../support/cache-region.ts';
 import { eventually } from '../support/eventually.ts';
 import { ScriptedLoader } from '../support/scripted-loader.ts';
 
@@ -289,7 +288,7 @@ test('a loader that ignores its deadline stores nothing afterwards, and keeps it
 });
 
 test('another rule hash in the region: read through, not stored, said once, and over when the rules agree', async () => {
-  await region.apply({ rules: [{ family: 'note', hash: 'ffffffffffffffff text', offset: 0, lsn: lsn(0) }] });
+  await region.tell({ ...ownRules(), note: 'ffffffffffffffff text' });
   const notes = await region.family('note', async () => OLD);
   assert.deepEqual(await notes.get(ID), OLD);
   assert.deepEqual(await notes.get(ID), OLD);
@@ -300,6 +299,22 @@ test('another rule hash in the region: read through, not stored, said once, and 
   await notes.get(ID);
   assert.deepEqual(await notes.peek(ID), OLD);
   assert.ok(region.events.some(({ code }) => code === 'rules-agree'));
+});
+
+test('a family that the relay tells of no more is read through and not stored, by whatever file, until it is told again', async () => {
+  const notes = await region.family('note', async () => OLD);
+  await notes.get(ID);
+  assert.deepEqual(await notes.peek(ID), OLD);
+  const { note, ...others } = ownRules();
+  await region.tell(others);
+  assert.equal(await notes.peek(ID), undefined, 'nobody tells that it is old');
+  assert.deepEqual(await notes.get(ID), OLD);
+  assert.equal((await notes.inspect(ID)).readThrough, 'no rules yet');
+  assert.ok(region.events.some(({ code, family }) => code === 'rules-differ' && family === 'note'));
+  assert.equal(await notes.peek(ID), undefined, 'not stored');
+  await region.tell({ ...others, note: note ?? '' });
+  await notes.get(ID);
+  assert.deepEqual(await notes.peek(ID), OLD);
 });
 
 test('a loader that declares nothing is read through and not stored, and says so', async () => {
@@ -316,7 +331,7 @@ test('keys are printed by the types that the region publishes, also those that i
   const notes = await region.family('note', async () => OLD);
   await notes.get({ id: 'A1B2' });
   assert.ok(await redis.get('shop:note:A1B2'));
-  await region.apply({ rules: [{ family: 'note', hash: `${hash} uuid`, offset: 0, lsn: lsn(0) }] });
+  await region.tell({ ...ownRules(), note: `${hash} uuid` });
   const id = '6F1C0F5E-5D1E-4F0B-9D56-3F6F4C1F2A10';
   await notes.get({ id });
   assert.ok(await redis.get(`shop:note:${id.toLowerCase()}`), 'as Postgres prints it');

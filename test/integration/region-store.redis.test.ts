@@ -10,7 +10,7 @@ import { REPORT_BYTES_MAX, REPORTS_AT_ONCE_MAX } from '../../src/protocol/hot-ke
 import { lsn, lsnFromHex } from '../../src/protocol/lsn.ts';
 import { NOTHING_SETTLED } from '../../src/protocol/settled-mark.ts';
 import { type RedisServer, startRedis } from '../../src/stack/redis.ts';
-import { batchOf, epochOf, TOKEN } from '../contract/region-under-test.ts';
+import { batchOf, epochOf, rulesOf, TOKEN } from '../contract/region-under-test.ts';
 
 const CELLS = 2;
 const keyspace = createKeyspace({ bus: 'shop', prefix: 'shop:', cells: CELLS, clustered: false });
@@ -99,7 +99,7 @@ test('a key of a cell that is of another type is told of before anything is writ
     await store.settleReplica([0, 1], TOKEN, { timeline: 1, lsn: lsn(7) });
     await store.owedSweeps([0, 1]);
     await store.sweep(0, TOKEN, { family: 'user', keys: ['user:2'], isPlain: false });
-    await store.clearSweep(0, TOKEN, 'f:user', '1');
+    await store.clearSweeps(0, TOKEN, new Map([['f:user', '1']]), KNOWN);
     await store.release(0, TOKEN);
   }
 });
@@ -146,7 +146,7 @@ test('a cell is taken from the owner that was seen, and from no other', async ()
 test('a new epoch empties buckets and marks, resets settled marks, keeps rules, and owes a sweep', async () => {
   await freshCell();
   const fences = new Map([[3, entries([[60, 0xabcd]])]]);
-  const rules = [{ family: 'user', hash: 'h1', offset: 1, lsn: lsn(9) }];
+  const rules = [rulesOf({ user: 'h1' }, 1, 9)];
   await store.apply(
     0,
     TOKEN,
@@ -178,8 +178,8 @@ test('marks rise by each part’s own maximum, and a changed rule marks its fami
   await store.apply(0, TOKEN, batchOf(0, { marks: [{ field: 'f:user', offset: 5, lsn: lsn(0x30) }] }));
   await store.apply(0, TOKEN, batchOf(1, { marks: [{ field: 'f:user', offset: 9, lsn: lsn(0x20) }] }));
   assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '9:0000000000000030');
-  await store.apply(0, TOKEN, batchOf(2, { rules: [{ family: 'user', hash: 'h', offset: 10, lsn: lsn(0x40) }] }));
-  await store.apply(0, TOKEN, batchOf(3, { rules: [{ family: 'user', hash: 'h', offset: 11, lsn: lsn(0x50) }] }));
+  await store.apply(0, TOKEN, batchOf(2, { rules: [rulesOf({ user: 'h' }, 10, 0x40)] }));
+  await store.apply(0, TOKEN, batchOf(3, { rules: [rulesOf({ user: 'h' }, 11, 0x50)] }));
   assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '10:0000000000000040', 'an unchanged rule marks nothing');
 });
 
@@ -239,17 +239,17 @@ test('a sweep that was raised again while it ran stays owed', async () => {
   await freshCell();
   await store.apply(0, TOKEN, batchOf(0, { sweeps: new Map([['f:user', '1']]) }));
   await store.apply(0, TOKEN, batchOf(1, { sweeps: new Map([['f:user', '2']]) }));
-  await store.clearSweep(0, TOKEN, 'f:user', '1');
+  await store.clearSweeps(0, TOKEN, new Map([['f:user', '1']]), KNOWN);
   assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), '2');
-  await store.clearSweep(0, TOKEN, 'f:user', '2');
+  await store.clearSweeps(0, TOKEN, new Map([['f:user', '2']]), KNOWN);
   assert.equal((await store.owedSweeps([0]))[0]?.get('f:user'), undefined);
 });
 
 test('a rule that takes the place of an older one owes a sweep of its family; the first, and the same again, owe none', async () => {
   await freshCell();
-  const rule = (hash: string, offset: number) => ({ family: 'user', hash, offset, lsn: lsn(0x40 + offset) });
+  const rule = (hash: string, offset: number) => rulesOf({ user: hash }, offset, 0x40 + offset);
   const owed = async (): Promise<unknown> => [...((await store.owedSweeps([0]))[0] ?? [])];
-  await store.clearSweep(0, TOKEN, '*', 'e1');
+  await redis.hdel(keyspace.sweeps(0), '*');
   await store.apply(0, TOKEN, batchOf(0, { rules: [rule('h1', 1)] }));
   await store.apply(0, TOKEN, batchOf(1, { rules: [rule('h1', 2)] }));
   assert.deepEqual(await owed(), []);
@@ -258,6 +258,9 @@ test('a rule that takes the place of an older one owes a sweep of its family; th
   assert.equal(await redis.hget(keyspace.state(0), 'f:user'), '3:0000000000000043');
   assert.equal(await redis.hget(keyspace.state(0), 'r:user'), 'h2');
 });
+
+/** A file's families, each to its rule hash. */
+const KNOWN = new Map([['user', 'h1']]);
 
 function entries(list: readonly (readonly [commitLsn: number, hash: number])[]): Uint8Array {
   const bytes = Buffer.alloc(list.length * 12);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Agent } from '../../src/agent/agent.ts';
 import type { AgentPorts } from '../../src/agent/agent-ports.ts';
 import type { AgentObserver, AgentProgress } from '../../src/agent/observe.ts';
-import type { Invalidation } from '../../src/protocol/invalidation.ts';
+import { FENCE_BUCKETS, type Invalidation } from '../../src/protocol/invalidation.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { encodeRecord } from '../../src/protocol/record-codec.ts';
 import type { StoredGate } from '../../src/protocol/region-gate.ts';
@@ -18,14 +18,17 @@ export interface TestRecord {
   /** Number of the source epoch; default 1. */
   readonly epoch?: number;
   readonly items?: readonly Invalidation[];
+  /** Rule text of each family. */
+  readonly rules?: Readonly<Record<string, string>>;
 }
 
 /** A record as the relay writes it; its items are of one transaction at `from`. */
-export function recordText({ from, to, asOfMs = 1, epoch = 1, items = [] }: TestRecord): string {
+export function recordText({ from, to, asOfMs = 1, epoch = 1, items = [], rules }: TestRecord): string {
   const sourceEpoch = { number: epoch, systemId: '7', timeline: 1, slotIdentity: 'x', postmasterStartedAtMs: 0 };
   const bounds = { from: lsn(from), to: lsn(to), sentThrough: lsn(0), settledPrimary: lsn(0) };
   const transactions = items.length === 0 ? [] : [{ commitLsn: lsn(from), committedAtMs: 0, ordinal: 0, items }];
-  return encodeRecord({ bus: 'shop', sourceEpoch, ...bounds, asOfMs, transactions });
+  const said = rules === undefined ? {} : { rules: { partitions: 1, bucketsPerCell: FENCE_BUCKETS, families: rules } };
+  return encodeRecord({ bus: 'shop', sourceEpoch, ...bounds, asOfMs, transactions, ...said });
 }
 
 export function appendTo(log: MemoryLog, ...records: readonly TestRecord[]): void {

@@ -14,7 +14,7 @@ import { bucketOf, cellOf, hashKey } from '../../src/protocol/key-hash.ts';
 import { createKeyspace, type Keyspace } from '../../src/protocol/keyspace.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import { tagMarkOf } from '../../src/protocol/mark.ts';
-import { batchOf, epochOf, SOURCE, TOKEN } from '../contract/region-under-test.ts';
+import { batchOf, epochOf, rulesOf, SOURCE, TOKEN } from '../contract/region-under-test.ts';
 import { printReadToken } from '../../src/protocol/read-token.ts';
 
 /** A bus of which everything but the region is left out: its file, and an agent's hand on the region's Redis. */
@@ -90,10 +90,12 @@ export class CacheRegion {
         floor: lsn(this.#lsn),
       });
     }
-    const texts = { ...ownRules(), ...rules };
-    await this.apply({
-      rules: Object.entries(texts).map(([family, hash]) => ({ family, hash, offset: 0, lsn: lsn(0) })),
-    });
+    await this.tell({ ...ownRules(), ...rules });
+  }
+
+  /** The relay tells of these families, and so that there are no others. */
+  async tell(rules: Readonly<Record<string, string>>): Promise<void> {
+    await this.apply({ rules: [rulesOf(rules, this.#offset + 1, this.#lsn + 5)] });
   }
 
   /** One more record in every cell. What it brings is settled, unless another mark is given. */
@@ -112,7 +114,6 @@ export class CacheRegion {
         plainKeys: (more.plainKeys ?? []).filter(isHere),
         expires: (more.expires ?? []).filter(({ key }) => isHere(key)),
         refreshes: (more.refreshes ?? []).filter(({ key }) => isHere(key)),
-        rules: (more.rules ?? []).map((rule) => ({ ...rule, offset: this.#offset, lsn: lsn(this.#lsn - 5) })),
       });
       const answer = await this.#agent.apply(cell, TOKEN, batch);
       if (answer.kind !== 'applied') throw new Error(`Not applied: ${answer.kind}`);

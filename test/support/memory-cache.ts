@@ -9,7 +9,7 @@ import { lsn } from '../../src/protocol/lsn.ts';
 import { MemoryRegion } from '../../src/testing/memory-region.ts';
 import { cacheStoreOf, regionStoreOf } from '../../src/testing/memory-stores.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
-import { batchOf, epochOf, TOKEN } from '../contract/region-under-test.ts';
+import { batchOf, epochOf, rulesOf, TOKEN } from '../contract/region-under-test.ts';
 import { CELLS, LOCAL_FILE, ownRules } from './cache-region.ts';
 import { FakeClock, quiet } from './fake-clock.ts';
 
@@ -89,12 +89,7 @@ export class MemoryCaches {
         watermark: lsn(200),
         asOfMs: this.clock.nowMs(),
         settledPrimary: { timeline: 1, lsn: lsn(200) },
-        rules: Object.entries({ ...ownRules(), ...rules }).map(([family, hash]) => ({
-          family,
-          hash,
-          offset: offset + 1,
-          lsn: lsn(150),
-        })),
+        rules: [rulesOf({ ...ownRules(), ...rules }, offset + 1, 150)],
       });
       await agent.apply(cell, TOKEN, batch);
     }

@@ -2,7 +2,7 @@ import type { ApplyBatch } from '../../src/agent/region-store.ts';
 import type { Entry } from '../../src/client/cache-store.ts';
 import { lsn } from '../../src/protocol/lsn.ts';
 import type { MemoryRegion } from '../../src/testing/memory-region.ts';
-import { batchOf, epochOf, evictionOf, TOKEN } from '../contract/region-under-test.ts';
+import { batchOf, epochOf, rulesOf, evictionOf, TOKEN } from '../contract/region-under-test.ts';
 import { ownRules } from './cache-region.ts';
 import type { SimCommit } from './sim-row.ts';
 
@@ -20,7 +20,7 @@ export class LabBus {
 
   constructor(region: MemoryRegion) {
     this.#region = region;
-    const rules = Object.entries(ownRules()).map(([family, hash]) => ({ family, hash, offset: 1, lsn: lsn(1) }));
+    const rules = [rulesOf(ownRules(), 1, 1)];
     for (let cell = 0; cell < region.cells; cell++) {
       region.cell(cell).take('', TOKEN);
       region.beginEpoch(cell, TOKEN, epochOf('e0', null, 0));

@@ -8,6 +8,18 @@ import { busConfig, USER } from '../support/bus-config.ts';
 
 const sourceEpoch = { number: 1, systemId: '7', timeline: 1, slotIdentity: 'a', postmasterStartedAtMs: 0 };
 
+/** Of a former source epoch. */
+const late: LogRecord = {
+  bus: 'shop',
+  sourceEpoch,
+  from: lsn(0),
+  to: lsn(9),
+  sentThrough: lsn(0),
+  settledPrimary: lsn(0),
+  asOfMs: 0,
+  transactions: [],
+};
+
 function planOf(items: readonly Invalidation[], more: Partial<LogRecord> = {}): BatchPlan {
   const plan = new BatchPlan(
     { config: busConfig([USER]), cells: 4, hasReplicas: false },
@@ -27,6 +39,24 @@ test('however many tags are raised, a cell owes at most one sweep a tag mark, an
   assert.ok(sweeps.size <= TAG_MARKS);
   assert.deepEqual(new Set(sweeps.keys()), new Set(marks.map(({ field }) => field)));
   for (const { field, offset } of marks) assert.equal(sweeps.get(field), String(offset), 'owed as of its last raise');
+});
+
+test('what a run of records tells of the rules is kept once, as of its last record, and whole wherever it differs', () => {
+  const plan = planOf([]);
+  const files = [{ user: 'h', gone: 'h' }, { user: 'h' }, { user: 'h' }, { user: 'h', gone: 'h' }];
+  files.forEach((families, i) => {
+    const bounds = { from: lsn(0), to: lsn(20 + i), sentThrough: lsn(0), settledPrimary: lsn(0), asOfMs: 0 };
+    const rules = { partitions: 4, bucketsPerCell: 9, families };
+    plan.add(i + 1, { bus: 'shop', sourceEpoch, ...bounds, transactions: [], rules }, true);
+    plan.add(i + 1, { bus: 'shop', sourceEpoch, ...bounds, transactions: [] }, true);
+  });
+  plan.add(5, { ...late, rules: { partitions: 4, bucketsPerCell: 9, families: {} } }, false);
+  const told = plan.batch().rules.map(({ families, offset }) => [offset, ...families.keys()]);
+  assert.deepEqual(told, [
+    [1, 'user', 'gone'],
+    [3, 'user'],
+    [4, 'user', 'gone'],
+  ]);
 });
 
 test('a record with rules lets the agent look for sweeps, since only the script knows which rules have changed', () => {

@@ -168,7 +168,7 @@ export class RedisRegionStore implements RegionStore {
       refreshes: batch.refreshes.map(({ key, family, commitLsn }) => [key, `${lsnToHex(commitLsn)} ${family}`]),
       expires: batch.expires.map(({ family, ruleHash, staleMs }) => [family, ruleHash, staleMs]),
       marks: batch.marks.map((mark) => [mark.field, String(mark.offset), lsnToHex(mark.lsn)]),
-      rules: batch.rules.map((rule) => [rule.family, rule.hash, String(rule.offset), lsnToHex(rule.lsn)]),
+      rules: batch.rules.map(({ families, offset, lsn }) => [String(offset), lsnToHex(lsn), [...families]]),
       sweeps: [...batch.sweeps],
     };
     const args: ScriptArgument[] = [token, String(batch.after), JSON.stringify(header)];
@@ -238,9 +238,14 @@ export class RedisRegionStore implements RegionStore {
     return Number(await unlessUnfit(this.#run('sweep', all, [token, keys.length, family]), () => 0));
   }
 
-  async clearSweep(cell: number, token: string, field: string, value: string): Promise<void> {
-    const keys = [this.#keyspace.record(cell), this.#keyspace.sweeps(cell)];
-    await unlessUnfit(this.#run('clear-sweep', keys, [token, field, value]), () => undefined);
+  async clearSweeps(
+    cell: number,
+    token: string,
+    done: ReadonlyMap<string, string>,
+    rules: ReadonlyMap<string, string>,
+  ): Promise<void> {
+    const args = [token, JSON.stringify(Object.fromEntries(rules)), ...[...done].flat()];
+    await unlessUnfit(this.#run('clear-sweeps', this.#three(cell), args), () => undefined);
   }
 
   async owedRefreshes(

@@ -11,7 +11,7 @@ const NAMES = [
   'release',
   'settle-replica',
   'sweep',
-  'clear-sweep',
+  'clear-sweeps',
   'clear-refresh',
   'read',
   'lease',

@@ -130,13 +130,28 @@ local function raise(field, offset, lsn)
   redis.call('HSET', state, field, offset .. ':' .. larger(oldLsn, lsn))
 end
 for _, mark in ipairs(header.marks) do raise(mark[1], mark[2], mark[3]) end
-for _, rule in ipairs(header.rules) do
-  local known = redis.call('HGET', state, 'r:' .. rule[1])
-  if known ~= rule[2] then
-    redis.call('HSET', state, 'r:' .. rule[1], rule[2])
-    raise('f:' .. rule[1], rule[3], rule[4])
-    -- Values by the former rule: readers that know marks see them no more, plain readers only when they are swept.
-    if known then redis.call('HSET', sweeps, 'f:' .. rule[1], rule[3]) end
+for _, rules in ipairs(header.rules) do
+  local offset, lsn, told = rules[1], rules[2], {}
+  -- Values by a former rule: readers that know marks see them no more, plain readers only when they are swept.
+  local function owe(family) redis.call('HSET', sweeps, 'f:' .. family, offset) end
+  for _, rule in ipairs(rules[3]) do
+    local family, text = rule[1], rule[2]
+    told[family] = true
+    local known = redis.call('HGET', state, 'r:' .. family)
+    if known ~= text then
+      redis.call('HSET', state, 'r:' .. family, text)
+      raise('f:' .. family, offset, lsn)
+      if known then owe(family) end
+    end
+  end
+  -- A family that is not among them: nobody makes invalidations for it any more, so nobody may store it, by whatever file.
+  for _, field in ipairs(redis.call('HKEYS', state)) do
+    local family = string.match(field, '^r:(.*)$')
+    if family and not told[family] then
+      redis.call('HDEL', state, field)
+      raise('f:' .. family, offset, lsn)
+      owe(family)
+    end
   end
 end
 for _, sweep in ipairs(header.sweeps) do redis.call('HSET', sweeps, sweep[1], sweep[2]) end
