@@ -34,6 +34,10 @@ const BUCKET_BYTES_MAX = 512 * 1024;
 /** A report has so many bytes at most; what a process tells at one time are so many reports at most. */
 export const REPORT_BYTES_MAX = 128 * 1024;
 export const REPORTS_AT_ONCE_MAX = 8;
+/** Reports that the stream holds at most, where no agent takes them: with the longest (`REPORT_BYTES_MAX`) 25 MiB. */
+export const REPORTS_MAX = 200;
+/** After the last report the stream goes by itself after so long; and since it has a time to live, a `volatile-*` policy may evict it before values. */
+export const REPORTS_TTL_MS = 300_000;
 /** More than anybody reads or lasts, and a time that a calendar has; less than what would be infinite, added up. */
 const AMOUNT_MAX = 1e15;
 

@@ -11,6 +11,7 @@ import type {
   WriteLeaseRequest,
 } from '../client/cache-store.ts';
 import { fromByteText, toByteText } from '../protocol/byte-text.ts';
+import { REPORTS_MAX, REPORTS_TTL_MS } from '../protocol/hot-key.ts';
 import { lsnToHex } from '../protocol/lsn.ts';
 import { MemoryGate } from './memory-gate.ts';
 import { MemoryCell } from './memory-cell.ts';
@@ -36,9 +37,6 @@ export interface MemoryRegionOptions {
 const REFRESHES_MAX = 10_000;
 /** As in the driver: an agent that has not renewed itself for so long counts no more. */
 const LIVING_MS = 3000;
-/** As in the driver. */
-const REPORTS_MAX = 200;
-const REPORTS_TTL_MS = 300_000;
 
 /**
  * A region's Redis in memory. Each method is what one script does, and happens at once: nothing is awaited, so a simulation may call it as often as it
