@@ -4,11 +4,11 @@ import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
 import { ReplicaServer } from '../drivers/postgres/replica.ts';
 import { connectRegionStore } from '../drivers/redis/region-store.ts';
-import { backoffMs } from '../runtime/backoff.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { isBusError } from '../protocol/errors.ts';
+import { BusError } from '../protocol/errors.ts';
 import { errorFields, type Logger } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
+import { untilAnswered } from '../runtime/until-answered.ts';
 import type { LogReader, RecordHandler } from '../agent/from-log.ts';
 import { observeAgent, readiness } from './agent-observer.ts';
 import { observeGate } from './gate-observer.ts';
@@ -78,13 +78,9 @@ async function openPatiently(
   log: Logger,
   until: AbortSignal,
 ): Promise<LogReader> {
-  for (let failures = 0; ; failures++) {
-    try {
-      return await openReader(config, region, handler);
-    } catch (error) {
-      if (until.aborted || !isBusError(error) || error.retry === 'operator' || error.retry === 'never') throw error;
-      log.warn('the log cannot be read yet', errorFields(error));
-      await systemClock.sleep(backoffMs(failures, BACKOFF, Math.random), until);
-    }
-  }
+  const away = (error: unknown): void => log.warn('the log cannot be read yet', errorFields(error));
+  const parts = { clock: systemClock, random: Math.random, backoff: BACKOFF, away };
+  const reader = await untilAnswered(() => openReader(config, region, handler), parts, until);
+  if (reader === undefined) throw new BusError('LOG_READER_ENDED', 'Asked to end before the log could be opened.');
+  return reader;
 }

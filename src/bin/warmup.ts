@@ -7,7 +7,7 @@ import type { BusError } from '../protocol/errors.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { errorFields } from '../runtime/logger.ts';
 import type { Service } from '../runtime/service.ts';
-import { untilAnswered } from '../warmup/answered.ts';
+import { untilAnswered } from '../runtime/until-answered.ts';
 import { openGradually } from '../warmup/gradual.ts';
 import { Pace } from '../warmup/pace.ts';
 import { WarmupPlan } from '../warmup/plan.ts';
@@ -18,6 +18,8 @@ import { openWarmCache } from './warm-cache.ts';
 import { keyCounts, observeWarmup } from './warmup-observer.ts';
 import { openWarmupPorts, type WarmupPorts } from './warmup-ports.ts';
 
+/** Between two tries. A Job has a few tries only, and a pod that ended for a server that is away for a minute would use them up. */
+const BACKOFF = { firstMs: 500, maxMs: 10_000 };
 /** Between two looks for a gate where there is none yet. */
 const GATE_LOOK_MS = 1000;
 
@@ -122,7 +124,7 @@ class WarmupRun {
   /** What is away at the start, or before a round of a shadow, is waited for. */
   #answered<T>(ask: () => Promise<T>, stop: AbortSignal): Promise<T | undefined> {
     const away = (error: unknown): void => this.#parts.log.warn('no answer yet; asking again', errorFields(error));
-    return untilAnswered(ask, { clock: systemClock, random: Math.random, away }, stop);
+    return untilAnswered(ask, { clock: systemClock, random: Math.random, backoff: BACKOFF, away }, stop);
   }
 
   /** Nothing says what is read, so nothing says how much of it is warm. Readers may still fill the region, or the next round of a shadow knows more. */

@@ -4,8 +4,8 @@ import type { BusConfig, RegionConfig } from '../config/bus-config.ts';
 import { keyspaceOf } from '../config/region-keyspace.ts';
 import { connectRegionStore } from '../drivers/redis/region-store.ts';
 import type { Cache } from '../index.ts';
-import { BusError, isBusError } from '../protocol/errors.ts';
-import { backoffMs } from '../runtime/backoff.ts';
+import { BusError } from '../protocol/errors.ts';
+import { untilAnswered } from '../runtime/until-answered.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { notReady, READY } from '../runtime/health.ts';
 import { errorFields } from '../runtime/logger.ts';
@@ -48,15 +48,10 @@ export async function runWorker(config: BusConfig, region: RegionConfig, file: s
         name: 'worker',
         run: async (stop) => {
           const signal = AbortSignal.any([stop, stopping.signal]);
-          for (let failures = 0; !signal.aborted; failures++) {
-            try {
-              await life(signal);
-            } catch (error) {
-              if (!isBusError(error) || (error.retry !== 'retry' && error.retry !== 'reset')) throw error;
-              log.warn('the region’s Redis is away; waiting for it', errorFields(error));
-              await systemClock.sleep(backoffMs(failures, BACKOFF, Math.random), signal);
-            }
-          }
+          const away = (error: unknown): void =>
+            log.warn('the region’s Redis is away; waiting for it', errorFields(error));
+          const parts = { clock: systemClock, random: Math.random, backoff: BACKOFF, away };
+          await untilAnswered(() => life(signal), parts, signal);
           await refresher.close();
         },
         drain: async () => stopping.abort(),

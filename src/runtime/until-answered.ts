@@ -1,20 +1,18 @@
 import { isBusError } from '../protocol/errors.ts';
-import { backoffMs } from '../runtime/backoff.ts';
-import type { Clock } from '../runtime/clock.ts';
-
-/** Between two tries. A Job has a few tries only, and a pod that ended for a server that is away for a minute would use them up. */
-const BACKOFF = { firstMs: 500, maxMs: 10_000 };
+import { type BackoffLimits, backoffMs } from './backoff.ts';
+import type { Clock } from './clock.ts';
 
 export interface AnsweredParts {
   readonly clock: Clock;
   readonly random: () => number;
+  readonly backoff: BackoffLimits;
   readonly away: (error: unknown) => void;
 }
 
 /** Asks until there is an answer. Undefined: it was told to stop before. Throws what does not pass by itself. */
 export async function untilAnswered<T>(
   ask: () => Promise<T>,
-  { clock, random, away }: AnsweredParts,
+  { clock, random, backoff, away }: AnsweredParts,
   stop: AbortSignal,
 ): Promise<T | undefined> {
   for (let failures = 0; !stop.aborted; failures += 1) {
@@ -23,7 +21,7 @@ export async function untilAnswered<T>(
     } catch (error) {
       if (!isBusError(error) || (error.retry !== 'retry' && error.retry !== 'reset')) throw error;
       away(error);
-      await clock.sleep(backoffMs(failures, BACKOFF, random), stop);
+      await clock.sleep(backoffMs(failures, backoff, random), stop);
     }
   }
   return undefined;

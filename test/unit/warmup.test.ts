@@ -4,7 +4,7 @@ import { BusError, type ErrorCode } from '../../src/protocol/errors.ts';
 import { parserOf } from '../../src/protocol/key-template.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import type { HotFamily, Shard } from '../../src/warmup/hot-keys.ts';
-import { untilAnswered } from '../../src/warmup/answered.ts';
+import { untilAnswered } from '../../src/runtime/until-answered.ts';
 import { FamilyReader } from '../../src/warmup/family-reader.ts';
 import { openGradually } from '../../src/warmup/gradual.ts';
 import type { WarmedKey } from '../../src/warmup/outcome.ts';
@@ -438,7 +438,8 @@ test('gradual opens the gate step by step, and loads nothing', async () => {
 test('what is away at first is asked again until it answers, or until it is told to stop; what a person must mend is not', async () => {
   const clock = new FakeClock();
   const told: unknown[] = [];
-  const parts = { clock, random: () => 1, away: (error: unknown) => told.push(error) };
+  const backoff = { firstMs: 500, maxMs: 10_000 };
+  const parts = { clock, random: () => 1, backoff, away: (error: unknown) => told.push(error) };
   const asking = (failures: number, code: ErrorCode) => {
     let asked = 0;
     return async () => {
